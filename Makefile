@@ -1,0 +1,77 @@
+# Every target sets up what it needs first and does nothing twice. Works with GNU make 3.81, the
+# one that macOS has, so commands of .venv are called by path: that make looks up plain ones in
+# the caller's PATH.
+
+# PYTHON=/path/to/python picks the interpreter; otherwise the first of these that TensorFlow
+# has wheels for. They are run, not looked up: a version manager's stand-in may lead nowhere.
+PYTHON ?= python3.13 python3.12 python3.11 python3
+BIN := .venv/bin
+PINS := requirements/numpy.txt requirements/tensorflow.txt requirements/reports.txt \
+	requirements/tools.txt requirements/dev.txt
+
+# dvc.yaml's commands say `python` and mean the one of .venv, from .quick/ too.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+# JOBS=2 trains variants side by side.
+REPRO = "$(CURDIR)/$(BIN)/$(if $(JOBS),python" -m pipeline.parallel --jobs $(JOBS),dvc" repro)
+
+.PHONY: help repro quick plan test test-all lint lock setup clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+repro: .venv/ready ## run what is missing or has changed; JOBS=2 trains two variants at a time
+	@$(BIN)/python -m pipeline.params
+	@$(REPRO)
+
+quick: .venv/ready ## the whole graph on 4,000 images and one epoch, in .quick/
+	@$(BIN)/python -m pipeline.quick .quick
+	@cd .quick && $(REPRO)
+	@echo "The results are in .quick/reports; nothing outside .quick and data/raw was touched."
+
+plan: .venv/ready ## say what `make repro` would run, and why; exits with 1 when anything would
+	@$(BIN)/python -m pipeline.params
+	@$(BIN)/python -m pipeline.plan
+
+test: .venv/ready lint ## check the style, then run all but the slow tests
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-all: .venv/ready ## run every test
+	@$(BIN)/python -m pytest
+
+lint: .venv/ready ## ruff and mypy
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet || { $(BIN)/ruff format --diff; exit 1; }
+	@$(BIN)/mypy
+
+lock: .venv/ready ## resolve requirements/lock.txt anew, keeping every version that still fits
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+		--generate-hashes --no-header --output-file requirements/lock.txt $(PINS)
+
+setup: .venv/ready ## only make .venv with the locked packages
+
+clean: ## delete .venv, .quick and logs; data, models and DVC's cache stay
+	rm -rf .venv .quick logs .mypy_cache .pytest_cache .ruff_cache
+
+# Every file installed is one whose hash stands in lock.txt. One package is built from source, by
+# setuptools: the locked one, installed first, as pip would otherwise fetch one unchecked.
+.venv/ready: requirements/lock.txt
+	@$(BIN)/python -c '' 2>/dev/null || { \
+		for python in $(PYTHON); do \
+			$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+				2>/dev/null && break; \
+			python=; \
+		done; \
+		[ -n "$$python" ] || { echo "make: expected Python 3.11, 3.12 or 3.13, found none as" \
+			"$(PYTHON); install one, or name it: make PYTHON=/path/to/python" >&2; exit 1; }; \
+		echo "Making .venv with $$($$python -V)"; \
+		$$python -m venv --clear .venv || { echo "make: $$python cannot make a virtual" \
+			"environment; install its venv module (Debian: python3-venv)" >&2; exit 1; }; }
+	@echo "Installing the packages of $< (3 GB; about two minutes)"
+	@awk '/^[a-z]/ {on = /^setuptools==/} on' $< > .venv/setuptools.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r .venv/setuptools.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--no-build-isolation -r $<
+	@touch $@

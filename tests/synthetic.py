@@ -1,0 +1,51 @@
+"""A small learnable stand-in for CIFAR-10, in the official binary format."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import cifar10
+
+# A colour and a stripe direction per class survive flips, so augmented training learns them too.
+COLOURS = np.array(
+    [
+        [200, 60, 60],
+        [60, 200, 60],
+        [60, 60, 200],
+        [200, 200, 60],
+        [200, 60, 200],
+        [60, 200, 200],
+        [210, 210, 210],
+        [50, 50, 50],
+        [220, 130, 40],
+        [110, 70, 160],
+    ],
+    np.float64,
+)
+
+
+def make_images(count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 (count, 32, 32, 3) and labels uint8 (count,), the classes evenly mixed."""
+    generator = np.random.default_rng(seed)
+    labels = generator.permutation(np.arange(count) % len(cifar10.CLASSES)).astype(np.uint8)
+    stripes = np.where(np.arange(cifar10.SIDE) // 4 % 2, 25.0, -25.0)
+    pattern = np.where((labels % 2 == 0)[:, None, None], stripes[:, None], stripes[None, :])
+    noise = generator.normal(0, 25, (count, cifar10.SIDE, cifar10.SIDE, 3))
+    images = COLOURS[labels][:, None, None, :] + pattern[..., None] + noise
+    return np.clip(np.rint(images), 0, 255).astype(np.uint8), labels
+
+
+def write_batches(folder: Path, *, images_per_file: int = 100, seed: int = 0) -> dict[str, str]:
+    """Write the six official files into `folder`; returns their SHA-256 by name.
+
+    Every file holds `images_per_file` records, as many of each class when that is a multiple
+    of 10.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    digests = {}
+    for number, name in enumerate([*cifar10.TRAIN_FILES, *cifar10.TEST_FILES]):
+        records = cifar10.encode(*make_images(images_per_file, seed=6 * seed + number))
+        (folder / name).write_bytes(records)
+        digests[name] = hashlib.sha256(records).hexdigest()
+    return digests
