@@ -1,0 +1,88 @@
+"""How good predictions are, in plain NumPy.
+
+Throughout, `labels` are true class indices, integers (N,), and `probabilities` are the predicted
+ones, float (N, K) with rows that sum to 1; N is at least 1. A tie between classes goes to the
+lower index, so that equal predictions always give equal scores.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Per class, arrays (K,): precision, recall and F1 float64 in [0, 1], support int64."""
+
+    precision: np.ndarray
+    recall: np.ndarray
+    f1: np.ndarray
+    support: np.ndarray
+
+
+def ranking(probabilities: np.ndarray) -> np.ndarray:
+    """Class indices int64 (N, K), the most probable first."""
+    return np.argsort(-probabilities, axis=1, kind="stable")
+
+
+def accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """The share of samples whose most probable class is the true one."""
+    return top_k_accuracy(labels, probabilities, 1)
+
+
+def top_k_accuracy(labels: np.ndarray, probabilities: np.ndarray, k: int) -> float:
+    """The share of samples whose true class is among the `k` most probable."""
+    hits = ranking(probabilities)[:, :k] == labels[:, None]
+    return float(hits.any(axis=1).mean())
+
+
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Counts int64 (K, K): row i, column j holds the samples of class i predicted as class j."""
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (labels, predicted), 1)
+    return counts
+
+
+def class_scores(confusion: np.ndarray) -> ClassScores:
+    """Precision, recall and F1 of every class from counts (K, K), rows the true classes.
+
+    Where a quotient is 0 / 0 it counts as 0: the precision of a class never predicted, the recall
+    of a class without samples, the F1 of a class with neither. The mean over the classes then
+    punishes a class that a model ignores.
+    """
+    hits = np.diag(confusion).astype(np.float64)
+    predicted, support = confusion.sum(axis=0), confusion.sum(axis=1)
+    return ClassScores(
+        precision=_quotient(hits, predicted),
+        recall=_quotient(hits, support),
+        f1=_quotient(2 * hits, predicted + support),
+        support=support,
+    )
+
+
+def macro_f1(confusion: np.ndarray) -> float:
+    """The unweighted mean of the classes' F1."""
+    return float(class_scores(confusion).f1.mean())
+
+
+def calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int) -> float:
+    """Expected calibration error in [0, 1]: how far confidence is from accuracy, on average.
+
+    Samples are sorted by the probability of their predicted class into `bins` of equal width,
+    bin m being ((m - 1) / bins, m / bins]; the differences between mean confidence and accuracy
+    of the bins are averaged with the bins' share of samples as weights. Source: Guo et al., On
+    Calibration of Modern Neural Networks, 2017, equation 3.
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    hit = ranking(probabilities)[:, 0] == labels
+    inner_edges = np.arange(1, bins) / bins
+    place = np.digitize(confidence, inner_edges, right=True)
+    # A bin's |mean confidence - accuracy| times its share is |sum of differences| / N.
+    surplus = np.bincount(place, weights=confidence - hit, minlength=bins)
+    return float(np.abs(surplus).sum() / len(labels))
+
+
+def _quotient(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    result = np.zeros(len(part))
+    np.divide(part, whole, out=result, where=whole > 0)
+    return result
