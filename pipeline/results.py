@@ -1,0 +1,143 @@
+"""Reading what train and evaluate wrote about a variant, and what the study published."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pydantic
+
+from pipeline.cifar10 import CLASSES
+from pipeline.errors import PipelineError
+from pipeline.metrics import Metrics
+
+HISTORY = ("epoch", "accuracy", "loss", "val_accuracy", "val_loss")
+PER_CLASS = ("class", "precision", "recall", "f1", "support", *CLASSES)
+PUBLISHED = (
+    "variant",
+    "accuracy",
+    "loss",
+    "train_accuracy",
+    "train_loss",
+    "best_val_accuracy",
+    "best_val_epoch",
+    "seconds_per_epoch",
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One variant: its test metrics, its history (columns HISTORY), counts int64 (10, 10)."""
+
+    variant: str
+    metrics: Metrics
+    history: pd.DataFrame
+    confusion: np.ndarray
+
+    @property
+    def test_images(self) -> int:
+        """How many images the metrics were measured on."""
+        return int(self.confusion.sum())
+
+    @property
+    def best_epoch(self) -> int:
+        """The first epoch of the highest validation accuracy, counted from 1."""
+        return int(self.history["epoch"][self.history["val_accuracy"].idxmax()])
+
+    @property
+    def best_val_accuracy(self) -> float:
+        """The highest validation accuracy of any epoch."""
+        return float(self.history["val_accuracy"].max())
+
+
+def read(variant: str, folder: Path) -> Result:
+    """The files of `variant` below `folder`; PipelineError when one is missing or malformed."""
+    evaluate, train = f"evaluate@{variant}", f"train@{variant}"
+    return Result(
+        variant=variant,
+        metrics=_metrics(folder / variant / "metrics.json", evaluate),
+        history=_history(folder / variant / "history.csv", train),
+        confusion=_confusion(folder / variant / "classes.csv", evaluate),
+    )
+
+
+def read_published(path: Path) -> pd.DataFrame:
+    """The study's figures with the variant as index and the other columns of PUBLISHED, float64.
+
+    Raises PipelineError when the file is missing or malformed.
+    """
+    remedy = "restore it with `git checkout`"
+    table = _table(path, PUBLISHED, remedy)
+    names, figures = table["variant"], _numbers(table, PUBLISHED[1:])
+    bad = names.duplicated().to_numpy() | np.isnan(figures).any(axis=1)
+    _refuse(path, table, bad, "one row of finite numbers per variant", remedy)
+    return pd.DataFrame(figures, index=pd.Index(names), columns=list(PUBLISHED[1:]))
+
+
+def _metrics(path: Path, stage: str) -> Metrics:
+    remedy = f"run `dvc repro -f {stage}`"
+    try:
+        return Metrics.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise _malformed(path, "a readable file", error.strerror, remedy) from error
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
+        raise _malformed(path, f"JSON with {', '.join(Metrics.model_fields)}", found, remedy) from (
+            error
+        )
+
+
+def _history(path: Path, stage: str) -> pd.DataFrame:
+    remedy = f"run `dvc repro -f {stage}`"
+    table = _table(path, HISTORY, remedy)
+    numbers = _numbers(table, HISTORY)
+    bad = np.isnan(numbers).any(axis=1) | (numbers[:, 0] != np.arange(1, len(table) + 1))
+    _refuse(path, table, bad, "finite numbers for epochs 1, 2, 3, ...", remedy)
+    return table
+
+
+def _confusion(path: Path, stage: str) -> np.ndarray:
+    remedy = f"run `dvc repro -f {stage}`"
+    table = _table(path, PER_CLASS, remedy)
+    if tuple(table["class"]) != CLASSES:
+        found = ", ".join(map(str, table["class"]))
+        raise _malformed(path, f"the rows {', '.join(CLASSES)}", found, remedy)
+    counts = _numbers(table, CLASSES)
+    bad = np.isnan(counts).any(axis=1) | (counts < 0).any(axis=1) | (counts % 1 > 0).any(axis=1)
+    bad |= counts.sum() == 0
+    _refuse(path, table, bad, "counts of images, not all 0", remedy)
+    return counts.astype(np.int64)
+
+
+def _table(path: Path, columns: tuple[str, ...], remedy: str) -> pd.DataFrame:
+    """The CSV at `path` with just these columns and at least one row."""
+    try:
+        table = pd.read_csv(path)
+    except OSError as error:
+        raise _malformed(path, "a readable file", error.strerror, remedy) from error
+    except ValueError as error:  # pandas' own errors and those of decoding are of this kind
+        raise _malformed(path, f"a CSV of {', '.join(columns)}", error, remedy) from error
+    if tuple(table.columns) != columns or table.empty:
+        found = f"{len(table)} rows of {', '.join(map(str, table.columns))}"
+        raise _malformed(path, f"rows of {', '.join(columns)}", found, remedy)
+    return table
+
+
+def _numbers(table: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
+    """The `columns` as float64, NaN where there is no finite number."""
+    numbers = table[list(columns)].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def _refuse(path: Path, table: pd.DataFrame, bad: np.ndarray, expected: str, remedy: str) -> None:
+    """Raise PipelineError with the first row of `table` where `bad`, bool (N,), is true."""
+    if bad.any():
+        row = int(bad.argmax())
+        found = f"row {row + 1}: {','.join(map(str, table.iloc[row]))}"
+        raise _malformed(path, expected, found, remedy)
+
+
+def _malformed(path: Path, expected: str, found: object, remedy: str) -> PipelineError:
+    line = " ".join(str(found).split())
+    return PipelineError(f"{path}: expected {expected}, found {line}; {remedy}")
