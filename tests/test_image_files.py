@@ -1,0 +1,295 @@
+"""Files of many formats and modes as Pillow writes them, read back as the networks' input."""
+
+import io
+import struct
+import sys
+import zlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from pipeline import image_files
+from pipeline.errors import PipelineError
+
+RED, GREEN, BLUE, WHITE = (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)
+
+
+def plain(mode: str, colour: Any, **options: Any) -> tuple[Image.Image, dict[str, Any]]:
+    return Image.new(mode, (90, 60), colour), options
+
+
+def deep(value: float, kind: str) -> tuple[Image.Image, dict[str, Any]]:
+    return Image.fromarray(np.full((60, 90), value, kind)), {}
+
+
+def transparent_palette() -> tuple[Image.Image, dict[str, Any]]:
+    image, options = plain("P", 1, transparency=1)
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    return image, options
+
+
+def lab() -> tuple[Image.Image, dict[str, Any]]:
+    red = Image.new("RGB", (90, 60), "red")
+    profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    converted = ImageCms.profileToProfile(red, *profiles, outputMode="LAB")
+    assert converted is not None
+    return converted, {}
+
+
+CASES = {
+    "rgb.png": (plain("RGB", "red"), RED),
+    "rgb.jpg": (plain("RGB", "red", quality=95), RED),
+    "rgb.webp": (plain("RGB", "red", lossless=True), RED),
+    "rgb.bmp": (plain("RGB", "red"), RED),
+    "rgb.tiff": (plain("RGB", "red"), RED),
+    "rgb.gif": (plain("RGB", "red"), RED),
+    "grey.jpg": (plain("L", 51), (0.2, 0.2, 0.2)),
+    "bilevel.png": (plain("1", 1), WHITE),
+    "palette.png": ((Image.new("RGB", (90, 60), "blue").quantize(4), {}), BLUE),
+    "palette_transparent.png": (transparent_palette(), WHITE),
+    "grey_alpha.png": (plain("LA", (0, 51)), (0.8, 0.8, 0.8)),
+    "rgba.png": (plain("RGBA", (255, 0, 0, 51)), (1, 0.8, 0.8)),
+    "rgba.webp": (plain("RGBA", (255, 0, 0, 51), lossless=True), (1, 0.8, 0.8)),
+    "rgba.tiff": (plain("RGBA", (255, 0, 0, 51)), (1, 0.8, 0.8)),
+    "cmyk.jpg": (plain("CMYK", (0, 255, 255, 0), quality=95), RED),
+    "cmyk.tiff": (plain("CMYK", (255, 255, 0, 0)), BLUE),
+    "ycbcr.tiff": ((Image.new("RGB", (90, 60), "red").convert("YCbCr"), {}), RED),
+    "lab.tiff": (lab(), RED),
+    "deep_grey.png": (deep(13107, "<u2"), (0.2, 0.2, 0.2)),
+    "deep_grey.tiff": (deep(13107, "<u2"), (0.2, 0.2, 0.2)),
+    "deep_grey_big_endian.tiff": (deep(13107, ">u2"), (0.2, 0.2, 0.2)),
+}
+
+
+def save(path: Path, image: Image.Image, **options: Any) -> str:
+    image.save(path, **options)
+    return str(path)
+
+
+def noise(height: int, width: int) -> Image.Image:
+    pixels = np.random.default_rng(3).integers(0, 256, (height, width, 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+def header_of_bomb() -> bytes:
+    """A PNG that claims 50,000 x 50,000 pixels in 57 bytes."""
+    size = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", size), (b"IDAT", b""), (b"IEND", b""))
+    parts = [
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_mode_and_format_becomes_rgb_in_unit_range(tmp_path: Path, name: str) -> None:
+    (image, options), expected = CASES[name]
+    found = image_files.load([save(tmp_path / name, image, **options)])
+    assert found.shape == (1, 32, 32, 3)
+    assert found.dtype == np.float32
+    assert 0 <= found.min() <= found.max() <= 1
+    np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), atol=0.03)
+
+
+def test_an_image_of_32_by_32_is_taken_as_it_is(tmp_path: Path) -> None:
+    image = noise(32, 32)
+    found = image_files.load([save(tmp_path / "a.png", image)])
+    assert np.array_equal(found[0], np.asarray(image).astype(np.float32) / 255)
+
+
+@pytest.mark.parametrize("across", [True, False])
+def test_the_centre_square_is_kept_in_proportion(across: bool) -> None:
+    bands = np.repeat(np.array([RED, GREEN, BLUE], np.uint8) * 255, 40, axis=0)
+    pixels = np.repeat(bands[None], 40, axis=0)
+    image = Image.fromarray(pixels if across else pixels.transpose(1, 0, 2))
+    found = image_files.to_input(image)
+    # The filter reaches a little beyond the cut: 0.03 of the neighbouring colour in the rim.
+    np.testing.assert_allclose(found, np.broadcast_to(GREEN, found.shape), atol=0.03)
+    assert np.array_equal(found[2:-2, 2:-2], np.broadcast_to(GREEN, (28, 28, 3)))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (2000, 2), (33, 31), (8, 8)])
+def test_any_size_will_do(size: tuple[int, int]) -> None:
+    found = image_files.to_input(Image.new("RGB", size, "lime"))
+    np.testing.assert_allclose(found, np.broadcast_to(GREEN, (32, 32, 3)), atol=1e-6)
+
+
+def test_fine_detail_is_averaged_instead_of_aliased() -> None:
+    board = (np.indices((512, 512)).sum(0) % 2 * 255).astype(np.uint8)
+    np.testing.assert_allclose(image_files.to_input(Image.fromarray(board)), 0.5, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "quarters"), [(1, 0), (3, 2), (6, -1), (8, 1)], ids=lambda n: str(n)
+)
+def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, quarters: int) -> None:
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[:32, :32] = 255, 0, 0
+    pixels[32:, :32] = 0, 0, 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(pixels)
+    name = save(tmp_path / "a.jpg", image, exif=exif, quality=95, subsampling=0)
+    expected = np.rot90(image_files.to_input(image), quarters)
+    np.testing.assert_allclose(image_files.load([name])[0], expected, atol=0.05)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
+def test_of_an_animation_the_first_frame_counts(tmp_path: Path, suffix: str) -> None:
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("lime", "red", "blue")]
+    options: dict[str, Any] = {"lossless": True} if suffix == "webp" else {}
+    name = save(
+        tmp_path / f"a.{suffix}", frames[0], save_all=True, append_images=frames[1:], **options
+    )
+    with Image.open(name) as image:
+        assert getattr(image, "n_frames", 1) == 3
+    np.testing.assert_allclose(image_files.load([name])[0, 0, 0], GREEN, atol=0.01)
+
+
+@pytest.mark.parametrize(("kind", "scale"), [("<i4", 1_000_000), ("<f4", 1e-3), ("<f4", 7.0)])
+def test_grey_without_agreed_white_spans_its_own_range(
+    tmp_path: Path, kind: str, scale: float
+) -> None:
+    ramp = np.tile(np.arange(32), (32, 1))
+    name = save(tmp_path / "a.tiff", Image.fromarray((ramp * scale - 5 * scale).astype(kind)))
+    found = image_files.load([name])[0]
+    np.testing.assert_allclose(found, np.repeat(ramp[..., None] / 31, 3, axis=2), atol=1e-5)
+
+
+def test_constant_float_grey_is_finite(tmp_path: Path) -> None:
+    image, _ = deep(0.5, "<f4")
+    assert np.array_equal(
+        image_files.load([save(tmp_path / "a.tiff", image)]), np.zeros((1, 32, 32, 3))
+    )
+
+
+def test_sixteen_bits_keep_their_depth(tmp_path: Path) -> None:
+    levels = np.arange(1024, dtype="<u2").reshape(32, 32) + 30_000
+    found = image_files.load([save(tmp_path / "a.png", Image.fromarray(levels))])[0, ..., 0]
+    np.testing.assert_allclose(found, levels / 65535, atol=1e-6)
+
+
+def test_hard_edges_of_sixteen_bits_stay_in_unit_range() -> None:
+    step = np.zeros((300, 300), "<u2")
+    step[:, 140:] = 65535
+    found = image_files.to_input(Image.fromarray(step))
+    assert (found.min(), found.max()) == (0, 1)
+
+
+def test_a_large_jpeg_decoded_small_looks_the_same(tmp_path: Path) -> None:
+    image = noise(12, 16).resize((1600, 1200), Image.Resampling.BICUBIC)
+    name = save(tmp_path / "a.jpg", image, quality=95, subsampling=0)
+    with Image.open(name) as whole:
+        assert np.abs(image_files.load([name])[0] - image_files.to_input(whole)).max() < 0.02
+
+
+def test_the_given_image_is_left_alone() -> None:
+    image = noise(50, 70)
+    exif = image.getexif()
+    exif[0x0112] = 6
+    before = image.tobytes()
+    image_files.to_input(image)
+    assert (image.size, image.tobytes()) == ((70, 50), before)
+
+
+def test_many_keep_their_order(tmp_path: Path) -> None:
+    names = [save(tmp_path / f"{n}.png", Image.new("L", (9, 9), n * 5)) for n in range(50)]
+    found = image_files.load(names)[:, 0, 0, 0] * 255
+    assert found.round().tolist() == [n * 5 for n in range(50)]
+
+
+@pytest.mark.parametrize("seekable", [True, False])
+def test_standard_input(monkeypatch: pytest.MonkeyPatch, seekable: bool) -> None:
+    content = io.BytesIO()
+    Image.new("RGB", (40, 40), "lime").save(content, "PNG")
+    stream = io.BytesIO(content.getvalue())
+    if not seekable:  # as a pipe is
+
+        def refuse(*_: int) -> int:
+            raise io.UnsupportedOperation("seek")
+
+        monkeypatch.setattr(stream := _Pipe(content.getvalue()), "seek", refuse)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream))
+    assert np.array_equal(image_files.load(["-"])[0, 0, 0], GREEN)
+    assert not stream.closed
+
+
+class _Pipe(io.BytesIO):
+    """A BytesIO whose methods can be replaced."""
+
+
+def broken_files(folder: Path) -> dict[str, str]:
+    """A bad file of every kind and what must be said of it."""
+    sound = io.BytesIO()
+    noise(60, 60).save(sound, "PNG")
+    jpeg = io.BytesIO()
+    noise(60, 60).save(jpeg, "JPEG")
+    contents = {
+        "text.jpg": (b"not an image", "found something that Pillow cannot read"),
+        "empty.png": (b"", "found something that Pillow cannot read"),
+        "short.png": (sound.getvalue()[:3000], "cannot read this image: "),
+        "short.jpg": (jpeg.getvalue()[:1500], "cannot read this image: "),
+        "bomb.png": (header_of_bomb(), "expected at most 89 million pixels, found more"),
+    }
+    for name, (content, _) in contents.items():
+        (folder / name).write_bytes(content)
+    (folder / "folder").mkdir()
+    Image.fromarray(np.full((9, 9), np.nan, "<f4")).save(folder / "nan.tiff")
+    problems = {str(folder / name): problem for name, (_, problem) in contents.items()}
+    return problems | {
+        str(folder / "missing.png"): "no such file",
+        str(folder / "folder"): "Is a directory",
+        str(folder / "nan.tiff"): "infinite or not a number",
+    }
+
+
+def test_every_bad_file_is_named_on_a_line_of_its_own(tmp_path: Path) -> None:
+    good = save(tmp_path / "good.png", noise(9, 9))
+    problems = broken_files(tmp_path)
+    with pytest.raises(PipelineError) as caught:
+        image_files.load([good, *problems])
+    lines = str(caught.value).splitlines()
+    assert len(lines) == len(problems)
+    for line, (name, problem) in zip(lines, problems.items(), strict=True):
+        assert line.startswith(f"{name}: ")
+        assert problem in line
+
+
+@pytest.mark.parametrize("side", [11, 20])  # above Pillow's limit; above twice that
+def test_more_pixels_than_pillow_takes_for_safe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int
+) -> None:
+    names = [save(tmp_path / f"{n}.png", noise(n, n)) for n in (10, side)]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert len(image_files.load(names[:1])) == 1
+    with pytest.raises(PipelineError, match="pixels, found more") as caught:
+        image_files.load(names)
+    assert names[0] not in str(caught.value)
+
+
+def test_no_image_at_all() -> None:
+    with pytest.raises(PipelineError, match="at least one image"):
+        image_files.load([])
+
+
+@pytest.mark.filterwarnings("error")
+def test_damage_of_any_kind_is_an_image_or_a_pipeline_error(tmp_path: Path) -> None:
+    random = np.random.default_rng(5)
+    for name in ("rgb.gif", "rgb.jpg", "rgba.tiff", "rgba.webp", "palette.png", "rgb.bmp"):
+        (image, options), _ = CASES[name]
+        sound = Path(save(tmp_path / name, image, **options)).read_bytes()
+        for attempt in range(25):
+            damaged = np.frombuffer(sound, np.uint8).copy()
+            spots = random.integers(0, min(len(sound), 400), 8)
+            damaged[spots] = random.integers(0, 256, 8)
+            path = tmp_path / f"{attempt}{name}"
+            path.write_bytes(damaged.tobytes())
+            try:
+                assert image_files.load([str(path)]).shape == (1, 32, 32, 3)
+            except PipelineError as error:
+                assert str(error).startswith(f"{path}: ")  # noqa: PT017 (either way is right)

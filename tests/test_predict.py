@@ -1,0 +1,265 @@
+"""Prediction from end to end, by tiny networks that tell red, green and blue photos apart."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from pipeline import answer, config, files, predict, runtime
+from pipeline.cifar10 import CLASSES
+from pipeline.errors import PipelineError
+
+# Keras 3.15 turns TensorFlow's variables into arrays in a way that NumPy 2 warns of.
+
+ROOT = Path(__file__).parents[1]
+# The class that stands for each colour: the network's weights say so.
+COLOURS = {"red": "airplane", "lime": "automobile", "blue": "bird"}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`sound.keras`, and one of a wrong input size, `large.keras`."""
+    runtime.start(config.section(config.read(ROOT / "params.yaml"), "runtime", runtime.Runtime))
+    import keras
+
+    folder = tmp_path_factory.mktemp("models")
+    for name, side in (("sound", 32), ("large", 64)):
+        model = keras.Sequential(
+            [
+                keras.Input((side, side, 3)),
+                keras.layers.GlobalAveragePooling2D(),
+                keras.layers.Dense(len(CLASSES), activation="softmax"),
+            ]
+        )
+        model.layers[-1].set_weights([5 * np.eye(3, len(CLASSES)), np.zeros(len(CLASSES))])
+        model.save(folder / f"{name}.keras")
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder with params.yaml, the model `final` with metrics, and three photos."""
+    params = config.read(ROOT / "params.yaml")
+    params["runtime"]["inference_batch_size"] = 2  # so that three photos are two batches
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    add_model(tmp_path, models, "final", 0.7)
+    for colour in COLOURS:
+        Image.new("RGB", (60, 40), colour).save(tmp_path / f"{colour}.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def add_model(project: Path, models: Path, variant: str, accuracy: float | None) -> None:
+    (project / "models").mkdir(exist_ok=True)
+    shutil.copy(models / "sound.keras", project / "models" / f"{variant}.keras")
+    if accuracy is not None:
+        add_metrics(project, variant, accuracy)
+
+
+def add_metrics(project: Path, variant: str, accuracy: float) -> None:
+    rest = {"loss": 1.0, "top2_accuracy": 0.9, "macro_f1": 0.6, "calibration_error": 0.1}
+    metrics = {"accuracy": accuracy, **rest, "parameters": 40}
+    files.write_json(project / "reports" / variant / "metrics.json", metrics)
+
+
+PHOTOS = [f"{colour}.png" for colour in COLOURS]
+FIRST = f"{np.exp(5) / (np.exp(5) + 9):.1%}"  # softmax over one 5 and nine 0
+
+
+@pytest.mark.usefixtures("project")
+def test_text_names_the_variant_and_the_top_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    predict.main([*PHOTOS, "--top", "2"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "variant final, test accuracy 70.0%"
+    assert lines[1:] == [
+        f"red.png: airplane {FIRST}, automobile 0.6%",
+        f"lime.png: automobile {FIRST}, airplane 0.6%",
+        f"blue.png: bird {FIRST}, airplane 0.6%",
+    ]
+
+
+@pytest.mark.usefixtures("project")
+def test_three_classes_unless_told_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+    predict.main(["red.png"])
+    assert capsys.readouterr().out.count("%") == 1 + 3
+
+
+@pytest.mark.usefixtures("project")
+def test_json_is_one_object_as_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    predict.main(["--json", "--top", "10", "blue.png", "red.png"])
+    content = json.loads(capsys.readouterr().out)
+    assert (content["variant"], content["test_accuracy"]) == ("final", 0.7)
+    assert [item["image"] for item in content["predictions"]] == ["blue.png", "red.png"]
+    assert list(content) == ["variant", "test_accuracy", "predictions"]
+    top = content["predictions"][0]["top"]
+    assert {item["class"] for item in top} == set(CLASSES)
+    assert top[0] == {"class": "bird", "probability": round(float(np.exp(5) / (np.exp(5) + 9)), 6)}
+    assert sum(item["probability"] for item in top) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.usefixtures("project")
+def test_one_call_from_python() -> None:
+    found = predict.photos(["lime.png"])
+    (prediction,) = found.predictions
+    assert (found.variant, found.test_accuracy, prediction.name) == ("final", 0.7, "lime.png")
+    assert prediction.top(1)[0][0] == "automobile"
+    assert prediction.image.shape == (32, 32, 3)
+    assert prediction.probabilities.sum() == pytest.approx(1)
+
+
+def test_standard_input(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = io.BytesIO((project / "blue.png").read_bytes())
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream))
+    predict.main(["red.png", "-"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("red.png: airplane")
+    assert lines[2].startswith("-: bird")
+
+
+def test_the_most_accurate_model_present_is_asked(project: Path, models: Path) -> None:
+    add_model(project, models, "baseline", 0.75)
+    add_model(project, models, "adam", 0.6)
+    add_model(project, models, "sgd", None)
+    add_metrics(project, "deep", 0.99)  # whose model is not there
+    assert predict.choose(None, known=["deep", "final"]) == "baseline"
+    assert predict.choose("sgd", known=[]) == "sgd"
+
+
+def test_a_variant_never_evaluated_can_be_named(
+    project: Path, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_model(project, models, "sgd", None)
+    predict.main(["red.png", "--variant", "sgd"])
+    assert capsys.readouterr().out.startswith("variant sgd, not evaluated\nred.png: airplane")
+
+
+def remove_models(project: Path) -> None:
+    shutil.rmtree(project / "models")
+
+
+def remove_all(project: Path) -> None:
+    remove_models(project)
+    shutil.rmtree(project / "reports")
+
+
+def remove_metrics(project: Path) -> None:
+    shutil.rmtree(project / "reports")
+
+
+def spoil_metrics(project: Path) -> None:
+    (project / "reports/final/metrics.json").write_text('{"accuracy": "good"}')
+
+
+def spoil_model(project: Path) -> None:
+    (project / "models/final.keras").write_bytes(b"PK")
+
+
+def remove_params(project: Path) -> None:
+    (project / "params.yaml").unlink()
+
+
+MISTAKES: dict[str, tuple[Any, list[str], str]] = {
+    "unknown variant": (None, ["--variant", "finale"], "found 'finale'; did you mean 'final'?"),
+    "known, no model": (
+        None,
+        ["--variant", "deep"],
+        "models/deep.keras: expected a trained model, found no such file; "
+        "run `dvc pull models/deep.keras` or `dvc repro train@deep`",
+    ),
+    "no model at all": (remove_models, [], "run `dvc pull models/final.keras` or `dvc repro train"),
+    "nothing at all": (remove_all, [], "models: expected a trained model, found none; run `dvc re"),
+    "no metrics": (remove_metrics, [], "run `dvc repro evaluate@final` or name a variant with --v"),
+    "bad metrics": (spoil_metrics, [], "metrics.json: expected the metrics of a variant, found"),
+    "bad model": (spoil_model, [], "models/final.keras: expected a Keras model"),
+    "no params": (remove_params, [], "run from the project's top folder"),
+    "top 0": (None, ["--top", "0"], "--top: expected 1 to 10, found 0"),
+    "top 11": (None, ["--top", "11"], "--top: expected 1 to 10, found 11"),
+    "plot no png": (None, ["--plot", "out.pdf"], "expected the name of a .png file, found out.pdf"),
+    "plot on photo": (None, ["--plot", "./red.png"], "red.png is one of the images"),
+    "bad images": (None, ["no.png", "params.yaml", "--plot", "out.png"], "no.png: no such file"),
+    "too many": (None, ["--plot", "out.png", *["red.png"] * 60], "at most 60 images, found 61"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_are_explained_and_leave_nothing(
+    project: Path, capsys: pytest.CaptureFixture[str], mistake: str
+) -> None:
+    prepare, arguments, message = MISTAKES[mistake]
+    if prepare:
+        prepare(project)
+    before = {path: path.stat().st_mtime_ns for path in project.rglob("*")}
+    with pytest.raises(PipelineError) as caught:
+        predict.main(["red.png", *arguments])
+    assert message in str(caught.value)
+    assert capsys.readouterr().out == ""
+    assert {path: path.stat().st_mtime_ns for path in project.rglob("*")} == before
+
+
+def test_a_model_for_other_images(project: Path, models: Path) -> None:
+    shutil.copy(models / "large.keras", project / "models/final.keras")
+    with pytest.raises(PipelineError, match="expected an input of shape"):
+        predict.photos(["red.png"])
+
+
+def test_the_command_answers_bad_images_without_starting_tensorflow(project: Path) -> None:
+    script = (
+        "import runpy, sys\n"
+        "sys.argv = ['predict', 'no.png', 'params.yaml', 'red.png']\n"
+        "try:\n"
+        "    runpy.run_module('pipeline.predict', run_name='__main__')\n"
+        "finally:\n"
+        "    assert not {'tensorflow', 'keras', 'matplotlib', 'pandas'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "predict: no.png: no such file; check its name",
+        "params.yaml: expected an image, found something that Pillow cannot read; save it as PNG",
+    ]
+
+
+def drawn(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def test_plot_shows_each_photo(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    predict.main([*PHOTOS, "--plot", "new/out.png"])
+    pixels = drawn(project / "new/out.png")
+    for colour in [(255, 0, 0), (0, 255, 0), (0, 0, 255)]:
+        assert (pixels == colour).all(axis=2).sum() > 5000  # a square of at least 70 a side
+    assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+@pytest.mark.parametrize("name", ["$\\frac$.png", "bad\udcff.png", "漢字.png", "n" * 200 + ".png"])
+def test_plot_takes_any_file_name(tmp_path: Path, name: str) -> None:
+    shares = np.full(10, 0.1, np.float32)
+    prediction = answer.Prediction(name, np.zeros((32, 32, 3), np.float32), shares)
+    answer.draw(answer.Answer("final", None, [prediction]), tmp_path / "out.png", top=10)
+    assert drawn(tmp_path / "out.png").std() > 0
+
+
+def test_equal_probabilities_keep_the_order_of_the_classes() -> None:
+    shares = np.full(10, 0.1, np.float32)
+    prediction = answer.Prediction("a", np.zeros((32, 32, 3), np.float32), shares)
+    assert [name for name, _ in prediction.top(10)] == list(CLASSES)
