@@ -1,0 +1,34 @@
+"""`python -m pipeline STAGE [ARGUMENTS]`: what every `cmd` of dvc.yaml calls.
+
+Checks all of params.yaml and the installed libraries first, so that a mistake stops the run
+before any stage has worked; turns a PipelineError into a message and exit status 1. It decides
+only whether a stage runs, never what it writes, so no stage depends on this file.
+"""
+
+import importlib
+import sys
+
+from pipeline import config, environment, params
+from pipeline.errors import PipelineError
+
+STAGES = ("fetch", "preprocess", "explore", "train", "evaluate", "compare")
+
+
+def main(arguments: list[str]) -> None:
+    """Run the stage `arguments[0]` with the rest; PipelineError when there is no such stage."""
+    if not arguments or arguments[0] not in STAGES:
+        raise PipelineError(f"usage: python -m pipeline {{{','.join(STAGES)}}} [ARGUMENTS]")
+    params.check(config.read())
+    environment.check()
+    stage = importlib.import_module(f"pipeline.{arguments[0]}")
+    with environment.recorded("@".join(arguments)):
+        stage.main(arguments[1:])
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except PipelineError as error:
+        sys.exit(f"{' '.join(['pipeline', *sys.argv[1:]])}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)  # the shell's status for Ctrl-C; a traceback would only frighten

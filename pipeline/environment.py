@@ -1,0 +1,71 @@
+"""The libraries a stage runs on: checked against the pins before, recorded after.
+
+DVC's key of a stage holds requirements/*.txt and not what is installed, so the two must agree.
+"""
+
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline import files
+from pipeline.errors import PipelineError
+
+PINS = tuple(Path("requirements") / f"{name}.txt" for name in ("numpy", "tensorflow", "reports"))
+RUNS = Path("reports/runs")
+
+
+def pins() -> dict[str, tuple[str, Path]]:
+    """Package name to its pinned version and the file that pins it."""
+    found = {}
+    for path in PINS:
+        for line in path.read_text(encoding="utf-8").split():
+            name, _, version = line.partition("==")
+            found[name] = (version, path)
+    return found
+
+
+def check() -> None:
+    """Raise PipelineError when an installed library is not the one that the stages depend on."""
+    for name, (wanted, path) in pins().items():
+        try:
+            installed = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            installed = "none"
+        if installed != wanted:
+            raise PipelineError(
+                f"{path} pins {name} {wanted}, found {installed}: run `make setup`, or write the "
+                "installed version there, so that DVC reruns what depends on it"
+            )
+
+
+@contextmanager
+def recorded(stage: str) -> Iterator[None]:
+    """Write how long the body took, and on what, to reports/runs/STAGE.json if it succeeds.
+
+    No stage reads or depends on these files; the plan and the README do.
+    """
+    started = time.monotonic()
+    yield
+    run = {
+        "seconds": round(time.monotonic() - started, 1),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "libraries": {name: version for name, (version, _) in pins().items()},
+    }
+    files.write_json(RUNS / f"{stage}.json", run)
+
+
+def _processor() -> str:
+    """The processor's model name; platform.processor() is empty or generic on Linux."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"

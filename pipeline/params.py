@@ -1,0 +1,95 @@
+"""All of params.yaml, checked: `python -m pipeline.params` names every mistake, or says nothing.
+
+Only the dispatcher, the plan and make ask for this; a stage reads its own sections through
+pipeline.config, so that a knob of one stage is no dependency of another.
+"""
+
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline import config, settings
+from pipeline.compare import Compare
+from pipeline.errors import PipelineError
+from pipeline.evaluate import Evaluate
+from pipeline.explore import Explore
+from pipeline.fetch import Fetch
+from pipeline.preprocess import Preprocess
+from pipeline.runtime import Runtime
+
+SECTIONS: dict[str, type[config.Section]] = {
+    "fetch": Fetch,
+    "preprocess": Preprocess,
+    "explore": Explore,
+    "runtime": Runtime,
+    "evaluate": Evaluate,
+    "compare": Compare,
+}
+GROUPS = ("recipes", "variants")
+
+# A name becomes part of stage names, file names and DVC's dotted keys.
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+def check(params: Mapping[str, Any]) -> None:
+    """Raise PipelineError with a line for every mistake anywhere in `params`."""
+    mistakes: list[str] = []
+
+    def attempt(action: Any, *arguments: Any) -> None:
+        try:
+            action(*arguments)
+        except PipelineError as error:
+            mistakes.extend(str(error).splitlines())
+
+    for key in params:
+        if key not in SECTIONS and key not in GROUPS:
+            mistakes.append(str(config.unknown_name(str(key), (*SECTIONS, *GROUPS), "")))
+    for key, schema in SECTIONS.items():
+        attempt(config.section, params, key, schema)
+    for group in GROUPS:
+        attempt(_check_group, params, group)
+    for name in _mapping(params, "recipes"):
+        attempt(settings.recipe, params, name)
+    for name in _mapping(params, "variants"):
+        attempt(_check_variant, params, name)
+    if mistakes:
+        raise PipelineError("\n".join(mistakes))
+
+
+def _mapping(params: Mapping[str, Any], group: str) -> Mapping[Any, Any]:
+    content = params.get(group)
+    return content if isinstance(content, Mapping) else {}
+
+
+def _check_group(params: Mapping[str, Any], group: str) -> None:
+    content = params.get(group)
+    if not isinstance(content, Mapping) or not content:
+        raise PipelineError(
+            f"{config.PARAMS_FILE}: {group}: expected a mapping of at least one name to its "
+            f"settings, found {content!r}"
+        )
+    for name in content:
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise PipelineError(
+                f"{config.PARAMS_FILE}: {group}.{name}: expected a name of letters, digits, "
+                f"'_' and '-' that starts with a letter, found {name!r}; rename it"
+            )
+
+
+def _check_variant(params: Mapping[str, Any], name: str) -> None:
+    recipe = settings.variant(params, name).recipe
+    recipes = _mapping(params, "recipes")
+    if recipe not in recipes:
+        raise PipelineError(
+            f"{config.PARAMS_FILE}: variants.{name}.recipe: expected one of "
+            f"{', '.join(map(str, recipes))}, found {recipe!r}"
+            f"{config.nearest(recipe, map(str, recipes))}"
+        )
+
+
+if __name__ == "__main__":
+    try:
+        check(config.read())
+    except PipelineError as error:
+        sys.exit(str(error))

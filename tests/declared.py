@@ -1,0 +1,105 @@
+"""dvc.yaml read by itself, without DVC: what each stage declares, and what must follow from it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage after expanding `foreach`: `train@final`, not `train`."""
+
+    name: str
+    command: str
+    deps: tuple[str, ...]
+    params: tuple[str, ...]
+    outs: tuple[str, ...]
+    in_git: tuple[str, ...]  # those of outs that DVC does not cache
+    restored: bool  # whether DVC can put lost outputs back without a run
+
+    def reads(self, path: str) -> bool:
+        """Whether `path`, or a folder it lies in, is a dependency."""
+        return any(path == dep or path.startswith(f"{dep}/") for dep in self.deps)
+
+    def uses(self, leaf: str) -> bool:
+        """Whether the dotted parameter `leaf` is declared, itself or by a section it is in."""
+        return any(leaf == key or leaf.startswith(f"{key}.") for key in self.params)
+
+
+def stages(folder: Path) -> dict[str, Stage]:
+    """Every stage of `folder`'s dvc.yaml by name, in the file's order."""
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    found = {}
+    for name, body in yaml.safe_load((folder / "dvc.yaml").read_text())["stages"].items():
+        if "foreach" in body:
+            assert body["foreach"] == "${variants}"
+            for variant, settings in params["variants"].items():
+                stage = _stage(f"{name}@{variant}", _filled(body["do"], variant, settings))
+                found[stage.name] = stage
+        else:
+            found[name] = _stage(name, body)
+    return found
+
+
+def downstream(all_stages: dict[str, Stage], names: set[str]) -> set[str]:
+    """`names` and every stage that reads an output of theirs, directly or not."""
+    reached, todo = set(names), list(names)
+    while todo:
+        outs = all_stages[todo.pop()].outs
+        for stage in all_stages.values():
+            if stage.name not in reached and any(stage.reads(out) for out in outs):
+                reached.add(stage.name)
+                todo.append(stage.name)
+    return reached
+
+
+def leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """The dotted names of a nested mapping's leaves; an empty mapping is a leaf too."""
+    if not isinstance(tree, dict) or not tree:
+        return {prefix: tree}
+    return {
+        leaf: value
+        for key, child in tree.items()
+        for leaf, value in leaves(child, f"{prefix}.{key}" if prefix else key).items()
+    }
+
+
+def _filled(body: Any, variant: str, settings: dict[str, Any]) -> Any:
+    if isinstance(body, dict):
+        return {
+            _filled(k, variant, settings): _filled(v, variant, settings) for k, v in body.items()
+        }
+    if isinstance(body, list):
+        return [_filled(child, variant, settings) for child in body]
+    if isinstance(body, str):
+        return body.replace("${key}", variant).replace("${item.recipe}", settings["recipe"])
+    return body
+
+
+def _stage(name: str, body: dict[str, Any]) -> Stage:
+    plain = _flags(body.get("outs", []))
+    outs = plain | _flags(body.get("plots", [])) | _flags(body.get("metrics", []))
+    return Stage(
+        name=name,
+        command=body["cmd"],
+        deps=tuple(body.get("deps", [])),
+        params=tuple(body.get("params", [])),
+        outs=tuple(outs),
+        in_git=tuple(path for path, flags in outs.items() if flags.get("cache") is False),
+        # DVC keeps no run of a stage with a persistent output, nor of one with an output that
+        # is uncached and neither metric nor plot (tried with DVC 3.67).
+        restored=not any(
+            flags.get("persist") or flags.get("cache") is False for flags in plain.values()
+        ),
+    )
+
+
+def _flags(entries: list[Any]) -> dict[str, Any]:
+    """Path to flags of a list of outputs, in which a path without flags stands alone."""
+    return {
+        path: flags
+        for entry in entries
+        for path, flags in (entry if isinstance(entry, dict) else {entry: {}}).items()
+    }

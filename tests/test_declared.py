@@ -1,0 +1,86 @@
+"""Declared equals used: dvc.yaml names exactly the files and libraries of each stage."""
+
+import ast
+from typing import Any
+
+import declared
+import grimp
+import pytest
+import workspace
+import yaml
+
+GRAPH = declared.stages(workspace.PROJECT)
+IMPORTS = grimp.build_graph("pipeline", include_external_packages=True, cache_dir=None)
+
+# Libraries that decide a stage's bytes, and the file whose pin is then part of its key.
+PINNED_IN = {
+    "numpy": "requirements/numpy.txt",
+    "tensorflow": "requirements/tensorflow.txt",
+    "keras": "requirements/tensorflow.txt",
+    "h5py": "requirements/tensorflow.txt",
+    "pandas": "requirements/reports.txt",
+    "matplotlib": "requirements/reports.txt",
+    "PIL": "requirements/reports.txt",
+}
+
+
+def imported(stage: str) -> set[str]:
+    """All modules that the module of `stage` imports, directly or not."""
+    module = f"pipeline.{stage.partition('@')[0]}"
+    return {module, *IMPORTS.find_upstream_modules(module)} - {"pipeline"}
+
+
+def test_the_package_itself_holds_no_code() -> None:
+    # Every import runs pipeline/__init__.py, which no stage declares.
+    body = ast.parse((workspace.PROJECT / "pipeline/__init__.py").read_text()).body
+    assert [type(node) for node in body] == [ast.Expr], "keep it a docstring, or declare it"
+
+
+@pytest.mark.parametrize("stage", GRAPH)
+def test_code_declared_is_code_imported(stage: str) -> None:
+    used = {
+        f"{module.replace('.', '/')}.py"
+        for module in imported(stage)
+        if module.startswith("pipeline.")
+    }
+    used = {
+        path if (workspace.PROJECT / path).exists() else path.replace(".py", "/__init__.py")
+        for path in used
+    }
+    given = {dep for dep in GRAPH[stage].deps if dep.endswith(".py")}
+    assert not used - given, f"dvc.yaml, {stage}: add to deps: {sorted(used - given)}"
+    assert not given - used, f"dvc.yaml, {stage}: nothing imports: {sorted(given - used)}; remove"
+
+
+@pytest.mark.parametrize("stage", GRAPH)
+def test_pins_declared_are_libraries_imported(stage: str) -> None:
+    used = {PINNED_IN[name] for name in imported(stage) & set(PINNED_IN)}
+    if stage == "fetch":
+        used = set()  # whatever decodes a mirror's files, the result must have the fixed digests
+    given = {dep for dep in GRAPH[stage].deps if dep.startswith("requirements/")}
+    assert given == used, f"dvc.yaml, {stage}: the deps should name {sorted(used)}"
+
+
+def test_variants_are_all_compared() -> None:
+    text = yaml.safe_load((workspace.PROJECT / "dvc.yaml").read_text())
+    missing = []
+    for variant in yaml.safe_load((workspace.PROJECT / "params.yaml").read_text())["variants"]:
+        if variant not in GRAPH["compare"].command.split():
+            missing.append(f"compare.cmd: {variant}")
+        for name in ("metrics.json", "history.csv", "classes.csv"):
+            if f"reports/{variant}/{name}" not in GRAPH["compare"].deps:
+                missing.append(f"compare.deps:  - reports/{variant}/{name}")
+        for plot in text["plots"]:
+            missing += _missing_curves(plot, variant)
+    assert not missing, "add to dvc.yaml:\n" + "\n".join(missing)
+
+
+def _missing_curves(plot: dict[str, Any], variant: str) -> list[str]:
+    ((name, body),) = plot.items()
+    if not isinstance(body, dict):
+        return []
+    return [
+        f"plots.{name}.y:  {path.replace('baseline', variant)}: {column}"
+        for path, column in body["y"].items()
+        if "/baseline/" in path and path.replace("baseline", variant) not in body["y"]
+    ]

@@ -1,0 +1,62 @@
+"""`python -m pipeline STAGE`: checks first, then the stage, then the record of the run."""
+
+import json
+from pathlib import Path
+
+import pytest
+import workspace
+from conftest import PROJECT
+
+from pipeline import environment
+from pipeline.errors import PipelineError
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return workspace.copy_project(tmp_path_factory.mktemp("dispatch") / "project")
+
+
+@pytest.mark.parametrize("arguments", [[], ["fecth"], ["plan"]])
+def test_only_stages_of_dvc_yaml_are_run(project: Path, arguments: list[str]) -> None:
+    said = workspace.run(project, "python", "-m", "pipeline", *arguments, expect=1)
+    stages = "{fetch,preprocess,explore,train,evaluate,compare}"
+    assert said.endswith(f": usage: python -m pipeline {stages} [ARGUMENTS]\n")
+
+
+def test_error_is_one_line_without_traceback_and_leaves_no_record(project: Path) -> None:
+    said = workspace.run(project, "python", "-m", "pipeline", "preprocess", expect=1)
+    assert said.startswith("pipeline preprocess: ")
+    assert len(said.splitlines()) == 1
+    assert not (project / "reports/runs").exists()
+
+
+def test_library_other_than_pinned_is_refused(project: Path) -> None:
+    pin = project / "requirements/tensorflow.txt"
+    kept = pin.read_text()
+    pin.write_text(kept.replace("keras==", "keras==9"))
+    try:
+        said = workspace.run(project, "python", "-m", "pipeline", "explore", expect=1)
+    finally:
+        pin.write_text(kept)
+    assert "requirements/tensorflow.txt pins keras 93" in said
+    assert "run `make setup`" in said
+
+
+def test_pins_name_every_library_that_decides_bytes() -> None:
+    assert set(environment.pins()) >= {"numpy", "tensorflow", "keras", "matplotlib", "pandas"}
+
+
+def test_run_is_recorded_only_when_it_succeeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "PINS", tuple(PROJECT / path for path in environment.PINS))
+    monkeypatch.chdir(tmp_path)
+    with environment.recorded("train@good"):
+        pass
+    with pytest.raises(PipelineError), environment.recorded("train@bad"):
+        raise PipelineError("no")
+    assert [path.name for path in (tmp_path / "reports/runs").iterdir()] == ["train@good.json"]
+    run = json.loads((tmp_path / "reports/runs/train@good.json").read_text())
+    assert run["seconds"] >= 0
+    assert run["libraries"]["keras"] == environment.pins()["keras"][0]
+    assert str(tmp_path) not in json.dumps(run)

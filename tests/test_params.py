@@ -1,0 +1,225 @@
+"""Every kind of mistake in params.yaml is named by its full key before any stage runs."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import workspace
+from conftest import PROJECT
+
+from pipeline import config, params
+from pipeline.errors import PipelineError
+
+TEXT = (PROJECT / "params.yaml").read_text()
+
+# What to replace in the committed file, and what the error must say.
+MISTAKES = {
+    "unknown section": ("explore:", "explorer:", r"explorer: .*did you mean 'explore'"),
+    "missing section": ("compare:\n  confidence: 0.95", "", r"compare: not found"),
+    "unknown key": (
+        "patience_seconds:",
+        "patiense_seconds:",
+        r"fetch\.patiense_seconds: unknown "
+        r"key; .*did you mean 'patience_seconds'",
+    ),
+    "missing key": ("  confidence: 0.95", "  {}", r"compare\.confidence: missing key"),
+    "missing key of a recipe": (
+        "    loss: categorical_crossentropy\n    epochs: 30",
+        "    epochs: 30",
+        r"recipes\.study\.loss: missing key",
+    ),
+    "text for a number": (
+        "epochs: 30",
+        "epochs: thirty",
+        r"recipes\.study\.epochs: expected a "
+        r'whole number, found "thirty"',
+    ),
+    "quoted number": ("epochs: 30", "epochs: '30'", r"recipes\.study\.epochs: expected a whole"),
+    "fraction for a whole number": (
+        "epochs: 30",
+        "epochs: 30.5",
+        r"recipes\.study\.epochs: "
+        r"expected a whole number, found 30\.5",
+    ),
+    "true for a number": (
+        "epochs: 30",
+        "epochs: true",
+        r"recipes\.study\.epochs: expected a whole",
+    ),
+    "nothing": ("epochs: 30", "epochs:", r"recipes\.study\.epochs: expected a whole .*found null"),
+    "zero epochs": (
+        "epochs: 30",
+        "epochs: 0",
+        r"recipes\.study\.epochs: expected a number above 0",
+    ),
+    "negative rate": (
+        "learning_rate: 0.01",
+        "learning_rate: -0.01",
+        r"recipes\.trial_sgd\.learning_rate: expected a number above 0",
+    ),
+    "NaN": (
+        "learning_rate: 0.01",
+        "learning_rate: .nan",
+        r"recipes\.trial_sgd\.learning_rate: "
+        r"expected a finite number",
+    ),
+    "infinity": (
+        "learning_rate: 0.01",
+        "learning_rate: .inf",
+        r"recipes\.trial_sgd\."
+        r"learning_rate: expected a finite number",
+    ),
+    "dropout of one": (
+        "dropout: 0.5",
+        "dropout: 1.0",
+        r"variants\.deep\.dropout: expected a number "
+        r"below 1",
+    ),
+    "unknown optimizer": (
+        "optimizer: sgd",
+        "optimizer: sdg",
+        r"recipes\.trial_sgd\.optimizer: "
+        r"expected 'adam' or 'sgd', found \"sdg\"; did you mean 'sgd'",
+    ),
+    "unknown loss": (
+        "loss: categorical_crossentropy\n    epochs: 30",
+        "loss: mse\n    epochs: 30",
+        r"recipes\.study\.loss: expected 'categorical_crossentropy'",
+    ),
+    "unknown network": (
+        "network: plain\n    widths: [16]",
+        "network: plane\n    widths: [16]",
+        r"variants\.baseline\.network: expected 'plain', .*did you mean 'plain'",
+    ),
+    "list for a network": (
+        "network: plain\n    widths: [16]",
+        "network: [plain]\n    widths: [16]",
+        r"variants\.baseline\.network: expected 'plain'",
+    ),
+    "unknown recipe": (
+        "recipe: trial_sgd",
+        "recipe: trail_sgd",
+        r"variants\.sgd\.recipe: expected "
+        r"one of study, .*found 'trail_sgd'; did you mean 'trial_sgd'",
+    ),
+    "unknown augmentation": (
+        "{flip_vertical: 0.5, flip_horizontal",
+        "{flip_vertikal: 0.5, flip_horizontal",
+        r"variants\.final\.augmentation\.flip_vertikal: "
+        r".*did you mean 'flip_vertical'",
+    ),
+    "augmentation without amount": (
+        "{flip_vertical: 0.5, flip_horizontal",
+        "{flip_vertical, flip_horizontal",
+        r"variants\.final\.augmentation\."
+        r"flip_vertical: expected a number, found null",
+    ),
+    "empty list": (
+        "widths: [16]\n",
+        "widths: []\n",
+        r"variants\.baseline\.widths: expected at "
+        r"least 1 item",
+    ),
+    "list too long": (
+        "widths: [16]\n",
+        "widths: [1, 1, 1, 1, 1, 1]\n",
+        r"variants\.baseline\.widths: expected at most 5 item",
+    ),
+    "wrong item": (
+        "widths: [16]\n",
+        "widths: [16, 0]\n",
+        r"variants\.baseline\.widths\.1: "
+        r"expected a number above 0",
+    ),
+    "number for a list": (
+        "widths: [16]\n",
+        "widths: 16\n",
+        r"variants\.baseline\.widths: expected "
+        r"a list, found 16",
+    ),
+    "unknown mirror": ("official,", "oficial,", r"fetch\.mirrors.*did you mean 'official'"),
+    "no mirrors": ("[official, huggingface, npm]", "[]", r"fetch\.mirrors: expected"),
+    "unknown instruction set": (
+        "cpu_isa: AVX2",
+        "cpu_isa: AVX22",
+        r"runtime\.cpu_isa: .*did you "
+        r"mean 'AVX2'",
+    ),
+    "uneven split": (
+        "validation_images: 5000",
+        "validation_images: 5005",
+        r"preprocess\.validation_images: expected a multiple of 10",
+    ),
+    "confidence of one": (
+        "confidence: 0.95",
+        "confidence: 1.0",
+        r"compare\.confidence: expected a "
+        r"number below 1",
+    ),
+    "name with a dot": ("  sgd:\n", "  sgd.fast:\n", r"variants\.sgd\.fast: expected a name of"),
+    "name with a space": ("  sgd:\n", "  sgd fast:\n", r"variants\.sgd fast: expected a name of"),
+    "number as a name": ("  sgd:\n", "  1:\n", r"variants\.1: expected a name of"),
+    "key twice": ("epochs: 30\n", "epochs: 30\n    epochs: 20\n", r"epochs.*keep one"),
+    "variant twice": ("  sgd:\n", "  adam:\n", r'"adam".*keep one'),
+    "list for a section": ("explore:\n  seed: 1", "explore: [1]", r"explore: expected a mapping"),
+    "broken YAML": ("widths: [16]\n", "widths: [16\n", r"not valid YAML"),
+}
+
+
+def changed(old: str, new: str) -> str:
+    assert old in TEXT, f"params.yaml no longer holds {old!r}"
+    return TEXT.replace(old, new, 1)
+
+
+def check(folder: Path, text: str) -> None:
+    path = folder / "params.yaml"
+    path.write_text(text)
+    params.check(config.read(path))
+
+
+def test_the_committed_file_is_right(tmp_path: Path) -> None:
+    check(tmp_path, TEXT)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistake_is_named(tmp_path: Path, mistake: str) -> None:
+    old, new, message = MISTAKES[mistake]
+    with pytest.raises(PipelineError, match=message):
+        check(tmp_path, changed(old, new))
+
+
+@pytest.mark.parametrize("group", ["recipes", "variants"])
+@pytest.mark.parametrize("content", ["", "[]", "{}", "none"])
+def test_group_must_name_something(tmp_path: Path, group: str, content: str) -> None:
+    head, _, rest = TEXT.partition(f"\n{group}:\n")
+    tail = rest[rest.index("\n\n") :] if "\n\n" in rest else ""
+    with pytest.raises(PipelineError, match=f"{group}: expected a mapping of at least one name"):
+        check(tmp_path, f"{head}\n{group}: {content}\n{tail}")
+
+
+def test_every_mistake_is_listed_at_once(tmp_path: Path) -> None:
+    text = TEXT.replace("epochs: 30", "epochs: 0").replace("dropout: 0.5", "dropout: 2.0")
+    with pytest.raises(PipelineError) as caught:
+        check(tmp_path, text)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_a_mistake_anywhere_stops_every_stage_within_two_seconds(tmp_path: Path) -> None:
+    folder = workspace.copy_project(tmp_path / "project")
+    (folder / "params.yaml").write_text(changed("confidence: 0.95", "confidence: 95"))
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "fetch"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert time.monotonic() - started < 2
+    assert done.returncode == 1
+    assert done.stderr == (
+        "pipeline fetch: params.yaml: compare.confidence: expected a number below 1, found 95\n"
+    )
+    assert not (folder / "data").exists()
