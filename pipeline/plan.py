@@ -1,0 +1,91 @@
+"""What `dvc repro` would do, and why, before it does it: `python -m pipeline.plan [--json]`.
+
+Reads only, without DVC's locks, so it may be asked while a training runs. Exits with 1 when some
+stage's command would run, with 0 when none would, with 2 when the pipeline cannot be read.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+
+from pipeline.errors import PipelineError
+from pipeline.plan_stages import Plan, StagePlan, Status, make
+
+
+def as_json(plan: Plan) -> str:
+    """The plan for programs; `seconds.at_most` counts the stages that may follow as well."""
+    content = {
+        "runs": plan.runs,
+        "seconds": {
+            "expected": plan.seconds(Status.WILL_RUN),
+            "at_most": plan.seconds(Status.WILL_RUN, Status.MAY_FOLLOW),
+        },
+        "stages": [dataclasses.asdict(stage) for stage in plan.stages],
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def as_text(plan: Plan) -> str:
+    """The plan for people: a block for each status, the reasons beside each stage."""
+    lines: list[str] = []
+    for status in (Status.WILL_RUN, Status.RESTORED, Status.MAY_FOLLOW):
+        if stages := plan.having(status):
+            lines += [status, *(_line(stage) for stage in stages)]
+    if stages := plan.having(Status.UP_TO_DATE):
+        lines += [Status.UP_TO_DATE, "  " + ", ".join(stage.stage for stage in stages)]
+    return "\n".join([*lines, _times(plan)])
+
+
+def _line(stage: StagePlan) -> str:
+    time = "" if stage.status is Status.RESTORED else duration(stage.seconds)
+    source = f"from {stage.source}: " if stage.source else ""
+    return f"  {stage.stage:<20} {time:>11}  {source}{'; '.join(stage.reasons)}"
+
+
+def _times(plan: Plan) -> str:
+    """The last line: how long it all will take, as far as earlier runs tell."""
+    if not plan.runs:
+        return "nothing would run"
+    expected = plan.seconds(Status.WILL_RUN)
+    at_most = plan.seconds(Status.WILL_RUN, Status.MAY_FOLLOW)
+    stages = plan.having(Status.WILL_RUN, Status.MAY_FOLLOW)
+    untimed = [stage.stage for stage in stages if stage.seconds is None]
+    if len(untimed) == len(stages):
+        return "expected time: unknown, as none of these was timed yet"
+    return "".join(
+        [
+            f"expected time: {duration(expected)}, one stage after another",
+            f", up to {duration(at_most)} with what may follow" if at_most > expected else "",
+            f"; not counted, never timed: {', '.join(untimed)}" if untimed else "",
+        ]
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """`seconds` as a person says it: `8 s`, `14 min 2 s`, `1 h 5 min`, or `unknown`."""
+    if seconds is None:
+        return "unknown"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def main(arguments: list[str]) -> int:
+    """Print the plan; the exit status is 1 when something would run, else 0."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.plan")
+    parser.add_argument("targets", nargs="*", metavar="STAGE", help="plan these and what they need")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args(arguments)
+    plan = make(options.targets)
+    print(as_json(plan) if options.json else as_text(plan))
+    return int(plan.runs)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except PipelineError as error:
+        print(f"plan: {error}", file=sys.stderr)
+        sys.exit(2)
