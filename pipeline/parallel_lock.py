@@ -1,0 +1,44 @@
+"""Keeps dvc.lock the same, byte for byte, whichever stage finishes first.
+
+DVC appends a new stage's entry when the stage ends; one after another, that is the plan's order.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dvc.repo import Repo, lock_repo
+from dvc.utils.serialize import dump_yaml, load_yaml
+
+from pipeline import files
+from pipeline.plan_stages import Plan
+
+LOCK_FILE = Path("dvc.lock")
+
+
+@contextmanager
+def ordered(plan: Plan) -> Iterator[None]:
+    """On leaving, put the entries that the body added into the order of `plan`, at the end."""
+    before = _entries()
+    try:
+        yield
+    finally:
+        place = {stage.stage: number for number, stage in enumerate(plan.stages)}
+        with Repo() as repo, lock_repo(repo):
+            found = _entries()
+            added = sorted(
+                (name for name in found if name not in before), key=lambda n: place.get(n, 0)
+            )
+            wanted = [*(name for name in found if name in before), *added]
+            if wanted != list(found):
+                content = load_yaml(LOCK_FILE)
+                content["stages"] = {name: found[name] for name in wanted}
+                files.write(LOCK_FILE, lambda temporary: dump_yaml(temporary, content))
+
+
+def _entries() -> dict[str, object]:
+    """The entries of dvc.lock by stage, in the order of the file; none when there is no file."""
+    if not LOCK_FILE.exists():
+        return {}
+    entries: dict[str, object] = load_yaml(LOCK_FILE)["stages"]
+    return entries

@@ -1,0 +1,213 @@
+"""Stages side by side through the real DVC, in a small pipeline of shell commands."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+from dvc.repo import Repo
+
+from pipeline import parallel_jobs
+from pipeline.parallel_jobs import Children, Job
+
+# DVC 3.67 uses a property that pygtrie is about to change.
+
+TOP = Path(__file__).parents[1]
+
+# The first variant is the slowest, so that the order of ending is not the order of dvc.yaml.
+DVC_YAML = """
+stages:
+  prepare:
+    cmd: cp source.txt data.txt
+    deps: [source.txt]
+    outs: [data.txt]
+  train:
+    foreach: ${variants}
+    do:
+      cmd: sh train.sh ${key} ${item.seconds}
+      deps: [data.txt]
+      params: ["variants.${key}"]
+      outs: ["${key}.txt"]
+  compare:
+    cmd: cat slow.txt quick.txt > table.txt
+    deps: [slow.txt, quick.txt]
+    outs: [table.txt]
+"""
+PARAMS = "variants:\n  slow: {seconds: 2}\n  quick: {seconds: 0}\n"
+TRAIN = """
+test -e broken-$1 && { echo no memory for $1; exit 3; }
+date +%s.%N > begun-$1
+sleep $2 && cat data.txt > $1.txt
+date +%s.%N > ended-$1
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    monkeypatch.setenv("PYTHONPATH", str(TOP))
+    root = tmp_path / "project"
+    root.mkdir()
+    monkeypatch.chdir(root)
+    Repo.init(no_scm=True).close()
+    Path("dvc.yaml").write_text(DVC_YAML)
+    Path("params.yaml").write_text(PARAMS)
+    Path("train.sh").write_text(TRAIN)
+    Path("source.txt").write_text("pixels\n")
+    return root
+
+
+def _start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline.parallel", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _parallel(*arguments: str) -> tuple[int, str, str]:
+    process = _start(*arguments)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def _left_in(root: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and Path(process.cwd()) == root:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _seconds(note: str) -> float:
+    return float(Path(note).read_text())
+
+
+def test_side_by_side_and_the_lock_of_a_sequential_run(project: Path) -> None:
+    code, out, err = _parallel("--jobs", "2")
+
+    assert code == 0, err
+    assert "train@slow  started, log in logs/train@slow.log" in out
+    assert "compare  done" in out
+    assert _seconds("ended-quick") < _seconds("ended-slow")
+    assert _seconds("begun-quick") < _seconds("ended-slow")
+    parallel_lock = Path("dvc.lock").read_bytes()
+    Path("dvc.lock").unlink()
+    shutil.rmtree(".dvc/cache")
+    with Repo() as repo:
+        repo.reproduce()
+    assert Path("dvc.lock").read_bytes() == parallel_lock
+
+
+def test_a_failure_stops_only_what_is_behind_it(project: Path) -> None:
+    Path("broken-quick").touch()
+
+    code, out, err = _parallel("--jobs", "2")
+
+    assert code == 1
+    assert "train@slow  done" in out
+    assert "train@quick  failed, see logs/train@quick.log" in out
+    assert "compare" not in out
+    assert "train@quick failed; the end of logs/train@quick.log:\n" in err
+    assert "  no memory for quick\n" in err
+    assert "train@slow" not in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_leaves_no_process(project: Path, number: signal.Signals) -> None:
+    Path("params.yaml").write_text(PARAMS.replace("2", "60").replace("0}", "60}"))
+    Path("data.txt").write_text("pixels\n")
+    with Repo() as repo:
+        repo.reproduce("prepare")
+    process = _start("--jobs", "2")
+    deadline = time.monotonic() + 30
+    while not (Path("begun-slow").exists() and Path("begun-quick").exists()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+    process.send_signal(number)
+    process.communicate(timeout=30)
+
+    assert process.returncode == 128 + number
+    assert _left_in(project) == []
+    assert not Path("slow.txt").exists()
+    with Repo() as repo:  # no lock is left behind
+        repo.status()
+
+
+def test_nothing_to_do_starts_no_stage(project: Path) -> None:
+    Path("params.yaml").write_text(PARAMS.replace("2", "0"))
+    with Repo() as repo:
+        repo.reproduce()
+
+    code, out, err = _parallel("--jobs", "2")
+
+    assert (code, out, err) == (0, "everything is up to date\n", "")
+    assert not Path("logs").exists()
+
+
+def test_who_ignores_the_interrupt_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel_jobs, "GRACE_SECONDS", 0.2)
+    monkeypatch.chdir(tmp_path)
+    children = Children()
+    stubborn = ["sh", "-c", "trap '' INT; sh -c 'touch ready; sleep 60'; sleep 60"]
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(children.run, stubborn)
+        while not Path("ready").exists():
+            time.sleep(0.01)
+        assert _left_in(tmp_path)
+
+        children.end()
+
+        assert ended.result(timeout=5) == -signal.SIGKILL
+    assert _left_in(tmp_path) == []
+    assert children.run(["touch", "late"]) != 0
+    assert not Path("late").exists()
+
+
+def test_only_the_stages_named_and_what_they_need(project: Path) -> None:
+    code, _, err = _parallel("--jobs", "2", "train@quick")
+
+    assert code == 0, err
+    assert sorted(path.name for path in Path("logs").iterdir()) == [
+        "prepare.log",
+        "train@quick.log",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--jobs", "0"], "argument --jobs: expected 1 or more, found 0"),
+        (["--jobs", "2", "train@absent"], "train@absent"),
+    ],
+)
+def test_mistakes_are_named(project: Path, arguments: list[str], expected: str) -> None:
+    code, _, err = _parallel(*arguments)
+
+    assert code != 0
+    assert expected in err
+    assert "Traceback" not in err
+
+
+def test_progress_is_the_last_state_of_the_last_line(project: Path) -> None:
+    job = Job("train@quick")
+    assert job.progress() == ""
+    job.log.parent.mkdir()
+    job.log.write_text("begin\n\ntrain@quick  epoch 1/2\rtrain@quick  epoch 2/2  0.71\n\n")
+
+    assert job.progress() == "epoch 2/2  0.71"
+    assert job.tail(2) == ["train@quick  epoch 1/2", "train@quick  epoch 2/2  0.71"]
