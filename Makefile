@@ -26,7 +26,7 @@ repro: .venv/ready ## run what is missing or has changed; JOBS=2 trains two vari
 	@$(REPRO)
 
 quick: .venv/ready ## the whole graph on 4,000 images and one epoch, in .quick/
-	@$(BIN)/python -m pipeline.quick .quick
+	@$(BIN)/python -m pipeline.quick
 	@cd .quick && $(REPRO)
 	@echo "The results are in .quick/reports; nothing outside .quick and data/raw was touched."
 

@@ -12,6 +12,7 @@ from pipeline import config, environment, params
 from pipeline.errors import PipelineError
 
 STAGES = ("fetch", "preprocess", "explore", "train", "evaluate", "compare")
+PER_VARIANT = ("train", "evaluate")
 
 
 def main(arguments: list[str]) -> None:
@@ -21,8 +22,13 @@ def main(arguments: list[str]) -> None:
     params.check(config.read())
     environment.check()
     stage = importlib.import_module(f"pipeline.{arguments[0]}")
-    with environment.recorded("@".join(arguments)):
+    with environment.recorded(stage_name(arguments)):
         stage.main(arguments[1:])
+
+
+def stage_name(arguments: list[str]) -> str:
+    """The name that DVC gives the run: `train@final` for a stage per variant, else `compare`."""
+    return "@".join(arguments[:2]) if arguments[0] in PER_VARIANT else arguments[0]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """All of params.yaml, checked: `python -m pipeline.params` names every mistake, or says nothing.
 
-Only the dispatcher, the plan and make ask for this; a stage reads its own sections through
-pipeline.config, so that a knob of one stage is no dependency of another.
+The dispatcher asks for this before every stage, and make before it runs or plans anything; a stage
+reads its own sections through pipeline.config, so that one stage's knob is no dependency of
+another.
 """
 
 import re
@@ -49,9 +50,9 @@ def check(params: Mapping[str, Any]) -> None:
         attempt(config.section, params, key, schema)
     for group in GROUPS:
         attempt(_check_group, params, group)
-    for name in _mapping(params, "recipes"):
+    for name in filter(_is_name, _mapping(params, "recipes")):
         attempt(settings.recipe, params, name)
-    for name in _mapping(params, "variants"):
+    for name in filter(_is_name, _mapping(params, "variants")):
         attempt(_check_variant, params, name)
     if mistakes:
         raise PipelineError("\n".join(mistakes))
@@ -62,6 +63,10 @@ def _mapping(params: Mapping[str, Any], group: str) -> Mapping[Any, Any]:
     return content if isinstance(content, Mapping) else {}
 
 
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and NAME.fullmatch(name) is not None
+
+
 def _check_group(params: Mapping[str, Any], group: str) -> None:
     content = params.get(group)
     if not isinstance(content, Mapping) or not content:
@@ -70,7 +75,7 @@ def _check_group(params: Mapping[str, Any], group: str) -> None:
             f"settings, found {content!r}"
         )
     for name in content:
-        if not isinstance(name, str) or not NAME.fullmatch(name):
+        if not _is_name(name):
             raise PipelineError(
                 f"{config.PARAMS_FILE}: {group}.{name}: expected a name of letters, digits, "
                 f"'_' and '-' that starts with a letter, found {name!r}; rename it"

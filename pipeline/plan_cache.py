@@ -101,11 +101,18 @@ def _available(stage: Stage, source: str, entry: Mapping[str, Any]) -> Restored 
     return Restored(source, tuple(earlier.outs)) if earlier.outs_cached() else None
 
 
-def may_be_pulled(stage: Stage) -> bool:
-    """Whether outputs of `stage` are gone from the cache and a remote is set up to ask for them.
+def remote_with(stage: Stage) -> str | None:
+    """The default remote's name if it has all that DVC's cache lacks of the outputs of `stage`.
 
-    `dvc repro` does not ask it by itself, nor does this: the network would slow the plan.
+    `dvc repro` does not take it from there by itself, but `dvc pull` would. Asked only when
+    something is lacking, as it goes over the network; a remote that does not answer has nothing.
     """
-    return bool(stage.repo.config["core"].get("remote")) and any(
-        output.use_cache and output.can_push and output.changed_cache() for output in stage.outs
-    )
+    name: str | None = stage.repo.config["core"].get("remote")
+    lacking = [out for out in stage.outs if out.use_cache and out.changed_cache()]
+    if not name or not lacking or not all(out.can_push and out.hash_info for out in lacking):
+        return None
+    try:
+        remote = stage.repo.cloud.get_remote_odb(name, "plan")
+        return name if all(remote.exists(out.hash_info.value) for out in lacking) else None
+    except Exception:  # each kind of storage has its own errors
+        return None

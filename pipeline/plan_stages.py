@@ -18,10 +18,8 @@ from dvc.repo import Repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import Stage
 
-from pipeline import plan_cache, plan_reasons
+from pipeline import environment, plan_cache, plan_reasons
 from pipeline.errors import PipelineError
-
-RUNS = Path("reports/runs")  # one file a stage, written by each run of it
 
 
 class Status(enum.StrEnum):
@@ -96,7 +94,7 @@ def make(targets: Iterable[str] = (), *, root: Path = Path()) -> Plan:
                         status=status,
                         reasons=reasons,
                         source=restored.source if restored else None,
-                        seconds=_last_seconds(root / RUNS / f"{stage.addressing}.json"),
+                        seconds=_last_seconds(root / environment.RUNS / f"{stage.addressing}.json"),
                         after=tuple(sorted(before.addressing for before in graph[stage])),
                     )
                 )
@@ -121,8 +119,8 @@ def _judge(
     if not reasons and not uncertain:
         return Status.UP_TO_DATE, (), None
     restored = plan_cache.find(stage, hashes, inputs_changed=bool(inputs)) if reasons else None
-    if not inputs and not restored and plan_cache.may_be_pulled(stage):
-        reasons = (*reasons, "`dvc pull` may bring it without a run")
+    if not inputs and not restored and (remote := plan_cache.remote_with(stage)):
+        reasons = (*reasons, f"`dvc pull` would bring it from remote {remote} without a run")
     if uncertain and (restored or not reasons):
         behind = sorted({known.stage for known in anew.values() if known.output is None})
         return Status.MAY_FOLLOW, (*reasons, f"after {', '.join(behind)}"), None

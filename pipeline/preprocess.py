@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 import pydantic
@@ -25,6 +25,16 @@ class Preprocess(config.Section):
     train_images: EvenOverClasses
     validation_images: EvenOverClasses
     seed: pydantic.NonNegativeInt
+
+    @pydantic.model_validator(mode="after")
+    def _enough(self) -> Self:
+        """Refused here, and not only by `hold_out`, which runs after an hour of fetching."""
+        available = cifar10.FILE_RECORDS * len(cifar10.TRAIN_FILES)
+        if self.train_images + self.validation_images > available:
+            raise ValueError(
+                f"train_images and validation_images of at most {available:,} together"
+            )
+        return self
 
 
 def hold_out(labels: np.ndarray, settings: Preprocess) -> tuple[np.ndarray, np.ndarray]:

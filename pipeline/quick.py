@@ -1,6 +1,6 @@
-"""A small copy of the project, to see the whole graph work: `python -m pipeline.quick FOLDER`.
+"""A small copy of the project, to see the whole graph work: `python -m pipeline.quick`.
 
-`make quick` then runs DVC in FOLDER, a repository of its own without git, so that nothing there
+`make quick` then runs DVC in .quick, a repository of its own without git, so that nothing there
 can touch a committed result. Only data/raw is shared: a download serves both.
 """
 
@@ -12,9 +12,10 @@ from typing import Any
 
 import yaml
 
-from pipeline import config, fetch
+from pipeline import config, fetch, params
 from pipeline.errors import PipelineError
 
+FOLDER = Path(".quick")
 TRAIN_IMAGES = 4000
 VALIDATION_IMAGES = 1000
 EPOCHS = 1
@@ -23,11 +24,11 @@ EPOCHS = 1
 RESULTS = ("dvc.lock", "reports")
 
 
-def shortened(params: dict[str, Any]) -> dict[str, Any]:
-    """`params` with fewer images, and with one epoch in each recipe, whatever recipes there are."""
+def shortened(full: dict[str, Any]) -> dict[str, Any]:
+    """`full` with fewer images, and with one epoch in each recipe, whatever recipes there are."""
     sizes = {"train_images": TRAIN_IMAGES, "validation_images": VALIDATION_IMAGES}
-    recipes = {name: recipe | {"epochs": EPOCHS} for name, recipe in params["recipes"].items()}
-    return params | {"preprocess": params["preprocess"] | sizes, "recipes": recipes}
+    recipes = {name: recipe | {"epochs": EPOCHS} for name, recipe in full["recipes"].items()}
+    return full | {"preprocess": full["preprocess"] | sizes, "recipes": recipes}
 
 
 def prepare(folder: Path, *, project: Path) -> None:
@@ -42,9 +43,9 @@ def prepare(folder: Path, *, project: Path) -> None:
             shutil.copy2(project / name, folder / name)
     shutil.copytree(project / fetch.RAW, folder / fetch.RAW)
     (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n", encoding="utf-8")
-    params = shortened(config.read(project / config.PARAMS_FILE))
+    small = shortened(config.read(project / config.PARAMS_FILE))
     (folder / config.PARAMS_FILE).write_text(
-        yaml.safe_dump(params, sort_keys=False), encoding="utf-8"
+        yaml.safe_dump(small, sort_keys=False), encoding="utf-8"
     )
 
 
@@ -63,7 +64,8 @@ def _files(project: Path) -> list[str]:
 
 if __name__ == "__main__":
     try:
+        params.check(config.read())
         fetch.main([])
-        prepare(Path(sys.argv[1]), project=Path())
+        prepare(FOLDER, project=Path())
     except PipelineError as error:
         sys.exit(f"quick: {error}")

@@ -21,11 +21,16 @@ class Stage:
 
     def reads(self, path: str) -> bool:
         """Whether `path`, or a folder it lies in, is a dependency."""
-        return any(path == dep or path.startswith(f"{dep}/") for dep in self.deps)
+        return any(lies_in(path, dep) for dep in self.deps)
 
     def uses(self, leaf: str) -> bool:
         """Whether the dotted parameter `leaf` is declared, itself or by a section it is in."""
         return any(leaf == key or leaf.startswith(f"{key}.") for key in self.params)
+
+
+def lies_in(path: str, place: str) -> bool:
+    """Whether `path` is the file or folder `place`, or lies in that folder."""
+    return path == place or path.startswith(f"{place}/")
 
 
 def stages(folder: Path) -> dict[str, Stage]:

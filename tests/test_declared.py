@@ -1,6 +1,7 @@
 """Declared equals used: dvc.yaml names exactly the files and libraries of each stage."""
 
 import ast
+import re
 from typing import Any
 
 import declared
@@ -76,11 +77,11 @@ def test_variants_are_all_compared() -> None:
 
 
 def _missing_curves(plot: dict[str, Any], variant: str) -> list[str]:
+    """The lines that `plot` has for other variants but not for this one."""
     ((name, body),) = plot.items()
-    if not isinstance(body, dict):
-        return []
-    return [
-        f"plots.{name}.y:  {path.replace('baseline', variant)}: {column}"
+    wanted = {
+        (re.sub(r"^reports/[^/]+/", f"reports/{variant}/", path), column)
         for path, column in body["y"].items()
-        if "/baseline/" in path and path.replace("baseline", variant) not in body["y"]
-    ]
+    }
+    lacking = sorted(wanted - set(body["y"].items()))
+    return [f"plots.{name}.y:  {path}: {column}" for path, column in lacking]

@@ -22,7 +22,7 @@ STAGES = declared.stages(PROJECT)
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of its own after one short run of every stage, committed."""
-    workspace.run(PROJECT, "python", "-m", "pipeline", "fetch")
+    workspace.run(PROJECT, "python", "-c", "from pipeline import fetch; fetch.main([])")
     folder = workspace.copy_project(tmp_path_factory.mktemp("end_to_end") / "project")
     workspace.write_params(
         folder, quick.shortened(yaml.safe_load((PROJECT / "params.yaml").read_text()))
@@ -115,8 +115,10 @@ def test_two_point_sweep(project: Path) -> None:
     queue = "dvc exp run --queue -S variants.baseline.dense=4,12"
     workspace.run(project, *queue.split())
     workspace.run(project, "dvc", "queue", "start", "-j", "2")
-    workspace.run(project, "dvc", "queue", "logs", "--help")
-    names = _finished(project, 2)
+    try:
+        names = _finished(project, 2)
+    finally:
+        workspace.run(project, "dvc", "queue", "stop", "--kill")
     rows = json.loads(workspace.run(project, "dvc", "exp", "show", "--json"))
     dense = {
         row["name"]: row["revs"][0]["data"]["params"]["params.yaml"]["data"]["variants"][

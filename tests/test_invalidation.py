@@ -57,6 +57,8 @@ SPELLED_OUT: dict[str, set[str]] = {
     "requirements/lock.txt": set(),
     "pipeline/networks.py": each("train") | each("evaluate") | {"compare"},
     "pipeline/compare.py": {"compare"},
+    "pipeline/published.csv": {"compare"},
+    "pipeline/figures.py": {"explore", *each("evaluate"), "compare"},
     "pipeline/explore.py": {"explore"},
     "pipeline/mirrors.py": {"fetch"},
     "pipeline/__main__.py": set(),

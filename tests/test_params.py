@@ -147,6 +147,11 @@ MISTAKES = {
         r"runtime\.cpu_isa: .*did you "
         r"mean 'AVX2'",
     ),
+    "more images than there are": (
+        "train_images: 45000",
+        "train_images: 45010",
+        r"preprocess: expected train_images and validation_images of at most 50,000 together",
+    ),
     "uneven split": (
         "validation_images: 5000",
         "validation_images: 5005",
@@ -160,6 +165,7 @@ MISTAKES = {
     ),
     "name with a dot": ("  sgd:\n", "  sgd.fast:\n", r"variants\.sgd\.fast: expected a name of"),
     "name with a space": ("  sgd:\n", "  sgd fast:\n", r"variants\.sgd fast: expected a name of"),
+    "one line for a bad name": ("  sgd:\n", "  sgd.fast:\n", r"rename it$"),
     "number as a name": ("  sgd:\n", "  1:\n", r"variants\.1: expected a name of"),
     "key twice": ("epochs: 30\n", "epochs: 30\n    epochs: 20\n", r"epochs.*keep one"),
     "variant twice": ("  sgd:\n", "  adam:\n", r'"adam".*keep one'),

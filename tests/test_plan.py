@@ -9,15 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import PROJECT
 from dvc.repo import Repo
 
 from pipeline import plan
 from pipeline.errors import PipelineError
 from pipeline.plan_stages import Plan, Status, make
-
-TOP = Path(__file__).parents[1]
-
-# DVC 3.67 uses a property that pygtrie is about to change.
 
 DVC_YAML = """
 stages:
@@ -466,7 +463,7 @@ def test_what_cannot_be_planned_is_said(project: Path) -> None:
 def test_the_command_line_has_a_status_of_its_own_for_errors(project: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pipeline.plan", "train@absent"],
-        env={**os.environ, "PYTHONPATH": str(TOP)},
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
         check=False,
@@ -477,7 +474,7 @@ def test_the_command_line_has_a_status_of_its_own_for_errors(project: Path) -> N
     assert "Traceback" not in done.stderr
 
 
-def test_a_remote_is_mentioned_where_it_may_help(project: Path, tmp_path: Path) -> None:
+def test_a_remote_is_mentioned_where_it_would_help(project: Path, tmp_path: Path) -> None:
     Path(".dvc/config").write_text(
         f"[core]\n  no_scm = true\n  remote = store\n['remote \"store\"']\n  url = {tmp_path}/s\n"
     )
@@ -488,10 +485,19 @@ def test_a_remote_is_mentioned_where_it_may_help(project: Path, tmp_path: Path) 
 
     hints = {s.stage: s.reasons for s in make().stages if s.status is WILL}
 
-    assert hints["train@deep"][-1] == "`dvc pull` may bring it without a run"
+    hint = "`dvc pull` would bring it from remote store without a run"
+    assert hints["train@deep"][-1] == hint
     with Repo() as repo:
         repo.pull()
     assert not make().having(WILL, MAY, BACK)
+
+
+def test_an_empty_remote_is_not_mentioned(project: Path, tmp_path: Path) -> None:
+    Path(".dvc/config").write_text(
+        f"[core]\n  no_scm = true\n  remote = store\n['remote \"store\"']\n  url = {tmp_path}/s\n"
+    )
+    _delete("models/deep.txt", ".dvc/cache")()
+    assert not any("dvc pull" in reason for s in make().stages for reason in s.reasons)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
-"""Declared equals read: each stage, run on small data, reads just its declared parameters."""
+"""Declared equals read: each stage, run on small data, reads just what dvc.yaml declares."""
 
 import importlib
+import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import declared
 import pytest
@@ -16,11 +18,16 @@ from pipeline import config, files
 GRAPH = declared.stages(PROJECT)
 
 
+class Reads(NamedTuple):
+    """What one stage read: fields of params.yaml, and data files below the project's folder."""
+
+    fields: set[str]
+    files: set[str]
+
+
 @pytest.fixture(scope="module")
-def reads(
-    tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None
-) -> dict[str, set[str]]:
-    """By stage, the fields of params.yaml that one run of the whole pipeline read."""
+def reads(tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None) -> dict[str, Reads]:
+    """By stage, what one run of the whole pipeline on small data read."""
     folder = tmp_path_factory.mktemp("reads")
     with pytest.MonkeyPatch.context() as patch:
         sources.tiny_dataset(patch, folder / "data/raw")
@@ -30,17 +37,18 @@ def reads(
             (PROJECT / "pipeline/published.csv").read_text()
         )
         patch.chdir(folder)
-        seen = _spy(patch)
+        fields, opened = _spy_on_fields(patch), _spy_on_files(folder)
         found = {}
         for name, stage in GRAPH.items():
-            seen.clear()
+            fields.clear()
+            opened.clear()
             _run(name, stage.command.split()[4:], patch)
-            found[name] = set(seen)
+            found[name] = Reads(set(fields), set(opened))
     return found
 
 
 @pytest.mark.parametrize("stage", GRAPH)
-def test_parameters_declared_are_parameters_read(stage: str, reads: dict[str, set[str]]) -> None:
+def test_parameters_declared_are_parameters_read(stage: str, reads: dict[str, Reads]) -> None:
     params = yaml.safe_load((PROJECT / "params.yaml").read_text())
     given = set()
     for section in GRAPH[stage].params:
@@ -48,9 +56,27 @@ def test_parameters_declared_are_parameters_read(stage: str, reads: dict[str, se
         for key in section.split("."):
             content = content[key]
         given |= {f"{section}.{field}" for field in content}
-    unread, undeclared = given - reads[stage], reads[stage] - given
+    found = reads[stage].fields
+    unread, undeclared = given - found, found - given
     assert not undeclared, f"dvc.yaml, {stage}: add to params what it reads: {sorted(undeclared)}"
     assert not unread, f"{stage} never reads {sorted(unread)}: use it, or declare less"
+
+
+@pytest.mark.parametrize("stage", GRAPH)
+def test_data_declared_is_data_read(stage: str, reads: dict[str, Reads]) -> None:
+    own = GRAPH[stage].outs
+    read = {
+        path for path in reads[stage].files if not any(declared.lies_in(path, out) for out in own)
+    }
+    undeclared = {path for path in read if not GRAPH[stage].reads(path)}
+    assert not undeclared, f"dvc.yaml, {stage}: add to deps what it reads: {sorted(undeclared)}"
+    code = (".py", ".txt")  # modules and pins, which tests/test_declared.py compares
+    unread = {
+        dep
+        for dep in GRAPH[stage].deps
+        if not dep.endswith(code) and not any(declared.lies_in(path, dep) for path in read)
+    }
+    assert not unread, f"{stage} never reads {sorted(unread)}: remove them from deps in dvc.yaml"
 
 
 def _write_params(folder: Path) -> None:
@@ -61,7 +87,7 @@ def _write_params(folder: Path) -> None:
     workspace.write_params(folder, params)
 
 
-def _spy(patch: pytest.MonkeyPatch) -> set[str]:
+def _spy_on_fields(patch: pytest.MonkeyPatch) -> set[str]:
     """The set that will hold each field read of each section that config.section returns."""
     seen: set[str] = set()
     owners: dict[int, tuple[str, config.Section]] = {}
@@ -80,6 +106,26 @@ def _spy(patch: pytest.MonkeyPatch) -> set[str]:
     patch.setattr(config, "section", section)
     patch.setattr(config.Section, "__getattribute__", attribute)
     return seen
+
+
+def _spy_on_files(folder: Path) -> set[str]:
+    """The set that will hold each file below `folder` opened for reading, relative to it.
+
+    Left out are params.yaml, whose fields are watched, and unfinished files.
+    """
+    opened: set[str] = set()
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "open" or not isinstance(arguments[0], str | bytes):
+            return
+        path, mode = Path(os.fsdecode(arguments[0])).absolute(), arguments[1]
+        if (mode is None or mode.startswith("r")) and path.is_relative_to(folder):
+            name = str(path.relative_to(folder))
+            if ".part" not in name and name != "params.yaml" and path.is_file():
+                opened.add(name)
+
+    sys.addaudithook(watch)  # Python has no way to take it out again; it is quick elsewhere
+    return opened
 
 
 def _run(name: str, arguments: list[str], patch: pytest.MonkeyPatch) -> None:
