@@ -3,10 +3,12 @@
 DVC appends a new stage's entry when the stage ends; one after another, that is the plan's order.
 """
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 from dvc.utils.serialize import dump_yaml, load_yaml
 
@@ -18,22 +20,41 @@ LOCK_FILE = Path("dvc.lock")
 
 @contextmanager
 def ordered(plan: Plan) -> Iterator[None]:
-    """On leaving, put the entries that the body added into the order of `plan`, at the end."""
+    """On leaving, put the entries that the body added into the order of `plan`, at the end.
+
+    Waits for another dvc that holds DVC's lock, unless an exception ended the body.
+    """
     before = _entries()
     try:
         yield
-    finally:
-        place = {stage.stage: number for number, stage in enumerate(plan.stages)}
-        with Repo() as repo, lock_repo(repo):
-            found = _entries()
-            added = sorted(
-                (name for name in found if name not in before), key=lambda n: place.get(n, 0)
+    except BaseException:
+        # Perhaps a signal's, and no second one is heeded: it could not end the wait.
+        try:
+            _order(plan, before, wait=False)
+        except LockError:
+            print(
+                f"{LOCK_FILE}: another dvc holds DVC's lock; the stages that have ended stand "
+                "in the order of their ends, which is harmless",
+                file=sys.stderr,
             )
-            wanted = [*(name for name in found if name in before), *added]
-            if wanted != list(found):
-                content = load_yaml(LOCK_FILE)
-                content["stages"] = {name: found[name] for name in wanted}
-                files.write(LOCK_FILE, lambda temporary: dump_yaml(temporary, content))
+        raise
+    _order(plan, before, wait=True)
+
+
+def _order(plan: Plan, before: Collection[str], *, wait: bool) -> None:
+    """Sort all entries but those named in `before`; LockError after 3 s, unless it may `wait`."""
+    place = {stage.stage: number for number, stage in enumerate(plan.stages)}
+    # As the command line of DVC 3.67 passes its --wait-for-lock on.
+    with Repo(_wait_for_lock=wait) as repo, lock_repo(repo):
+        found = _entries()
+        added = sorted(
+            (name for name in found if name not in before), key=lambda n: place.get(n, 0)
+        )
+        wanted = [*(name for name in found if name in before), *added]
+        if wanted != list(found):
+            content = load_yaml(LOCK_FILE)
+            content["stages"] = {name: found[name] for name in wanted}
+            files.write(LOCK_FILE, lambda temporary: dump_yaml(temporary, content))
 
 
 def _entries() -> dict[str, object]:

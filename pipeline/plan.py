@@ -89,3 +89,5 @@ if __name__ == "__main__":
     except PipelineError as error:
         print(f"plan: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)  # the shell's status for Ctrl-C

@@ -148,3 +148,5 @@ if __name__ == "__main__":
         main(sys.argv[1:])
     except PipelineError as error:
         sys.exit(f"predict: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)  # the shell's status for Ctrl-C

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import PROJECT
 from matplotlib import image
 
 from pipeline import compare, evaluation_tables, results
 from pipeline.cifar10 import CLASSES
 from pipeline.errors import PipelineError
 
-ROOT = Path(__file__).resolve().parent.parent
 SIX = ("baseline", "improved", "deep", "final", "adam", "sgd")
 EIGHT = (*SIX, "wide_without_dropout", "x")
 FIGURES = ("accuracy.png", "confusion.png", "curves.png", "training.png")
@@ -59,7 +59,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project folder with the results of EIGHT, entered."""
     (tmp_path / "params.yaml").write_text("compare:\n  confidence: 0.95\n", encoding="utf-8")
     (tmp_path / "pipeline").mkdir()
-    shutil.copy(ROOT / "pipeline" / "published.csv", tmp_path / "pipeline")
+    shutil.copy(PROJECT / "pipeline" / "published.csv", tmp_path / "pipeline")
     for position, variant in enumerate(EIGHT):
         write_variant(tmp_path / "reports" / variant, position, 10 if variant in SIX[4:] else 30)
     monkeypatch.chdir(tmp_path)
@@ -89,7 +89,12 @@ def test_writes_the_same_bytes_in_a_fresh_process_without_tensorflow(project: Pa
         "import sys; from pipeline import compare; compare.main(['final']);"
         "assert 'pandas' in sys.modules; assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(PROJECT),
+        "PYTHONHASHSEED": "7",
+        "TZ": "Asia/Tokyo",
+    }
     subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=60)
     assert outputs(project) == first
 
@@ -228,7 +233,7 @@ def test_refuses_a_confidence_that_is_no_probability(project: Path, confidence: 
 
 
 def test_published_figures_are_the_studys() -> None:
-    table = results.read_published(ROOT / "pipeline" / "published.csv")
+    table = results.read_published(PROJECT / "pipeline" / "published.csv")
     assert list(table.index) == ["baseline", "improved", "deep", "final"]
     assert list(table["accuracy"]) == [0.6005, 0.6388, 0.6990, 0.7143]
     assert list(table["loss"]) == [1.1667, 1.0321, 1.8069, 0.8692]

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 import pytest
+from conftest import PROJECT
 
 from pipeline import config
 from pipeline.errors import PipelineError
@@ -233,5 +234,5 @@ def test_read_names_a_missing_file_and_the_remedy(tmp_path: Path) -> None:
 
 
 def test_the_project_s_own_file_is_read() -> None:
-    content = config.read(Path(__file__).parent.parent / "params.yaml")
+    content = config.read(PROJECT / "params.yaml")
     assert {"fetch", "preprocess", "explore", "variants"} <= set(content)

@@ -7,10 +7,10 @@ from typing import Any
 import declared
 import grimp
 import pytest
-import workspace
 import yaml
+from conftest import PROJECT
 
-GRAPH = declared.stages(workspace.PROJECT)
+GRAPH = declared.stages(PROJECT)
 IMPORTS = grimp.build_graph("pipeline", include_external_packages=True, cache_dir=None)
 
 # Libraries that decide a stage's bytes, and the file whose pin is then part of its key.
@@ -33,7 +33,7 @@ def imported(stage: str) -> set[str]:
 
 def test_the_package_itself_holds_no_code() -> None:
     # Every import runs pipeline/__init__.py, which no stage declares.
-    body = ast.parse((workspace.PROJECT / "pipeline/__init__.py").read_text()).body
+    body = ast.parse((PROJECT / "pipeline/__init__.py").read_text()).body
     assert [type(node) for node in body] == [ast.Expr], "keep it a docstring, or declare it"
 
 
@@ -45,8 +45,7 @@ def test_code_declared_is_code_imported(stage: str) -> None:
         if module.startswith("pipeline.")
     }
     used = {
-        path if (workspace.PROJECT / path).exists() else path.replace(".py", "/__init__.py")
-        for path in used
+        path if (PROJECT / path).exists() else path.replace(".py", "/__init__.py") for path in used
     }
     given = {dep for dep in GRAPH[stage].deps if dep.endswith(".py")}
     assert not used - given, f"dvc.yaml, {stage}: add to deps: {sorted(used - given)}"
@@ -63,9 +62,9 @@ def test_pins_declared_are_libraries_imported(stage: str) -> None:
 
 
 def test_variants_are_all_compared() -> None:
-    text = yaml.safe_load((workspace.PROJECT / "dvc.yaml").read_text())
+    text = yaml.safe_load((PROJECT / "dvc.yaml").read_text())
     missing = []
-    for variant in yaml.safe_load((workspace.PROJECT / "params.yaml").read_text())["variants"]:
+    for variant in yaml.safe_load((PROJECT / "params.yaml").read_text())["variants"]:
         if variant not in GRAPH["compare"].command.split():
             missing.append(f"compare.cmd: {variant}")
         for name in ("metrics.json", "history.csv", "classes.csv"):

@@ -181,9 +181,9 @@ def test_connection_that_breaks_before_any_byte(server: Server, tmp_path: Path) 
 def test_trickle_is_given_up_and_kept(server: Server, tmp_path: Path) -> None:
     server.pages["/data"] = Page(CONTENT, bytes_per_second=20_000)
     started = time.monotonic()
-    with pytest.raises(SourceError, match=r"too slow: [12]\d kB/s over 0\.5 s, expected 100 kB/s"):
+    with pytest.raises(SourceError, match=r"too slow: \d+ kB/s over 0\.5 s, expected 100 kB/s"):
         fetch(server, tmp_path, floor=100, patience=0.5)
-    assert 0.5 < time.monotonic() - started < 2
+    assert 0.5 < time.monotonic() - started < 10  # all of it would take 15 s
     kept = (tmp_path / "data.bin.part").read_bytes()
     assert kept
     assert CONTENT.startswith(kept)
@@ -192,8 +192,8 @@ def test_trickle_is_given_up_and_kept(server: Server, tmp_path: Path) -> None:
 def test_server_fast_enough_may_take_longer_than_the_patience(
     server: Server, tmp_path: Path
 ) -> None:
-    server.pages["/data"] = Page(CONTENT, bytes_per_second=400_000)
-    assert fetch(server, tmp_path, floor=50, patience=0.2) == CONTENT
+    server.pages["/data"] = Page(CONTENT, bytes_per_second=100_000)  # for 3 s
+    assert fetch(server, tmp_path, floor=5, patience=2) == CONTENT
 
 
 def test_only_the_last_seconds_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +211,7 @@ def test_silent_server(server: Server, tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(SourceError, match=r"no answer within 0\.2 s"):
         fetch(server, tmp_path, patience=0.2)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 8
 
 
 @pytest.mark.parametrize("status", [403, 404, 500, 503])

@@ -9,16 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from conftest import PROJECT
 from matplotlib import image
 
 from pipeline import config, evaluate, evaluation_tables, files, mistakes, runtime, trained
 from pipeline.cifar10 import CLASSES
 from pipeline.errors import PipelineError
 
-ROOT = Path(__file__).resolve().parent.parent
 OUTPUTS = ["classes.csv", "metrics.json", "mistakes.png", "predictions.csv"]
 IMAGES = 60
-# TensorFlow 2.21 converts its variables in a way that NumPy 2 announces it will drop.
 
 
 def made_up_probabilities() -> tuple[np.ndarray, np.ndarray]:
@@ -97,7 +96,7 @@ def test_gallery_of_any_number_of_mistakes(tmp_path: Path, wrong: int) -> None:
     ],
 )
 def test_refuses_wrong_params(key: str, value: Any) -> None:
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
     config.section(params, "evaluate", evaluate.Evaluate)
     params["evaluate"][key] = value
     with pytest.raises(PipelineError, match=rf"evaluate\.{key}: "):
@@ -107,7 +106,7 @@ def test_refuses_wrong_params(key: str, value: Any) -> None:
 @pytest.fixture(scope="module")
 def save_network() -> Callable[..., None]:
     """Saves a network that looks at a pixel per quarter of the image, by its output's size."""
-    params = config.read(ROOT / "params.yaml")
+    params = config.read(PROJECT / "params.yaml")
     runtime.start(config.section(params, "runtime", runtime.Runtime))
     import keras
 
@@ -133,7 +132,7 @@ def project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_network: Callable[..., None]
 ) -> Path:
     """A project folder with a test set and the model `tiny`, entered."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
     params["runtime"]["inference_batch_size"] = 25  # no divisor of IMAGES
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     generator = np.random.default_rng(1)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import sources
+from conftest import PROJECT
 from webserver import Page, Server, serving
 
 from pipeline import config, fetch
@@ -253,6 +254,5 @@ def test_mistaken_params(change: dict[str, Any], message: str) -> None:
 
 
 def test_the_project_s_own_params() -> None:
-    path = Path(__file__).parents[1] / "params.yaml"
-    params = config.section(config.read(path), "fetch", Fetch)
+    params = config.section(config.read(PROJECT / "params.yaml"), "fetch", Fetch)
     assert set(params.mirrors) == set(MIRRORS)

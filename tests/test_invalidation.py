@@ -13,16 +13,17 @@ import dvc.cli
 import pytest
 import workspace
 import yaml
+from conftest import PROJECT
 
 from pipeline import plan_stages
 
 Graph = dict[str, declared.Stage]
-GRAPH: Graph = declared.stages(workspace.PROJECT)
-PARAMS = declared.leaves(yaml.safe_load((workspace.PROJECT / "params.yaml").read_text()))
+GRAPH: Graph = declared.stages(PROJECT)
+PARAMS = declared.leaves(yaml.safe_load((PROJECT / "params.yaml").read_text()))
 CODE = sorted(
-    str(path.relative_to(workspace.PROJECT))
+    str(path.relative_to(PROJECT))
     for folder in ("pipeline", "requirements")
-    for path in (workspace.PROJECT / folder).rglob("*")
+    for path in (PROJECT / folder).rglob("*")
     if path.is_file() and path.suffix != ".pyc"
 )
 OUTS = [out for stage in GRAPH.values() for out in stage.outs]
@@ -106,6 +107,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("PATH", workspace.environment()["PATH"])
+        patch.setenv("DVC_SITE_CACHE_DIR", str(folder.parent / "site"))
         assert repro(folder) == set(GRAPH)
         yield folder
 

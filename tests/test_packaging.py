@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import PROJECT
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pipeline import config, environment, quick
 
-TOP = Path(__file__).parent.parent
-LOCK = TOP / "requirements/lock.txt"
+LOCK = PROJECT / "requirements/lock.txt"
 PINS = sorted(set(LOCK.parent.glob("*.txt")) - {LOCK})
 
 # Needed at run time without an import: plug-ins of DVC, npm, and what Keras and TensorFlow write
@@ -125,20 +125,20 @@ def test_the_virtual_environment_holds_the_locked_versions() -> None:
 
 def test_the_pipeline_imports_what_is_pinned_and_pins_what_it_needs() -> None:
     runtime = _pinned("numpy", "tensorflow", "reports", "tools")
-    imported = _imports(sorted((TOP / "pipeline").glob("*.py")))
+    imported = _imports(sorted((PROJECT / "pipeline").glob("*.py")))
     # pydantic-core is released with, and pinned by, pydantic.
     assert imported - {"pydantic-core"} == runtime - NOT_IMPORTED
 
 
 def test_the_tests_import_only_what_is_pinned() -> None:
-    imported = _imports(sorted((TOP / "tests").glob("*.py")))
+    imported = _imports(sorted((PROJECT / "tests").glob("*.py")))
     everything = _pinned(*(path.stem for path in PINS))
     # packaging comes with pytest.
     assert imported - {"packaging", "pydantic-core"} <= everything
 
 
 def test_the_pins_that_dvc_sees_are_the_ones_checked_before_a_stage() -> None:
-    stages = yaml.safe_load((TOP / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    stages = yaml.safe_load((PROJECT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     seen = {
         dependency
         for stage in stages.values()
@@ -149,15 +149,15 @@ def test_the_pins_that_dvc_sees_are_the_ones_checked_before_a_stage() -> None:
 
 
 def test_pyproject_admits_the_pythons_that_the_makefile_looks_for() -> None:
-    project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["requires-python"] == ">=3.11,<3.14"
-    assert "(3, 11) <= sys.version_info[:2] <= (3, 13)" in (TOP / "Makefile").read_text()
+    assert "(3, 11) <= sys.version_info[:2] <= (3, 13)" in (PROJECT / "Makefile").read_text()
 
 
 def test_make_names_the_pythons_it_needs_when_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "requirements").mkdir()
     shutil.copy(LOCK, tmp_path / "requirements")
-    shutil.copy(TOP / "Makefile", tmp_path)
+    shutil.copy(PROJECT / "Makefile", tmp_path)
     result = _make("setup", "PYTHON=no-such-python false", folder=tmp_path)
     assert result.returncode != 0
     assert "expected Python 3.11, 3.12 or 3.13, found none as no-such-python false" in result.stderr
@@ -165,15 +165,15 @@ def test_make_names_the_pythons_it_needs_when_there_is_none(tmp_path: Path) -> N
 
 
 def test_make_help_names_every_target_a_person_calls() -> None:
-    makefile = (TOP / "Makefile").read_text(encoding="utf-8")
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.M)
-    result = _make("help", folder=TOP)
+    result = _make("help", folder=PROJECT)
     assert phony
     assert [line.split()[1] for line in result.stdout.splitlines()] == phony[1].split()
 
 
 def test_quick_shortens_every_recipe_and_nothing_else() -> None:
-    params = config.read(TOP / "params.yaml")
+    params = config.read(PROJECT / "params.yaml")
     params["recipes"]["added_later"] = params["recipes"]["study"] | {"epochs": 99}
     short = quick.shortened(params)
     assert {recipe["epochs"] for recipe in short["recipes"].values()} == {quick.EPOCHS}
@@ -190,7 +190,7 @@ def test_quick_shortens_every_recipe_and_nothing_else() -> None:
 def test_quick_copies_what_git_would_hold_but_no_results(tmp_path: Path) -> None:
     project, folder = tmp_path / "project", tmp_path / "project/.quick"
     content = {
-        "params.yaml": (TOP / "params.yaml").read_text(encoding="utf-8"),
+        "params.yaml": (PROJECT / "params.yaml").read_text(encoding="utf-8"),
         ".gitignore": "/data/\n/.quick/\n",
         ".dvc/config": "",
         "dvc.lock": "old",

@@ -1,24 +1,24 @@
 """Stages side by side through the real DVC, in a small pipeline of shell commands."""
 
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
-from dvc.repo import Repo
+import workspace
+from conftest import PROJECT
+from dvc import lock
+from dvc.repo import Repo, lock_repo
+from processes import left_in, running_in
 
-from pipeline import parallel_jobs
+from pipeline import parallel_jobs, parallel_lock
 from pipeline.parallel_jobs import Children, Job
-
-# DVC 3.67 uses a property that pygtrie is about to change.
-
-TOP = Path(__file__).parents[1]
+from pipeline.plan_stages import Plan, StagePlan, Status
 
 # The first variant is the slowest, so that the order of ending is not the order of dvc.yaml.
 DVC_YAML = """
@@ -42,9 +42,21 @@ stages:
 PARAMS = "variants:\n  slow: {seconds: 2}\n  quick: {seconds: 0}\n"
 TRAIN = """
 test -e broken-$1 && { echo no memory for $1; exit 3; }
-date +%s.%N > begun-$1
+touch begun-$1
 sleep $2 && cat data.txt > $1.txt
-date +%s.%N > ended-$1
+"""
+# Each waits for the other: `quick` until both run, `slow` until the entry of `quick` is written.
+# Run one after another, the first waits in vain.
+MEETING = """
+touch begun-$1
+for attempt in $(seq 300); do
+  case $1 in
+    quick) test -e begun-slow;;
+    slow) grep -qs train@quick dvc.lock;;
+  esac && exec cp data.txt $1.txt
+  sleep 0.1
+done
+exit 3
 """
 
 
@@ -52,7 +64,7 @@ date +%s.%N > ended-$1
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
-    monkeypatch.setenv("PYTHONPATH", str(TOP))
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     root = tmp_path / "project"
     root.mkdir()
     monkeypatch.chdir(root)
@@ -75,39 +87,83 @@ def _start(*arguments: str) -> subprocess.Popen[str]:
 
 def _parallel(*arguments: str) -> tuple[int, str, str]:
     process = _start(*arguments)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     return process.returncode, out, err
 
 
-def _left_in(root: Path) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.pid != os.getpid() and Path(process.cwd()) == root:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
-def _seconds(note: str) -> float:
-    return float(Path(note).read_text())
-
-
 def test_side_by_side_and_the_lock_of_a_sequential_run(project: Path) -> None:
+    Path("train.sh").write_text(MEETING)
+
     code, out, err = _parallel("--jobs", "2")
 
     assert code == 0, err
     assert "train@slow  started, log in logs/train@slow.log" in out
     assert "compare  done" in out
-    assert _seconds("ended-quick") < _seconds("ended-slow")
-    assert _seconds("begun-quick") < _seconds("ended-slow")
-    parallel_lock = Path("dvc.lock").read_bytes()
+    side_by_side = Path("dvc.lock").read_bytes()
     Path("dvc.lock").unlink()
     shutil.rmtree(".dvc/cache")
+    Path("train.sh").write_text(TRAIN)
     with Repo() as repo:
         repo.reproduce()
-    assert Path("dvc.lock").read_bytes() == parallel_lock
+    assert Path("dvc.lock").read_bytes() == side_by_side
+
+
+@pytest.mark.slow
+def test_the_lock_of_the_whole_pipeline_is_that_of_a_sequential_run(tmp_path: Path) -> None:
+    sequential, parallel = (
+        workspace.with_stub_stages(workspace.copy_project(tmp_path / name))
+        for name in ("sequential", "parallel")
+    )
+    workspace.run(sequential, "dvc", "repro")
+    workspace.run(parallel, "python", "-m", "pipeline.parallel", "--jobs", "2")
+    assert sorted((parallel / "ran.txt").read_text().split()) == sorted(
+        (sequential / "ran.txt").read_text().split()
+    )
+    assert (parallel / "dvc.lock").read_bytes() == (sequential / "dvc.lock").read_bytes()
+
+
+PLAN = Plan(
+    tuple(StagePlan(name, Status.WILL_RUN, (), None, None, ()) for name in ("one", "two", "three"))
+)
+
+
+def _entries(*names: str) -> str:
+    return "\n".join(
+        ["schema: '2.0'", "stages:", *(f"  {name}:\n    cmd: run" for name in names), ""]
+    )
+
+
+def _added(names: Sequence[str]) -> None:
+    """Write entries as stages would, within a run, that ended in this order."""
+    with parallel_lock.ordered(PLAN):
+        Path("dvc.lock").write_text(_entries(*names))
+
+
+def test_the_entries_wait_for_another_dvc(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "DEFAULT_TIMEOUT", 0.1)  # seconds to wait when not told to
+    disorder = ["three", "one", "two"]
+    with ThreadPoolExecutor(1) as pool:
+        with Repo() as other, lock_repo(other):
+            waiting = pool.submit(_added, disorder)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=1)
+            assert Path("dvc.lock").read_text() == _entries(*disorder)
+        waiting.result(timeout=60)
+    assert Path("dvc.lock").read_text() == _entries("one", "two", "three")
+
+
+def test_a_signal_is_not_held_up_by_another_dvc(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lock, "DEFAULT_TIMEOUT", 0.1)
+    with (
+        Repo() as other,
+        lock_repo(other),
+        pytest.raises(SystemExit, match="130"),
+        parallel_lock.ordered(PLAN),
+    ):
+        raise SystemExit(130)
+    assert "dvc.lock: another dvc holds DVC's lock; the stages" in capsys.readouterr().err
 
 
 def test_a_failure_stops_only_what_is_behind_it(project: Path) -> None:
@@ -140,7 +196,7 @@ def test_a_signal_leaves_no_process(project: Path, number: signal.Signals) -> No
     process.communicate(timeout=30)
 
     assert process.returncode == 128 + number
-    assert _left_in(project) == []
+    assert left_in(project) == []
     assert not Path("slow.txt").exists()
     with Repo() as repo:  # no lock is left behind
         repo.status()
@@ -168,12 +224,12 @@ def test_who_ignores_the_interrupt_is_killed(
         ended = pool.submit(children.run, stubborn)
         while not Path("ready").exists():
             time.sleep(0.01)
-        assert _left_in(tmp_path)
+        assert running_in(tmp_path)
 
         children.end()
 
         assert ended.result(timeout=5) == -signal.SIGKILL
-    assert _left_in(tmp_path) == []
+    assert left_in(tmp_path) == []
     assert children.run(["touch", "late"]) != 0
     assert not Path("late").exists()
 

@@ -13,15 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from conftest import PROJECT
 from PIL import Image
 
 from pipeline import answer, config, files, predict, runtime
 from pipeline.cifar10 import CLASSES
 from pipeline.errors import PipelineError
 
-# Keras 3.15 turns TensorFlow's variables into arrays in a way that NumPy 2 warns of.
-
-ROOT = Path(__file__).parents[1]
 # The class that stands for each colour: the network's weights say so.
 COLOURS = {"red": "airplane", "lime": "automobile", "blue": "bird"}
 
@@ -29,7 +27,7 @@ COLOURS = {"red": "airplane", "lime": "automobile", "blue": "bird"}
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`sound.keras`, and one of a wrong input size, `large.keras`."""
-    runtime.start(config.section(config.read(ROOT / "params.yaml"), "runtime", runtime.Runtime))
+    runtime.start(config.section(config.read(PROJECT / "params.yaml"), "runtime", runtime.Runtime))
     import keras
 
     folder = tmp_path_factory.mktemp("models")
@@ -49,7 +47,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project folder with params.yaml, the model `final` with metrics, and three photos."""
-    params = config.read(ROOT / "params.yaml")
+    params = config.read(PROJECT / "params.yaml")
     params["runtime"]["inference_batch_size"] = 2  # so that three photos are two batches
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     add_model(tmp_path, models, "final", 0.7)
@@ -226,7 +224,7 @@ def test_the_command_answers_bad_images_without_starting_tensorflow(project: Pat
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=project,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
         check=False,

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from conftest import PROJECT
 
-PROJECT = Path(__file__).parent.parent
 COPIED = ("dvc.yaml", "params.yaml", "pipeline", "requirements", ".gitignore", ".dvcignore")
 
 # A stage that is quick and honest: what it writes follows from what dvc.yaml lets it read, less
@@ -28,7 +28,7 @@ def copy_project(folder: Path) -> Path:
             shutil.copy(source, folder / name)
     run(folder, "git", "init", "--quiet")
     run(folder, "dvc", "init", "--quiet")
-    run(folder, "dvc", "config", "core.analytics", "false")
+    shutil.copy(PROJECT / ".dvc/config", folder / ".dvc/config")
     return folder
 
 
@@ -44,11 +44,14 @@ def write_params(folder: Path, params: dict[str, Any]) -> None:
 
 
 def run(folder: Path, *command: str, expect: int = 0) -> str:
-    """The standard output and error of `command` in `folder`; fails on another exit status."""
+    """The standard output and error of `command` in `folder`; fails on another exit status.
+
+    DVC's notes on the project, by default under /var/tmp, go beside `folder`.
+    """
     done = subprocess.run(
         command,
         cwd=folder,
-        env=environment(),
+        env={**environment(), "DVC_SITE_CACHE_DIR": str(folder.parent / "site")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
