@@ -23,6 +23,7 @@ help: ## list the targets
 
 repro: .venv/ready ## run what is missing or has changed; JOBS=2 trains two variants at a time
 	@$(BIN)/python -m pipeline.params
+	@$(BIN)/python -m pipeline.environment
 	@$(REPRO)
 
 quick: .venv/ready ## the whole graph on 4,000 images and one epoch, in .quick/

@@ -1,11 +1,13 @@
 """The libraries a stage runs on: checked against the pins before, recorded after.
 
+`python -m pipeline.environment` only checks.
 DVC's key of a stage holds requirements/*.txt and not what is installed, so the two must agree.
 """
 
 import importlib.metadata
 import os
 import platform
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,3 +71,10 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or "unknown"
+
+
+if __name__ == "__main__":
+    try:
+        check()
+    except PipelineError as error:
+        sys.exit(str(error))

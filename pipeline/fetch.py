@@ -116,8 +116,8 @@ def fetch(params: Fetch, folder: Path, downloads: Path) -> str:
     raise PipelineError(
         "none of fetch.mirrors could serve the data:\n  "
         + "\n  ".join(reasons)
-        + "\nrun again to resume, or get cifar-10-binary.tar.gz in another way and run "
-        "`python -m pipeline fetch PATH`"
+        + f"\nrun again to resume; or `dvc checkout {RAW}`, if DVC's cache has it; or get "
+        "cifar-10-binary.tar.gz in another way and run `python -m pipeline fetch PATH`"
     )
 
 

@@ -31,6 +31,7 @@ GROUPS = ("recipes", "variants")
 
 # A name becomes part of stage names, file names and DVC's dotted keys.
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+RESERVED = ("data", "runs")  # folders of reports/ beside those of the variants
 
 
 def check(params: Mapping[str, Any]) -> None:
@@ -74,7 +75,14 @@ def _check_group(params: Mapping[str, Any], group: str) -> None:
             f"{config.PARAMS_FILE}: {group}: expected a mapping of at least one name to its "
             f"settings, found {content!r}"
         )
+    folded = [str(name).lower() for name in content]
     for name in content:
+        if str(name).lower() in RESERVED or folded.count(str(name).lower()) > 1:
+            raise PipelineError(
+                f"{config.PARAMS_FILE}: {group}.{name}: expected a name other than "
+                f"{' and '.join(RESERVED)} and than all others whatever the case, as it names a "
+                "folder; rename it"
+            )
         if not _is_name(name):
             raise PipelineError(
                 f"{config.PARAMS_FILE}: {group}.{name}: expected a name of letters, digits, "

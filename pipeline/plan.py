@@ -7,6 +7,7 @@ stage's command would run, with 0 when none would, with 2 when the pipeline cann
 import argparse
 import dataclasses
 import json
+import os
 import sys
 
 from pipeline.errors import PipelineError
@@ -91,3 +92,5 @@ if __name__ == "__main__":
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)  # the shell's status for Ctrl-C
+    except BrokenPipeError:  # whoever read the plan, `head` say, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,7 +9,7 @@ import enum
 import json
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import chdir, suppress
 from pathlib import Path
 
 from dvc.exceptions import DvcException
@@ -81,7 +81,7 @@ def make(targets: Iterable[str] = (), *, root: Path = Path()) -> Plan:
     Raises PipelineError when DVC cannot read the pipeline or knows no such target.
     """
     try:
-        with Repo(os.fspath(root)) as repo:
+        with chdir(root), Repo() as repo:  # DVC looks for targets in the current folder
             graph = get_active_graph(repo.index.graph)
             made: dict[str, Made] = {}
             plans = []
@@ -94,12 +94,15 @@ def make(targets: Iterable[str] = (), *, root: Path = Path()) -> Plan:
                         status=status,
                         reasons=reasons,
                         source=restored.source if restored else None,
-                        seconds=_last_seconds(root / environment.RUNS / f"{stage.addressing}.json"),
+                        seconds=_last_seconds(environment.RUNS / f"{stage.addressing}.json"),
                         after=tuple(sorted(before.addressing for before in graph[stage])),
                     )
                 )
     except DvcException as error:
-        raise PipelineError(f"DVC cannot plan this project: {error}; mend that first") from error
+        raise PipelineError(
+            f"DVC cannot plan this project: {error}; mend that first (a damaged dvc.lock may be "
+            "deleted: DVC's cache still has the outputs)"
+        ) from error
     return Plan(tuple(plans))
 
 

@@ -15,16 +15,14 @@ One bad image among several: each bad one is named, nothing is classified, drawn
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import pydantic
-
-from pipeline import answer, config, image_files, runtime, trained
+from pipeline import answer, config, image_files, measured, runtime, trained
 from pipeline.cifar10 import CLASSES
 from pipeline.errors import PipelineError
-from pipeline.metrics import Metrics
 
 
 def photos(names: Sequence[str], *, variant: str | None = None) -> answer.Answer:
@@ -38,7 +36,7 @@ def photos(names: Sequence[str], *, variant: str | None = None) -> answer.Answer
     settings = config.section(params, "runtime", runtime.Runtime)
     variants = params.get("variants")
     variant = choose(variant, known=list(variants) if isinstance(variants, dict) else [])
-    accuracy = _test_accuracy(variant)
+    accuracy = measured.test_accuracy(variant)
     images = image_files.load(names)
     runtime.start(settings)
     model = trained.load(variant)
@@ -55,8 +53,8 @@ def choose(variant: str | None, *, known: Sequence[str]) -> str:
     `known` are the variants of params.yaml. Raises PipelineError, saying how to get a model.
     """
     present = sorted(path.stem for path in trained.path("*").parent.glob(trained.path("*").name))
-    if variant is None:
-        variant = _best(present, known)
+    if variant is None:  # a model left over from a variant that is gone may only be named
+        variant = _best([name for name in present if name in known], known)
     names = sorted({*known, *present})
     if variant not in names:
         raise PipelineError(
@@ -73,29 +71,16 @@ def choose(variant: str | None, *, known: Sequence[str]) -> str:
 
 def _best(present: Sequence[str], known: Sequence[str]) -> str:
     """The most accurate of the models present; if none is, of the known ones: the one to get."""
-    measured = {name: _test_accuracy(name) for name in present or known}
-    accuracies = {name: value for name, value in measured.items() if value is not None}
+    found = {name: measured.test_accuracy(name) for name in present or known}
+    accuracies = {name: value for name, value in found.items() if value is not None}
     if accuracies:
         return max(accuracies, key=accuracies.__getitem__)
     if present:
         raise PipelineError(
-            f"reports: expected the metrics of {' or '.join(present)}, found none; run "
-            f"`dvc repro evaluate@{present[0]}` or name a variant with --variant"
+            f"reports: expected the metrics of {' or '.join(present)}, found none that belong to "
+            f"these models; run `dvc repro evaluate@{present[0]}`, or name one with --variant"
         )
     raise PipelineError("models: expected a trained model, found none; run `dvc repro`")
-
-
-def _test_accuracy(variant: str) -> float | None:
-    path = Path("reports", variant, "metrics.json")
-    try:
-        return Metrics.model_validate_json(path.read_bytes()).accuracy
-    except FileNotFoundError:
-        return None
-    except (OSError, pydantic.ValidationError) as error:
-        raise PipelineError(
-            f"{path}: expected the metrics of a variant, found {' '.join(str(error).split())}; "
-            f"run `dvc repro -f evaluate@{variant}`"
-        ) from error
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -150,3 +135,5 @@ if __name__ == "__main__":
         sys.exit(f"predict: {error}")
     except KeyboardInterrupt:
         sys.exit(130)  # the shell's status for Ctrl-C
+    except BrokenPipeError:  # whoever read the answer, `head` say, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

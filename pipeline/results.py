@@ -75,7 +75,7 @@ def read_published(path: Path) -> pd.DataFrame:
 
 
 def _metrics(path: Path, stage: str) -> Metrics:
-    remedy = f"run `dvc repro -f {stage}`"
+    remedy = f"run `dvc repro {stage}`"
     try:
         return Metrics.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -89,7 +89,7 @@ def _metrics(path: Path, stage: str) -> Metrics:
 
 
 def _history(path: Path, stage: str) -> pd.DataFrame:
-    remedy = f"run `dvc repro -f {stage}`"
+    remedy = f"run `dvc repro {stage}`"
     table = _table(path, HISTORY, remedy)
     numbers = _numbers(table, HISTORY)
     bad = np.isnan(numbers).any(axis=1) | (numbers[:, 0] != np.arange(1, len(table) + 1))
@@ -98,7 +98,7 @@ def _history(path: Path, stage: str) -> pd.DataFrame:
 
 
 def _confusion(path: Path, stage: str) -> np.ndarray:
-    remedy = f"run `dvc repro -f {stage}`"
+    remedy = f"run `dvc repro {stage}`"
     table = _table(path, PER_CLASS, remedy)
     if tuple(table["class"]) != CLASSES:
         found = ", ".join(map(str, table["class"]))

@@ -180,7 +180,7 @@ def test_names_file_and_stage_when_one_is_bad(
         path.unlink()
     else:
         path.write_bytes(content[damage])
-    with pytest.raises(PipelineError, match=rf"{file}: expected .*, found .*dvc repro -f {stage}"):
+    with pytest.raises(PipelineError, match=rf"{file}: expected .*, found .*dvc repro {stage}"):
         compare.main(["baseline", "deep"])
     assert outputs(project) == {}
 

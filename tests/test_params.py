@@ -166,6 +166,12 @@ MISTAKES = {
     "name with a dot": ("  sgd:\n", "  sgd.fast:\n", r"variants\.sgd\.fast: expected a name of"),
     "name with a space": ("  sgd:\n", "  sgd fast:\n", r"variants\.sgd fast: expected a name of"),
     "one line for a bad name": ("  sgd:\n", "  sgd.fast:\n", r"rename it$"),
+    "name of a folder in reports": (
+        "  sgd:\n",
+        "  data:\n",
+        r"variants\.data: expected a name other",
+    ),
+    "same name but for case": ("  sgd:\n", "  Adam:\n", r"variants\.adam: expected a name other"),
     "number as a name": ("  sgd:\n", "  1:\n", r"variants\.1: expected a name of"),
     "key twice": ("epochs: 30\n", "epochs: 30\n    epochs: 20\n", r"epochs.*keep one"),
     "variant twice": ("  sgd:\n", "  adam:\n", r'"adam".*keep one'),

@@ -533,3 +533,9 @@ def test_a_part_of_a_restored_folder_is_not_known_beforehand(project: Path) -> N
 
     assert [stage.status for stage in made.stages] == [BACK, MAY]
     assert _repro() == (set(), {"split"})
+
+
+def test_another_folder_can_be_planned(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = make()
+    monkeypatch.chdir(project.parent)
+    assert make(root=project) == here

@@ -1,5 +1,6 @@
 """Prediction from end to end, by tiny networks that tell red, green and blue photos apart."""
 
+import hashlib
 import io
 import json
 import os
@@ -16,7 +17,7 @@ import yaml
 from conftest import PROJECT
 from PIL import Image
 
-from pipeline import answer, config, files, predict, runtime
+from pipeline import answer, config, files, measured, predict, runtime
 from pipeline.cifar10 import CLASSES
 from pipeline.errors import PipelineError
 
@@ -131,7 +132,7 @@ def test_the_most_accurate_model_present_is_asked(project: Path, models: Path) -
     add_model(project, models, "adam", 0.6)
     add_model(project, models, "sgd", None)
     add_metrics(project, "deep", 0.99)  # whose model is not there
-    assert predict.choose(None, known=["deep", "final"]) == "baseline"
+    assert predict.choose(None, known=["baseline", "deep", "final"]) == "baseline"
     assert predict.choose("sgd", known=[]) == "sgd"
 
 
@@ -178,7 +179,7 @@ MISTAKES: dict[str, tuple[Any, list[str], str]] = {
     ),
     "no model at all": (remove_models, [], "run `dvc pull models/final.keras` or `dvc repro train"),
     "nothing at all": (remove_all, [], "models: expected a trained model, found none; run `dvc re"),
-    "no metrics": (remove_metrics, [], "run `dvc repro evaluate@final` or name a variant with --v"),
+    "no metrics": (remove_metrics, [], "run `dvc repro evaluate@final`, or name one with --v"),
     "bad metrics": (spoil_metrics, [], "metrics.json: expected the metrics of a variant, found"),
     "bad model": (spoil_model, [], "models/final.keras: expected a Keras model"),
     "no params": (remove_params, [], "run from the project's top folder"),
@@ -261,3 +262,37 @@ def test_equal_probabilities_keep_the_order_of_the_classes() -> None:
     shares = np.full(10, 0.1, np.float32)
     prediction = answer.Prediction("a", np.zeros((32, 32, 3), np.float32), shares)
     assert [name for name, _ in prediction.top(10)] == list(CLASSES)
+
+
+def test_accuracy_of_an_earlier_model_is_not_shown(project: Path) -> None:
+    model = Path("models/final.keras")
+
+    def evaluated(md5: str) -> None:
+        dep = {"path": str(model), "md5": md5}
+        lock = {"stages": {"evaluate@final": {"deps": [dep]}}}
+        Path("dvc.lock").write_text(yaml.safe_dump(lock))
+
+    evaluated(hashlib.md5(model.read_bytes(), usedforsecurity=False).hexdigest())
+    assert measured.test_accuracy("final") == 0.7
+    evaluated("0" * 32)
+    assert measured.test_accuracy("final") is None
+    with pytest.raises(PipelineError, match=r"none that belong to these models; .*evaluate@final"):
+        predict.choose(None, known=["final"])
+
+
+def test_model_of_a_removed_variant_answers_only_by_name(project: Path, models: Path) -> None:
+    add_model(project, models, "removed", 0.9)
+    assert predict.choose(None, known=["final"]) == "final"
+    assert predict.choose("removed", known=["final"]) == "removed"
+
+
+def test_output_into_a_closed_pipe_is_no_error(project: Path) -> None:
+    command = f"{sys.executable} -m pipeline.predict red.png --json | true"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
