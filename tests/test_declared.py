@@ -75,6 +75,16 @@ def test_variants_are_all_compared() -> None:
     assert not missing, "add to dvc.yaml:\n" + "\n".join(missing)
 
 
+def test_only_variants_are_compared() -> None:
+    text = yaml.safe_load((PROJECT / "dvc.yaml").read_text())
+    variants = yaml.safe_load((PROJECT / "params.yaml").read_text())["variants"]
+    paths = [dep for dep in GRAPH["compare"].deps if dep.startswith("reports/")]
+    paths += [path for plot in text["plots"] for body in plot.values() for path in body["y"]]
+    surplus = {path for path in paths if path.split("/")[1] not in variants}
+    surplus |= set(GRAPH["compare"].command.split()[4:]) - set(variants)
+    assert not surplus, f"no such variants any more; remove from dvc.yaml: {sorted(surplus)}"
+
+
 def _missing_curves(plot: dict[str, Any], variant: str) -> list[str]:
     """The lines that `plot` has for other variants but not for this one."""
     ((name, body),) = plot.items()
