@@ -219,3 +219,20 @@ def test_quick_copies_what_git_would_hold_but_no_results(tmp_path: Path) -> None
     assert config.read(folder / "params.yaml") == quick.shortened(
         config.read(project / "params.yaml")
     )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_make_quick_runs_the_whole_graph_and_touches_no_result(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    subprocess.run(["git", "clone", "--quiet", str(PROJECT), str(folder)], check=True)
+    (folder / ".venv").symlink_to(sys.prefix)
+    os.utime(folder / "requirements/lock.txt", (0, 0))  # so that make finds .venv up to date
+    done = _make("quick", "JOBS=2", folder=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = (folder / ".quick/reports/comparison.md").read_text()
+    params = config.read(PROJECT / "params.yaml")
+    assert all(f"| {variant} |" in table for variant in params["variants"])
+    changed = ["git", "status", "--porcelain", "--untracked-files=no"]
+    assert not subprocess.run(changed, cwd=folder, capture_output=True, check=True).stdout
+    assert not (folder / "models").exists()
