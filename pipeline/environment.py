@@ -1,7 +1,7 @@
 """The libraries a stage runs on: checked against the pins before, recorded after.
 
-`python -m pipeline.environment` only checks.
 DVC's key of a stage holds requirements/*.txt and not what is installed, so the two must agree.
+`python -m pipeline.environment` only checks.
 """
 
 import importlib.metadata
