@@ -1,14 +1,16 @@
 """`python -m pipeline STAGE [ARGUMENTS]`: what every `cmd` of dvc.yaml calls.
 
 Checks all of params.yaml and the installed libraries first, so that a mistake stops the run
-before any stage has worked; turns a PipelineError into a message and exit status 1. It decides
-only whether a stage runs, never what it writes, so no stage depends on this file.
+before any stage has worked; ends a stage whose DVC is gone; turns a PipelineError into a message
+and exit status 1. It decides only whether a stage runs, never what it writes, so no stage depends
+on this file.
 """
 
 import importlib
 import sys
+import time
 
-from pipeline import config, environment, params
+from pipeline import config, environment, files, lifeline, params
 from pipeline.errors import PipelineError
 
 STAGES = ("fetch", "preprocess", "explore", "train", "evaluate", "compare")
@@ -19,11 +21,14 @@ def main(arguments: list[str]) -> None:
     """Run the stage `arguments[0]` with the rest; PipelineError when there is no such stage."""
     if not arguments or arguments[0] not in STAGES:
         raise PipelineError(f"usage: python -m pipeline {{{','.join(STAGES)}}} [ARGUMENTS]")
+    lifeline.watch()
     params.check(config.read())
     environment.check()
+    files.expect_writable(environment.path(stage_name(arguments)))
     stage = importlib.import_module(f"pipeline.{arguments[0]}")
-    with environment.recorded(stage_name(arguments)):
-        stage.main(arguments[1:])
+    started = time.monotonic()
+    earlier = stage.main(arguments[1:]) or 0.0  # seconds, of a training that was killed before
+    environment.record(stage_name(arguments), earlier + time.monotonic() - started)
 
 
 def stage_name(arguments: list[str]) -> str:

@@ -8,9 +8,6 @@ import importlib.metadata
 import os
 import platform
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline import files
@@ -44,23 +41,25 @@ def check() -> None:
             )
 
 
-@contextmanager
-def recorded(stage: str) -> Iterator[None]:
-    """Write how long the body took, and on what, to reports/runs/STAGE.json if it succeeds.
+def path(stage: str) -> Path:
+    """Where the last run of `stage` is recorded."""
+    return RUNS / f"{stage}.json"
 
-    No stage reads or depends on these files; the plan and the README do.
+
+def record(stage: str, seconds: float) -> None:
+    """Write to `path(stage)` that `stage` took so many `seconds`, and on what.
+
+    No stage reads or depends on these files; the plan, verify and the README do.
     """
-    started = time.monotonic()
-    yield
     run = {
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds": round(seconds, 1),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "libraries": {name: version for name, (version, _) in pins().items()},
     }
-    files.write_json(RUNS / f"{stage}.json", run)
+    files.write_json(path(stage), run)
 
 
 def _processor() -> str:

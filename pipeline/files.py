@@ -19,19 +19,27 @@ def write(path: Path, save: Callable[[Path], object]) -> None:
     The temporary name keeps the suffix, from which savers tell the format. `path`'s folder is
     made when missing. Raises PipelineError when the disk is full or the folder read-only.
     """
-    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
+    temporary = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save(temporary)
         os.replace(temporary, path)
     except OSError as error:
-        raise PipelineError(
-            f"cannot write {path}: {error.strerror or error}; free space or fix its permissions, "
-            "then run again"
-        ) from error
+        raise _unwritable(path, error) from error
     finally:
         with contextlib.suppress(OSError):  # it must not hide the error on its way out
             temporary.unlink(missing_ok=True)
+
+
+def expect_writable(path: Path) -> None:
+    """Raise PipelineError now when `write` could not put a file at `path` later."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _temporary(path)
+        temporary.touch()
+        temporary.unlink()
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -61,3 +69,14 @@ def read_arrays(path: Path, *names: str) -> tuple[np.ndarray, ...]:
             f"cannot read {', '.join(names)} from {path}: {error}; "
             "delete the file and run `dvc repro` to make it again"
         ) from error
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.part{path.suffix}")
+
+
+def _unwritable(path: Path, error: OSError) -> PipelineError:
+    return PipelineError(
+        f"cannot write {path}: {error.strerror or error}; free space or fix its permissions, "
+        "then run again"
+    )

@@ -1,15 +1,16 @@
 """Fitting a variant's network: a pure function from settings and arrays to a trained network."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
 
 from pipeline.batches import EpochClock, training_batches
+from pipeline.checkpoint import State
 from pipeline.errors import PipelineError
 from pipeline.networks import build
 from pipeline.progress import Progress
+from pipeline.resuming import Resuming
 from pipeline.settings import PlainVariant, Recipe
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -31,13 +32,17 @@ def fit(
     training: Arrays,
     validation: Arrays,
     inference_batch_size: int,
+    saved: State | None,
+    save: Callable[[State], object],
 ) -> tuple[keras.Model, dict[str, list[float]]]:
     """The network trained, and its history: accuracy, loss, val_accuracy and val_loss per epoch.
 
     `training` and `validation` are images float32 (N, 32, 32, 3) in [0, 1] with one-hot labels
-    float32 (N, 10). The result is a function of the arguments alone; `name` is for the progress
-    and for errors. Raises PipelineError when the loss is no longer a number. The rate of accuracy
-    and loss in training is the mean over the epoch's batches, as Keras gives it.
+    float32 (N, 10). The result is a function of the arguments up to these alone; `name` is for
+    the progress and for errors. `save` gets the whole state after each epoch; from such a state,
+    given as `saved`, a training goes on to the same result. Raises PipelineError when the loss is
+    no longer a number. Accuracy and loss in training are means over the epoch's batches, as Keras
+    gives them.
     """
     network = _fresh_network(variant, recipe)
     network.compile(
@@ -46,23 +51,35 @@ def fit(
         metrics=["accuracy"],
         steps_per_execution=STEPS_PER_CALL,
     )
-    steps = math.ceil(len(training[0]) / recipe.batch_size)
     clock = EpochClock()
-    history = network.fit(
-        training_batches(
-            *training,
-            batch_size=recipe.batch_size,
-            amounts=variant.augmentation,
-            seed=recipe.seed,
-            clock=clock,
-        ),
+    batches = training_batches(
+        *training,
+        batch_size=recipe.batch_size,
+        amounts=variant.augmentation,
+        seed=recipe.seed,
+        clock=clock,
+    )
+    stopping = _early_stopping(recipe)
+    resuming = Resuming(saved, save, stopping)
+    finished = resuming.finished_epochs
+    progress = Progress(name, recipe.epochs, int(batches.cardinality()), finished)
+    network.fit(
+        batches,
         epochs=recipe.epochs,
+        initial_epoch=finished,
         validation_data=validation,
         validation_batch_size=inference_batch_size,
-        callbacks=[clock, *_callbacks(name, recipe, steps)],
+        callbacks=[
+            clock,
+            keras.callbacks.TerminateOnNaN(),
+            progress,
+            *([stopping] if stopping else []),
+            resuming,
+        ],
         shuffle=False,  # the batches come shuffled
         verbose=0,
-    ).history
+    )
+    history = resuming.history
     if not np.isfinite(history["loss"]).all():
         raise PipelineError(
             f"the loss of {name} became {history['loss'][-1]} in epoch {len(history['loss'])}; "
@@ -74,15 +91,12 @@ def fit(
     return trained, history
 
 
-def _callbacks(name: str, recipe: Recipe, steps: int) -> list[keras.callbacks.Callback]:
-    callbacks = [keras.callbacks.TerminateOnNaN(), Progress(name, recipe.epochs, steps)]
-    if recipe.early_stopping is not None:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                "val_loss", patience=recipe.early_stopping, restore_best_weights=True
-            )
-        )
-    return callbacks
+def _early_stopping(recipe: Recipe) -> keras.callbacks.EarlyStopping | None:
+    if recipe.early_stopping is None:
+        return None
+    return keras.callbacks.EarlyStopping(
+        "val_loss", patience=recipe.early_stopping, restore_best_weights=True
+    )
 
 
 def _fresh_network(variant: PlainVariant, recipe: Recipe) -> keras.Model:

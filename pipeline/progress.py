@@ -9,19 +9,23 @@ from tqdm import tqdm
 
 
 class Progress(keras.callbacks.Callback):
-    """Shows a run of `epochs` epochs of `steps` batches under `name`."""
+    """Shows under `name` a run of `epochs` epochs of `steps` batches, `finished` epochs of them
+    in an earlier process."""
 
-    def __init__(self, name: str, epochs: int, steps: int) -> None:
+    def __init__(self, name: str, epochs: int, steps: int, finished: int) -> None:
         super().__init__()
         self._name, self._epochs, self._steps = name, epochs, steps
         self._epoch, self._epoch_started = 0, 0.0
         self._bar = tqdm(
             total=epochs * steps,
+            initial=finished * steps,
             desc=name,
             unit="batch",
             disable=not sys.stderr.isatty(),
             dynamic_ncols=True,
         )
+        if finished:
+            tqdm.write(f"{name}  continues after epoch {finished}/{epochs}")
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         self._epoch, self._epoch_started = epoch, time.monotonic()

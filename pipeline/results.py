@@ -9,9 +9,9 @@ import pydantic
 
 from pipeline.cifar10 import CLASSES
 from pipeline.errors import PipelineError
+from pipeline.history import COLUMNS as HISTORY
 from pipeline.metrics import Metrics
 
-HISTORY = ("epoch", "accuracy", "loss", "val_accuracy", "val_loss")
 PER_CLASS = ("class", "precision", "recall", "f1", "support", *CLASSES)
 PUBLISHED = (
     "variant",

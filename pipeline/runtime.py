@@ -27,10 +27,13 @@ def start(runtime: Runtime) -> None:
     PipelineError when it was imported earlier under other settings.
     """
     # TensorFlow switches oneDNN on by itself only on newer CPUs, and oneDNN picks the widest
-    # instructions it finds: both change the bits.
+    # instructions it finds; a user's environment may allow lower precision or XLA. All change
+    # the bits.
     wanted = {
         "TF_ENABLE_ONEDNN_OPTS": "1",
         "ONEDNN_MAX_CPU_ISA": runtime.cpu_isa,
+        "ONEDNN_DEFAULT_FPMATH_MODE": "STRICT",
+        "TF_XLA_FLAGS": "",
         "KERAS_BACKEND": "tensorflow",
     }
     if "tensorflow" in sys.modules and any(os.environ.get(k) != v for k, v in wanted.items()):

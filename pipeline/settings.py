@@ -10,6 +10,8 @@ from pipeline import config
 
 Fraction = Annotated[float, pydantic.Field(ge=0, lt=1)]
 Amount = Annotated[float, pydantic.Field(gt=0, le=1)]
+# Two widths of 4,096 are 150 million weights: a zero too many should not end in "out of memory".
+Width = Annotated[int, pydantic.Field(gt=0, le=4096)]
 Augmentation = Literal["flip_horizontal", "flip_vertical", "rotation", "zoom"]
 
 
@@ -30,8 +32,8 @@ class PlainVariant(config.Section):
 
     recipe: str
     network: Literal["plain"]
-    widths: Annotated[tuple[pydantic.PositiveInt, ...], pydantic.Field(min_length=1, max_length=5)]
-    dense: pydantic.PositiveInt  # units of the hidden layer
+    widths: Annotated[tuple[Width, ...], pydantic.Field(min_length=1, max_length=5)]
+    dense: Width  # units of the hidden layer
     dropout: Fraction
     augmentation: dict[Augmentation, Amount]
 

@@ -1,18 +1,29 @@
-"""Train one variant: `python -m pipeline train VARIANT` writes its model and its history."""
+"""Train one variant: `python -m pipeline train VARIANT` writes its model and its history.
 
+A training that was killed goes on after its last finished epoch when it is started again.
+"""
+
+import time
 from pathlib import Path
 
-from pipeline import config, files, runtime, settings, splits
+import numpy as np
+
+from pipeline import checkpoint, config, files, history, runtime, settings, splits
 from pipeline.errors import PipelineError
 
-HISTORY = ("accuracy", "loss", "val_accuracy", "val_loss")
 
+def main(arguments: list[str]) -> float:
+    """Train the variant named in `arguments`; writes models/V.keras and reports/V/history.csv.
 
-def main(arguments: list[str]) -> None:
-    """Train the variant named in `arguments`; writes models/V.keras and reports/V/history.csv."""
+    Returns the seconds that killed runs of this training had put into it before this one.
+    """
     if len(arguments) != 1:
         raise PipelineError("usage: python -m pipeline train VARIANT")
+    started = time.monotonic()
     (name,) = arguments
+    model_path, history_path = Path("models", f"{name}.keras"), Path("reports", name, "history.csv")
+    for output in (model_path, history_path):
+        files.expect_writable(output)  # half an hour later would be a bad time to learn it
     params = config.read()
     variant = settings.variant(params, name)
     recipe = settings.recipe(params, variant.recipe)
@@ -22,16 +33,20 @@ def main(arguments: list[str]) -> None:
     runtime.start(limits)
     from pipeline import fit, model_file  # they import TensorFlow, which must be started first
 
-    network, history = fit.fit(
-        name, variant, recipe, training, validation, limits.inference_batch_size
-    )
-    model_file.save(network, Path("models") / f"{name}.keras")
-    files.write_text(Path("reports") / name / "history.csv", history_table(history))
+    unfinished = checkpoint.path(name)
+    with checkpoint.claimed(unfinished):
+        key = checkpoint.identity((variant, recipe, limits), (*training, *validation))
+        saved = checkpoint.load(unfinished, key)
+        earlier = float(saved["seconds"]) if saved is not None else 0.0
 
+        def save(state: checkpoint.State) -> None:
+            seconds = np.array(earlier + time.monotonic() - started)
+            checkpoint.save(unfinished, key, {**state, "seconds": seconds})
 
-def history_table(history: dict[str, list[float]]) -> str:
-    """The history as CSV, a row an epoch counted from 1, six decimals."""
-    rows = [",".join(("epoch", *HISTORY))]
-    for epoch, figures in enumerate(zip(*(history[key] for key in HISTORY), strict=True), 1):
-        rows.append(",".join((str(epoch), *(f"{figure:.6f}" for figure in figures))))
-    return "\n".join(rows)
+        network, figures = fit.fit(
+            name, variant, recipe, training, validation, limits.inference_batch_size, saved, save
+        )
+        model_file.save(network, model_path)
+        files.write_text(history_path, history.table(figures))
+        unfinished.unlink(missing_ok=True)
+    return earlier

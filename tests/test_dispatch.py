@@ -1,12 +1,14 @@
 """`python -m pipeline STAGE`: checks first, then the stage, then the record of the run."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import workspace
 from conftest import PROJECT
 
+from pipeline import __main__ as dispatch
 from pipeline import environment
 from pipeline.errors import PipelineError
 
@@ -27,7 +29,7 @@ def test_error_is_one_line_without_traceback_and_leaves_no_record(project: Path)
     said = workspace.run(project, "python", "-m", "pipeline", "preprocess", expect=1)
     assert said.startswith("pipeline preprocess: ")
     assert len(said.splitlines()) == 1
-    assert not (project / "reports/runs").exists()
+    assert not list((project / "reports/runs").iterdir())
 
 
 def test_library_other_than_pinned_is_refused(project: Path) -> None:
@@ -49,14 +51,37 @@ def test_pins_name_every_library_that_decides_bytes() -> None:
 def test_run_is_recorded_only_when_it_succeeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(environment, "PINS", tuple(PROJECT / path for path in environment.PINS))
-    monkeypatch.chdir(tmp_path)
-    with environment.recorded("train@good"):
-        pass
-    with pytest.raises(PipelineError), environment.recorded("train@bad"):
+    def no(arguments: list[str]) -> float:
         raise PipelineError("no")
+
+    def yes(arguments: list[str]) -> float:
+        return 1000.0  # seconds, of a training that was killed before
+
+    monkeypatch.setattr(environment, "PINS", tuple(PROJECT / path for path in environment.PINS))
+    shutil.copy(PROJECT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipeline.train.main", yes)
+    dispatch.main(["train", "good"])
+    monkeypatch.setattr("pipeline.train.main", no)
+    with pytest.raises(PipelineError):
+        dispatch.main(["train", "bad"])
     assert [path.name for path in (tmp_path / "reports/runs").iterdir()] == ["train@good.json"]
     run = json.loads((tmp_path / "reports/runs/train@good.json").read_text())
-    assert run["seconds"] >= 0
+    assert run["seconds"] >= 1000
     assert run["libraries"]["keras"] == environment.pins()["keras"][0]
     assert str(tmp_path) not in json.dumps(run)
+
+
+def test_record_that_cannot_be_written_is_noticed_before_the_stage_works(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no(arguments: list[str]) -> float:
+        raise AssertionError("half an hour later would be too late")
+
+    monkeypatch.setattr("pipeline.train.main", no)
+    folder = shutil.copytree(project, tmp_path / "project")
+    shutil.rmtree(folder / "reports")
+    (folder / "reports").touch()
+    monkeypatch.chdir(folder)
+    with pytest.raises(PipelineError, match=r"cannot write reports/runs/train@final\.json"):
+        dispatch.main(["train", "final"])

@@ -8,7 +8,7 @@ import pytest
 import synthetic
 from conftest import PROJECT
 
-from pipeline import config, files, settings, train
+from pipeline import checkpoint, config, files, settings, train
 from pipeline.errors import PipelineError
 
 pytestmark = pytest.mark.usefixtures("tensorflow_started")
@@ -18,6 +18,10 @@ PARAMS = config.read(PROJECT / "params.yaml")
 def arrays(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     images, labels = synthetic.make_images(count, seed=seed)
     return images.astype(np.float32) / 255, np.eye(10, dtype=np.float32)[labels]
+
+
+def ignore(state: checkpoint.State) -> None:
+    """For a training that is not to be resumed."""
 
 
 @pytest.fixture
@@ -72,7 +76,9 @@ def test_learns() -> None:
 
     variant = settings.variant(PARAMS, "final")
     recipe = settings.recipe(PARAMS, "study").model_copy(update={"epochs": 5})
-    _, history = fit.fit("final", variant, recipe, arrays(1000, 1), arrays(200, 2), 100)
+    _, history = fit.fit(
+        "final", variant, recipe, arrays(1000, 1), arrays(200, 2), 100, None, ignore
+    )
     assert history["val_accuracy"][-1] > 0.5  # chance is 0.1
 
 
@@ -87,7 +93,9 @@ def test_early_stopping_keeps_the_best_epoch() -> None:
     noise = np.random.default_rng(0).random((200, 32, 32, 3), np.float32)
     labels = np.eye(10, dtype=np.float32)[np.arange(200) % 10]
     validation = (noise[100:], labels[100:])
-    network, history = fit.fit("x", variant, recipe, (noise[:100], labels[:100]), validation, 100)
+    network, history = fit.fit(
+        "x", variant, recipe, (noise[:100], labels[:100]), validation, 100, None, ignore
+    )
     assert len(history["loss"]) < 40
     best = int(np.argmin(history["val_loss"]))
     assert len(history["loss"]) == best + 3
@@ -102,7 +110,7 @@ def test_diverging_loss_is_an_error_that_names_the_parameter() -> None:
     variant = settings.variant(PARAMS, "sgd")
     recipe = settings.recipe(PARAMS, "trial_sgd").model_copy(update={"learning_rate": 1e30})
     with pytest.raises(PipelineError, match=r"epoch 1; lower recipes\.trial_sgd\.learning_rate"):
-        fit.fit("sgd", variant, recipe, arrays(200, 1), arrays(100, 2), 100)
+        fit.fit("sgd", variant, recipe, arrays(200, 1), arrays(100, 2), 100, None, ignore)
 
 
 def test_log_has_a_line_an_epoch(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,101 @@
+"""The file from which a killed training goes on, and which only the very same training picks up.
+
+Not an output: DVC deletes those before a stage runs. It stands beside them in .checkpoints/, is
+replaced after each epoch and deleted when the training has succeeded.
+"""
+
+import hashlib
+import sys
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeAlias
+
+import filelock
+import numpy as np
+
+from pipeline import files
+from pipeline.config import Section
+from pipeline.errors import PipelineError
+
+State: TypeAlias = Mapping[str, np.ndarray]
+
+FOLDER = Path(".checkpoints")
+# A training whose DVC was killed ends within three seconds (pipeline/lifeline.py).
+WAIT_SECONDS = 30
+_KEY = "key"
+
+
+def path(variant: str) -> Path:
+    """Where the training of `variant` keeps its checkpoint."""
+    return FOLDER / f"{variant}.npz"
+
+
+def identity(sections: Iterable[Section], arrays: Iterable[np.ndarray]) -> str:
+    """A digest of all that a training's result depends on: another one is another training.
+
+    `sections` are its parameters, `arrays` its data. Code is every module of ours that is loaded,
+    a few more than the training uses; libraries are the three that compute.
+    """
+    digest = hashlib.sha256()
+    for section in sections:
+        digest.update(f"{type(section).__name__} {section.model_dump_json()}\n".encode())
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    for name, module in sorted(sys.modules.items()):
+        source = getattr(module, "__file__", None)
+        if name.startswith("pipeline.") and source is not None:
+            content = Path(source).read_bytes()
+            digest.update(f"{name} {len(content)}\n".encode() + content)
+    for name in ("numpy", "keras", "tensorflow"):
+        digest.update(f"{name} {version(name)}\n".encode())
+    return digest.hexdigest()
+
+
+def load(file: Path, key: str) -> State | None:
+    """What `save` stored in `file` under this `key`; None when there is nothing to go on from.
+
+    That a checkpoint of another key, or a damaged one, is passed over is said in a line.
+    """
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
+            state = {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        print(f"{file} cannot be read ({error}): training starts from its first epoch", flush=True)
+        return None
+    if str(state.pop(_KEY, "")) != key:
+        print(
+            f"{file} is of other settings, code, data or libraries: training starts from its "
+            "first epoch",
+            flush=True,
+        )
+        return None
+    return state
+
+
+def save(file: Path, key: str, state: State) -> None:
+    """`state` in `file`, whole or not at all, in place of what was there."""
+    files.write_arrays(file, **{_KEY: np.array(key)}, **state)
+
+
+@contextmanager
+def claimed(file: Path) -> Iterator[None]:
+    """While the body runs, no other process can claim `file`; the system frees a dead one's claim.
+
+    Waits for a training whose DVC was killed a moment ago. Raises PipelineError when another one
+    goes on, or the folder takes no file.
+    """
+    files.expect_writable(file)
+    try:
+        with filelock.FileLock(file.with_suffix(".lock"), timeout=WAIT_SECONDS):
+            yield
+    except filelock.Timeout:
+        raise PipelineError(
+            f"{file}: another process is training the same variant in this folder; wait for it, "
+            "or stop it, and run again"
+        ) from None

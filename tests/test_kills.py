@@ -1,0 +1,126 @@
+"""kill -9 at random moments, under the real DVC: the outputs are those of an unbroken run."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import processes
+import psutil
+import pytest
+import synthetic
+import workspace
+import yaml
+from conftest import PROJECT
+
+from pipeline import files
+
+pytestmark = pytest.mark.slow
+
+VARIANTS = list(yaml.safe_load((PROJECT / "params.yaml").read_text())["variants"])
+KILLS = 4  # for each variant, so 24 in all
+EPOCHS = 8
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The project with small data, a few epochs, and nothing trained."""
+    folder = workspace.copy_project(tmp_path / "project")
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    for recipe in params["recipes"].values():
+        recipe["epochs"] = EPOCHS
+    workspace.write_params(folder, params)
+    for name, count in (("train", 1600), ("validation", 500)):
+        images, labels = synthetic.make_images(count, seed=count)
+        files.write_arrays(
+            folder / f"data/processed/{name}.npz",
+            images=images.astype(np.float32) / 255,
+            labels=np.eye(10, dtype=np.float32)[labels],
+        )
+    return folder
+
+
+def start(folder: Path, variant: str) -> subprocess.Popen[bytes]:
+    """`dvc repro` of the training alone, logging to train.log beside `folder`."""
+    with (folder.parent / "train.log").open("a") as log:
+        return subprocess.Popen(
+            ["dvc", "repro", "--single-item", f"train@{variant}"],
+            cwd=folder,
+            env={**workspace.environment(), "DVC_SITE_CACHE_DIR": str(folder.parent / "site")},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def kill_all(dvc: subprocess.Popen[bytes]) -> None:
+    """Both at once, as when a machine is shut down."""
+    os.killpg(dvc.pid, signal.SIGKILL)
+
+
+def kill_dvc(dvc: subprocess.Popen[bytes]) -> None:
+    """DVC alone; its training has to notice."""
+    dvc.kill()
+
+
+def kill_training(dvc: subprocess.Popen[bytes]) -> None:
+    """The training alone, as when memory runs out; nothing where DVC has none at the moment."""
+    for child in psutil.Process(dvc.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+
+
+WAYS: tuple[Callable[[subprocess.Popen[bytes]], None], ...] = (kill_all, kill_dvc, kill_training)
+
+
+def outputs(folder: Path, variant: str) -> list[bytes]:
+    return [
+        (folder / path).read_bytes()
+        for path in (f"models/{variant}.keras", f"reports/{variant}/history.csv")
+    ]
+
+
+def forget(folder: Path, variant: str) -> None:
+    """Delete the training's outputs and all that DVC knows of them."""
+    (folder / f"models/{variant}.keras").unlink()
+    (folder / f"reports/{variant}/history.csv").unlink()
+    (folder / "dvc.lock").unlink()
+    shutil.rmtree(folder / ".dvc/cache/runs")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_killed_training_ends_in_the_same_bytes(project: Path, variant: str) -> None:
+    moments = random.Random(variant)
+    started = time.monotonic()
+    assert start(project, variant).wait() == 0, (project.parent / "train.log").read_text()
+    seconds = time.monotonic() - started
+    whole, lock = outputs(project, variant), (project / "dvc.lock").read_bytes()
+    forget(project, variant)
+
+    kills = resumable = 0
+    while kills < KILLS or resumable < KILLS // 2:
+        dvc = start(project, variant)
+        time.sleep(moments.uniform(0.2, 0.95) * seconds)
+        if dvc.poll() is None:
+            WAYS[kills % len(WAYS)](dvc)
+        if dvc.wait() == 0:  # it was faster; it must be right, and is done once more
+            assert outputs(project, variant) == whole
+            forget(project, variant)
+            continue
+        assert not processes.left_in(project)
+        kills += 1
+        resumable += (project / f".checkpoints/{variant}.npz").exists()
+
+    assert start(project, variant).wait() == 0, (project.parent / "train.log").read_text()
+    assert outputs(project, variant) == whole
+    assert (project / "dvc.lock").read_bytes() == lock
+    assert not list(project.glob(".checkpoints/*.npz"))
+    assert "continues after epoch" in (project.parent / "train.log").read_text()
+    assert not list(project.rglob("*.part*"))
