@@ -12,10 +12,14 @@ PINS := requirements/numpy.txt requirements/tensorflow.txt requirements/reports.
 # dvc.yaml's commands say `python` and mean the one of .venv, from .quick/ too.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# What `make verify` trains again, and for how long at most; FULL=1 trains to the end.
+VARIANT ?= baseline
+MINUTES ?= 2
+
 # JOBS=2 trains variants side by side.
 REPRO = "$(CURDIR)/$(BIN)/$(if $(JOBS),python" -m pipeline.parallel --jobs $(JOBS),dvc" repro)
 
-.PHONY: help repro quick plan test test-all lint lock setup clean
+.PHONY: help repro quick plan verify check test test-all lint lock setup clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -24,6 +28,7 @@ help: ## list the targets
 repro: .venv/ready ## run what is missing or has changed; JOBS=2 trains two variants at a time
 	@$(BIN)/python -m pipeline.params
 	@$(BIN)/python -m pipeline.environment
+	@$(BIN)/python -m pipeline.intact
 	@$(REPRO)
 
 quick: .venv/ready ## the whole graph on 4,000 images and one epoch, in .quick/
@@ -31,9 +36,15 @@ quick: .venv/ready ## the whole graph on 4,000 images and one epoch, in .quick/
 	@cd .quick && $(REPRO)
 	@echo "The results are in .quick/reports; nothing outside .quick and data/raw was touched."
 
-plan: .venv/ready ## say what `make repro` would run, and why; exits with 1 when anything would
+plan: .venv/ready ## say what `make repro` would run, and why; fails when anything would
 	@$(BIN)/python -m pipeline.params
 	@$(BIN)/python -m pipeline.plan
+
+verify: .venv/ready ## train again from the last commit: same results here? VARIANT=... MINUTES=... FULL=1
+	@$(BIN)/python -m pipeline.verify $(VARIANT) $(if $(FULL),--full,--minutes $(MINUTES))
+
+check: .venv/ready ## read DVC's cache and the outputs again, and name what is damaged
+	@$(BIN)/python -m pipeline.intact
 
 test: .venv/ready lint ## check the style, then run all but the slow tests
 	@$(BIN)/python -m pytest -m "not slow"
@@ -52,8 +63,8 @@ lock: .venv/ready ## resolve requirements/lock.txt anew, keeping every version t
 
 setup: .venv/ready ## only make .venv with the locked packages
 
-clean: ## delete .venv, .quick and logs; data, models and DVC's cache stay
-	rm -rf .venv .quick logs .mypy_cache .pytest_cache .ruff_cache
+clean: ## delete .venv, .quick, logs and unfinished trainings; data, models and DVC's cache stay
+	rm -rf .venv .quick .checkpoints logs .mypy_cache .pytest_cache .ruff_cache
 
 # Every file installed is one whose hash stands in lock.txt. One package is built from source, by
 # setuptools: the locked one, installed first, as pip would otherwise fetch one unchecked.

@@ -1,23 +1,21 @@
 """The test accuracy of the models at hand: what evaluate measured, if it was of this very model."""
 
-import hashlib
 from pathlib import Path
 
 import pydantic
-from ruamel.yaml import YAML
 
-from pipeline import trained
+from pipeline import recorded, trained
 from pipeline.errors import PipelineError
 from pipeline.metrics import Metrics
-
-LOCK = Path("dvc.lock")
 
 
 def test_accuracy(variant: str) -> float | None:
     """In [0, 1]; None when the model of `variant` was never evaluated, or is another one since.
 
-    Raises PipelineError when the metrics are malformed.
+    Raises PipelineError when the model is not the one that train made, or when the metrics or
+    dvc.lock are damaged.
     """
+    is_measured = _is_measured(variant)
     path = Path("reports", variant, "metrics.json")
     try:
         accuracy = Metrics.model_validate_json(path.read_bytes()).accuracy
@@ -29,20 +27,24 @@ def test_accuracy(variant: str) -> float | None:
             f"{path}: expected the metrics of a variant, found {reason}; run "
             f"`dvc repro evaluate@{variant}`"
         ) from error
-    return None if _is_newer(variant) else accuracy
+    return accuracy if is_measured else None
 
 
-def _is_newer(variant: str) -> bool:
-    """Whether the model is not the one that evaluate read, by the digest that DVC recorded.
+def _is_measured(variant: str) -> bool:
+    """Whether the model is the one that evaluate read, by the digest that DVC recorded.
 
     Without dvc.lock, as where models and reports were only copied, they are taken as belonging
-    together.
+    together. PipelineError when it is not the one that train wrote, either.
     """
-    model = trained.path(variant)
-    if not LOCK.exists() or not model.exists():
-        return False
-    stages = YAML(typ="safe").load(LOCK.read_text(encoding="utf-8"))["stages"]
-    deps = stages.get(f"evaluate@{variant}", {}).get("deps", [])
-    recorded = {dep["path"]: dep["md5"] for dep in deps}
-    found = hashlib.md5(model.read_bytes(), usedforsecurity=False).hexdigest()
-    return recorded.get(str(model)) != found
+    model, runs = trained.path(variant), recorded.runs(Path())
+    if runs is None or not model.exists():
+        return True
+    found = recorded.md5(model)
+    training, evaluation = runs.get(f"train@{variant}"), runs.get(f"evaluate@{variant}")
+    if training and training.outs.get(str(model)) != found:
+        raise PipelineError(
+            f"{model}: expected the model that {recorded.LOCK} records, found other bytes; delete "
+            "it, run `python -m pipeline.intact` to see whether DVC's cache is damaged as well, "
+            f"then `dvc repro train@{variant}`"
+        )
+    return evaluation is not None and evaluation.deps.get(str(model)) == found

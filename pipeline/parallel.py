@@ -9,13 +9,11 @@ and two of them fail with "is busy" (treeverse/dvc 11054).
 import argparse
 import graphlib
 import math
-import signal
 import sys
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from types import FrameType
 
-from pipeline import parallel_lock, parallel_screen
+from pipeline import parallel_lock, parallel_screen, stopping
 from pipeline.errors import PipelineError
 from pipeline.parallel_jobs import Children, Job, repro
 from pipeline.plan_stages import StagePlan, Status, make
@@ -97,13 +95,6 @@ def _report(failed: Iterable[Job]) -> None:
             print(f"  {line}", file=sys.stderr)
 
 
-def _stop(number: int, _frame: FrameType | None) -> None:
-    """End in an orderly way; a second signal does not disturb that, which takes seconds."""
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, signal.SIG_IGN)
-    raise SystemExit(128 + number)  # the shell's convention
-
-
 def main(arguments: list[str]) -> int:
     """The command line; the exit status is 1 when a stage failed."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.parallel")
@@ -112,10 +103,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if options.jobs < 1:
         parser.error(f"argument --jobs: expected 1 or more, found {options.jobs}")
-    signal.signal(signal.SIGINT, _stop)  # also where a shell started us in the background
-    signal.signal(signal.SIGTERM, _stop)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
-        signal.signal(signal.SIGHUP, _stop)
+    stopping.raise_exit_on_signals()
     failed = run(options.targets, options.jobs)
     _report(failed)
     return int(bool(failed))

@@ -18,8 +18,7 @@ from dvc.repo import Repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import Stage
 
-from pipeline import environment, plan_cache, plan_reasons
-from pipeline.errors import PipelineError
+from pipeline import dvc_project, environment, plan_cache, plan_reasons
 
 
 class Status(enum.StrEnum):
@@ -94,15 +93,12 @@ def make(targets: Iterable[str] = (), *, root: Path = Path()) -> Plan:
                         status=status,
                         reasons=reasons,
                         source=restored.source if restored else None,
-                        seconds=_last_seconds(environment.RUNS / f"{stage.addressing}.json"),
+                        seconds=_last_seconds(environment.path(stage.addressing)),
                         after=tuple(sorted(before.addressing for before in graph[stage])),
                     )
                 )
     except DvcException as error:
-        raise PipelineError(
-            f"DVC cannot plan this project: {error}; mend that first (a damaged dvc.lock may be "
-            "deleted: DVC's cache still has the outputs)"
-        ) from error
+        raise dvc_project.unreadable(error) from error
     return Plan(tuple(plans))
 
 
