@@ -1,0 +1,116 @@
+"""What a commit says about a variant: its results, and on what machine and from what they came."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import config, environment, recorded, results
+from pipeline.errors import PipelineError
+from pipeline.metrics import Metrics
+
+
+@dataclass(frozen=True)
+class Committed:
+    """The results of `variant` in a commit.
+
+    `data` and `outputs` map the paths of what preprocess, and of what train and evaluate, write to
+    their MD5; `history` is rows of CSV without header; `machine` is empty when no run is recorded;
+    `stale` names the inputs that are not, in the same commit, what its results were made from.
+    """
+
+    variant: str
+    data: Mapping[str, str]
+    outputs: Mapping[str, str]
+    history: tuple[str, ...]
+    metrics: Metrics
+    machine: Mapping[str, Any]
+    stale: tuple[str, ...]
+
+
+def read(folder: Path, variant: str) -> Committed:
+    """The results of `variant` in `folder`, a copy of a commit in which nothing has run yet.
+
+    Raises PipelineError when they are missing, malformed, or not those that dvc.lock names.
+    """
+    entries = _entries(folder, ("preprocess", f"train@{variant}", f"evaluate@{variant}"))
+    preprocess, train, evaluate = entries
+    try:
+        metrics = results.read(variant, folder / "reports").metrics
+    except PipelineError as error:
+        text = str(error).replace(f"{folder}/", "")
+        raise PipelineError(f"in the commit, {text} and commit the results") from None
+    outputs = {**train.outs, **evaluate.outs}
+    if wrong := _changed(folder, outputs):
+        raise PipelineError(
+            f"{', '.join(wrong)}: expected in the commit what its {recorded.LOCK} names, found "
+            "another content; run `dvc repro` and commit both"
+        )
+    history = (folder / "reports" / variant / "history.csv").read_text(encoding="utf-8")
+    return Committed(
+        variant=variant,
+        data=preprocess.outs,
+        outputs=outputs,
+        history=tuple(history.splitlines()[1:]),
+        metrics=metrics,
+        machine=machine(folder, f"train@{variant}"),
+        stale=_stale(folder, entries),
+    )
+
+
+def machine(folder: Path, stage: str) -> dict[str, Any]:
+    """What the run of `stage` recorded in `folder`, less the time it took; {} when it did not."""
+    with suppress(OSError, ValueError):
+        run = json.loads((folder / environment.RUNS / f"{stage}.json").read_text(encoding="utf-8"))
+        if isinstance(run, dict) and isinstance(run.get("libraries"), dict):
+            return {name: value for name, value in run.items() if name != "seconds"}
+    return {}
+
+
+def _entries(folder: Path, names: Sequence[str]) -> list[recorded.Run]:
+    """The entries of dvc.lock for the stages `names`."""
+    try:
+        runs = recorded.runs(folder) or {}
+        # One that is cut off lacks its outputs: they come last.
+        lacking = [name for name in names if name not in runs or not runs[name].outs]
+        found = f"none for {', '.join(lacking)}"
+    except PipelineError:  # whose remedy is the committed file, and that is the damaged one
+        lacking, found = list(names), "a damaged file"
+    if lacking:
+        raise PipelineError(
+            f"{recorded.LOCK} of the commit: expected complete entries for {', '.join(names)}, "
+            f"found {found}; run `dvc repro` and commit its results first"
+        )
+    return [runs[name] for name in names]
+
+
+def _changed(folder: Path, files: Mapping[str, str]) -> list[str]:
+    """Those of `files`, path to MD5, that are in `folder` with other bytes."""
+    return [
+        path
+        for path, digest in files.items()
+        if (folder / path).is_file() and recorded.md5(folder / path) != digest
+    ]
+
+
+def _stale(folder: Path, entries: Iterable[recorded.Run]) -> tuple[str, ...]:
+    """The files and parameters that `entries` were made from and `folder` has otherwise."""
+    now = config.read(folder / config.PARAMS_FILE)
+    names: list[str] = []
+    for entry in entries:
+        names += _changed(folder, entry.deps)
+        names += [
+            f"{config.PARAMS_FILE}: {key}"
+            for key, value in entry.params.items()
+            if _value(now, key) != value
+        ]
+    return tuple(dict.fromkeys(names))
+
+
+def _value(params: Any, dotted: str) -> Any:
+    """The value of `params` at a dotted key; None when it has none."""
+    for key in dotted.split("."):
+        params = params.get(key) if isinstance(params, Mapping) else None
+    return params

@@ -1,0 +1,74 @@
+"""Stands in for pipeline/__main__.py in tests of verify: results in the real formats, at once.
+
+As on a real machine, they depend on more than the project: STUB_DRIFT is added to every figure
+from the third epoch on, after STUB_LASTING epochs a training goes on for ever, STUB_FAILS names a
+stage that fails.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from pipeline import checkpoint, environment, files, history, lifeline
+from pipeline.cifar10 import CLASSES
+
+EPOCHS = 5
+DRIFT = float(os.environ.get("STUB_DRIFT", "0"))
+
+
+def preprocess() -> None:
+    seed = yaml.safe_load(Path("params.yaml").read_text())["preprocess"]["seed"]
+    for name in ("train", "validation", "test"):
+        files.write_text(Path(f"data/processed/{name}.npz"), f"{name} {seed}")
+    environment.record("preprocess", 1.0)
+
+
+def train(variant: str) -> None:
+    figures: dict[str, list[float]] = {name: [] for name in history.FIGURES}
+    lasting = os.environ.get("STUB_LASTING")
+    for epoch in range(int(lasting or EPOCHS)):
+        for name, values in figures.items():
+            values.append(0.3 + 0.1 * epoch + (DRIFT if epoch >= 2 else 0) + len(name) / 1000)
+    arrays = {f"history_{name}": np.array(values) for name, values in figures.items()}
+    files.write_arrays(checkpoint.path(variant), **arrays)
+    if lasting:
+        time.sleep(3600)
+    files.write_text(Path(f"models/{variant}.keras"), f"weights {variant} {DRIFT}")
+    files.write_text(Path(f"reports/{variant}/history.csv"), history.table(figures))
+    checkpoint.path(variant).unlink()
+    environment.record(f"train@{variant}", 2.0)
+
+
+def evaluate(variant: str) -> None:
+    folder = Path("reports", variant)
+    metrics = {"accuracy": 0.5 + DRIFT, "loss": 1.0 - DRIFT, "top2_accuracy": 0.7, "macro_f1": 0.5}
+    files.write_json(
+        folder / "metrics.json", metrics | {"calibration_error": 0.1, "parameters": 10}
+    )
+    header = ",".join(("class", "precision", "recall", "f1", "support", *CLASSES))
+    rows = [f"{name},1,1,1,10,{','.join('1' * 10)}" for name in CLASSES]
+    files.write_text(folder / "classes.csv", "\n".join([header, *rows]))
+    files.write_text(folder / "predictions.csv", "index,predicted")
+    files.write_text(folder / "mistakes.png", "picture")
+
+
+def main(stage: str, *arguments: str) -> None:
+    lifeline.watch()
+    print(f"stub {stage} {' '.join(arguments)}", flush=True)
+    if stage == os.environ.get("STUB_FAILS"):
+        sys.exit("stub: out of memory")
+    work: dict[str, Callable[..., None]] = {
+        "fetch": lambda *_: None,
+        "preprocess": preprocess,
+        "train": train,
+        "evaluate": evaluate,
+    }
+    work[stage](*arguments)
+
+
+main(*sys.argv[1:])
