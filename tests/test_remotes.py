@@ -1,0 +1,266 @@
+"""Moving between machines: the README's commands for a folder, for S3 and over SSH, carried out.
+
+The repository is the real graph with stub stages, the servers are real ones on this machine.
+"""
+
+import configparser
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import declared
+import pytest
+import servers
+import workspace
+import yaml
+from conftest import PROJECT
+
+CHANGED = "baseline"
+TRAIN = "data/processed/train.npz"
+MODEL = "models/deep.keras"  # of a variant that is not changed
+RUN_BY_THE_CHANGE = [f"train@{CHANGED}", f"evaluate@{CHANGED}", "compare"]
+REPRO = ("dvc", "repro", "--pull", "--allow-missing")
+DVC_ERROR = 255
+pytestmark = pytest.mark.slow
+
+# Takes an object out of the remote, by its name in dvc.lock.
+DELETE = """
+import os, sys
+from dvc.repo import Repo
+remote = Repo().cloud.get_remote_odb("storage", "delete")
+path = remote.oid_to_path(sys.argv[1])
+size = remote.fs.size(path)
+remote.fs.rm_file(path)
+"""
+
+# Puts as many other bytes in its place. DVC takes read-only files of a folder for checked.
+DAMAGE = f"""{DELETE}
+remote.fs.pipe_file(path, bytes(size))
+if remote.fs.protocol == "local":
+    os.chmod(path, 0o444)
+"""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A place for a remote, and how the README says to use it."""
+
+    commands: str  # those of the README, with this place instead of its example
+    secrets: tuple[str, ...]
+    shut: Callable[[Path, pytest.MonkeyPatch], None]  # keeps a clone out of it
+    refusal: str  # what DVC then says
+
+
+@dataclass(frozen=True)
+class Author:
+    """The repository that was reproduced, committed and pushed."""
+
+    folder: Path
+    storage: Storage
+
+    def clone(self, place: Path) -> Path:
+        """A clone at `place` that knows the remote, and has no cache yet."""
+        workspace.run(self.folder, "git", "clone", "--quiet", str(self.folder), str(place))
+        for line in self.storage.commands.splitlines():
+            if "--local" in line:
+                workspace.run(place, "sh", "-c", line)
+        return place
+
+
+@contextmanager
+def _folder(place: Path, patch: pytest.MonkeyPatch) -> Iterator[Storage]:
+    def shut(clone: Path, patch: pytest.MonkeyPatch) -> None:
+        elsewhere = ("dvc", "remote", "modify", "--local", "storage", "url")
+        workspace.run(clone, *elsewhere, str(place / "not_mounted"))
+
+    commands = _documented("/mnt/share/cifar10", str(place / "store"))
+    yield Storage(commands, (), shut, "data/processed/train.npz")
+
+
+@contextmanager
+def _s3(place: Path, patch: pytest.MonkeyPatch) -> Iterator[Storage]:
+    def shut(clone: Path, patch: pytest.MonkeyPatch) -> None:
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+
+    with servers.s3(place) as bucket:
+        patch.setenv("AWS_ACCESS_KEY_ID", bucket.access_key)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", bucket.secret_key)
+        commands = _documented("s3://bucket/", f"s3://{bucket.name}/").replace(
+            "https://s3.example.org", bucket.endpoint
+        )
+        yield Storage(commands, (bucket.access_key, bucket.secret_key), shut, "Forbidden")
+
+
+@contextmanager
+def _ssh(place: Path, patch: pytest.MonkeyPatch) -> Iterator[Storage]:
+    def shut(clone: Path, patch: pytest.MonkeyPatch) -> None:
+        patch.setenv("HOME", str(place))
+
+    with servers.ssh(place) as host:
+        keys = place / "home/.ssh"
+        keys.mkdir(parents=True)
+        shutil.copy(host.private_key, keys / "id_ed25519")
+        commands = _documented(
+            "ssh://host.example.org/srv/cifar10", f"ssh://127.0.0.1:{host.port}{place}/store"
+        )
+        commands = re.sub(r"\bme$", host.user, commands, flags=re.M)
+        secrets = host.private_key.read_text().splitlines()[1:-1]
+        yield Storage(commands, tuple(secrets), shut, "Permission denied")
+
+
+PLACES: dict[str, Callable[[Path, pytest.MonkeyPatch], AbstractContextManager[Storage]]] = {
+    "folder": _folder,
+    "s3": _s3,
+    "ssh": _ssh,
+}
+
+
+def _documented(example: str, place: str) -> str:
+    """The README's commands for the remote at `example`, and those for any, at `place`."""
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Moving between machines\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^```sh\n(.*?)^```", section, re.M | re.S)
+    chosen = [block for block in blocks if example in block or "dvc push" in block]
+    assert len(chosen) == 2, f"README.md shows no remote at {example}, or not how to push"
+    return "".join(chosen).replace(example, place)
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The graph after its first run, committed; a remote is not set up yet."""
+    folder = tmp_path_factory.mktemp("reproduced") / "project"
+    workspace.with_stub_stages(workspace.copy_project(folder))
+    workspace.run(folder, "dvc", "repro")
+    (folder / "ran.txt").unlink()
+    workspace.run(folder, "git", "add", "--all")
+    workspace.run(folder, "git", "commit", "--quiet", "--message", "all variants")
+    return folder
+
+
+@pytest.fixture(scope="module", params=PLACES)
+def author(
+    request: pytest.FixtureRequest, reproduced: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Author]:
+    """The repository after the README's commands for one kind of remote."""
+    place = tmp_path_factory.mktemp(request.param)
+    folder = place / "author/project"
+    shutil.copytree(reproduced, folder, symlinks=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(place / "home"))  # nobody's own keys, profiles and DVC settings
+        for name in ("SSH_AUTH_SOCK", "AWS_PROFILE", "AWS_ENDPOINT_URL", "XDG_CONFIG_HOME"):
+            patch.delenv(name, raising=False)
+        with PLACES[request.param](place, patch) as storage:
+            workspace.run(folder, "sh", "-e", "-c", storage.commands)
+            yield Author(folder, storage)
+
+
+def test_nothing_secret_is_in_git(author: Author) -> None:
+    config = configparser.ConfigParser()
+    config.read(author.folder / ".dvc/config")
+    remote = config["'remote \"storage\"'"]
+    assert {"url", "verify"} <= set(remote) <= {"url", "verify", "endpointurl"}
+    assert workspace.run(author.folder, "git", "status", "--porcelain") == ""
+    commits = workspace.run(author.folder, "git", "rev-list", "--all").split()
+    for secret in author.storage.secrets:
+        search = ("git", "grep", "--fixed-strings", "-e", secret, *commits)
+        assert workspace.run(author.folder, *search, expect=1) == ""
+
+
+def test_a_clone_that_pulls_has_everything_and_nothing_to_do(
+    author: Author, tmp_path: Path
+) -> None:
+    clone = author.clone(tmp_path / "elsewhere/clone")
+    workspace.run(clone, "dvc", "pull")
+    for stage in declared.stages(clone).values():
+        for out in stage.outs:
+            assert _content(clone / out) == _content(author.folder / out), out
+    assert "Data and pipelines are up to date." in workspace.run(clone, "dvc", "status")
+    assert "nothing would run" in workspace.run(clone, "python", "-m", "pipeline.plan")
+    assert workspace.run(clone, "git", "status", "--porcelain") == ""
+
+
+def test_a_change_in_a_clone_fetches_only_what_it_needs(author: Author, tmp_path: Path) -> None:
+    clone = _changed(author.clone(tmp_path / "elsewhere/clone"))
+    workspace.run(clone, *REPRO)
+    assert _ran(clone) == RUN_BY_THE_CHANGE
+    cached = {path.parent.name + path.name for path in (clone / ".dvc/cache/files").glob("*/*/*")}
+    after = _hashes(clone)
+    made = {
+        after[out]
+        for name in RUN_BY_THE_CHANGE
+        for out in declared.stages(clone)[name].outs
+        if out in after
+    }
+    before = _hashes(author.folder)
+    needed = {before[f"data/processed/{name}.npz"] for name in ("train", "validation", "test")}
+    assert cached - made == needed
+    assert after[f"models/{CHANGED}.keras"] in cached
+
+
+def test_a_remote_that_keeps_us_out_stops_the_run(
+    author: Author, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = _changed(author.clone(tmp_path / "elsewhere/clone"))
+    author.storage.shut(clone, monkeypatch)
+    said = workspace.run(clone, *REPRO, expect=DVC_ERROR)
+    assert author.storage.refusal in said
+    assert _ran(clone) == []
+    said = workspace.run(clone, "dvc", "pull", expect=1)
+    assert author.storage.refusal in said
+    assert not list(clone.glob("models/*"))
+
+
+def test_a_file_that_the_remote_lacks_stops_the_run(author: Author, tmp_path: Path) -> None:
+    clone = _changed(author.clone(tmp_path / "elsewhere/clone"))
+    workspace.run(author.folder, "python", "-c", DELETE, _hashes(author.folder)[TRAIN])
+    try:
+        assert TRAIN in workspace.run(clone, *REPRO, expect=DVC_ERROR)
+        assert _ran(clone) == []
+    finally:
+        workspace.run(author.folder, "dvc", "push")
+
+
+def test_a_file_damaged_in_the_remote_is_not_used_until_pushed_anew(
+    author: Author, tmp_path: Path
+) -> None:
+    clone = author.clone(tmp_path / "elsewhere/clone")
+    name = _hashes(author.folder)[MODEL]
+    workspace.run(author.folder, "python", "-c", DAMAGE, name)
+    assert MODEL in workspace.run(clone, "dvc", "pull", expect=1).partition("ERROR")[2]
+    assert not (clone / MODEL).exists()
+    assert not (clone / f".dvc/cache/files/md5/{name[:2]}/{name[2:]}").exists()
+    workspace.run(author.folder, "dvc", "push")
+    workspace.run(clone, "dvc", "pull", expect=1)
+
+    workspace.run(author.folder, "python", "-c", DELETE, name)
+    workspace.run(author.folder, "dvc", "push")
+    workspace.run(clone, "dvc", "pull")
+    assert _content(clone / MODEL) == _content(author.folder / MODEL)
+
+
+def _changed(clone: Path) -> Path:
+    """`clone` with one knob of one variant turned."""
+    params = yaml.safe_load((clone / "params.yaml").read_text())
+    params["variants"][CHANGED]["dense"] += 1
+    workspace.write_params(clone, params)
+    return clone
+
+
+def _ran(clone: Path) -> list[str]:
+    notes = clone / "ran.txt"
+    return notes.read_text().split() if notes.exists() else []
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """The name in the cache of each output in the dvc.lock of `folder`."""
+    lock = yaml.safe_load((folder / "dvc.lock").read_text())
+    return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage["outs"]}
+
+
+def _content(path: Path) -> dict[str, bytes]:
+    """The files at or in `path`, by their place in it."""
+    files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
+    return {str(file.relative_to(path)): file.read_bytes() for file in files}
