@@ -1,0 +1,88 @@
+"""Small studies, from raw data to comparison, run under circumstances that a test chooses."""
+
+import hashlib
+import math
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import declared
+import synthetic
+import workspace
+import yaml
+from conftest import PROJECT
+
+from pipeline import cifar10
+
+ALL_IN_ONE_PROCESS = Path(__file__).parent / "whole_study.py"
+# Fixed, so that only the circumstance under test changes it.
+HASH_SEED = {"PYTHONHASHSEED": "0"}
+VALIDATION_IMAGES = 200
+
+
+Outputs: TypeAlias = dict[str, str]  # SHA-256 by path
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What may be otherwise on another machine; by default nothing is."""
+
+    folder: str = "study"
+    prefix: tuple[str, ...] = ()  # a command that runs the one it is given
+    environment: Mapping[str, str] = field(default_factory=dict)
+    process: Mapping[str, Any] = field(default_factory=dict)  # for subprocess.run: user, umask
+    command_per_stage: bool = False
+
+
+def prepare(folder: Path, *, steps: int, epochs: int, runtime: Mapping[str, object]) -> None:
+    """Make `folder` a project whose recipes have `epochs` epochs of `steps` batches, with raw data.
+
+    The steps are those of batches of 32 images, the committed size. `runtime` replaces settings
+    in the section of that name.
+    """
+    for name in ("pipeline", "requirements"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(PROJECT / name, folder / name, ignore=ignored)
+    shutil.copy(PROJECT / "dvc.yaml", folder)
+    params = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    params["preprocess"] |= {"train_images": 32 * steps, "validation_images": VALIDATION_IMAGES}
+    params["runtime"] |= runtime
+    for recipe in params["recipes"].values():
+        recipe["epochs"] = epochs
+    workspace.write_params(folder, params)
+    each = math.ceil((32 * steps + VALIDATION_IMAGES) / len(cifar10.TRAIN_FILES) / 10) * 10
+    synthetic.write_batches(folder / "data/raw", images_per_file=each)
+
+
+def run(folder: Path, circumstances: Circumstances, *stages: str) -> Outputs:
+    """Run `stages`, or all but fetch, of the study at `folder`; SHA-256 of their outputs by path.
+
+    A stage that fails is an AssertionError with what it said.
+    """
+    known = declared.stages(folder)
+    names = stages or tuple(name for name in known if name != "fetch")
+    if circumstances.command_per_stage:
+        commands = [known[name].command.split()[1:] for name in names]
+    else:
+        commands = [[str(ALL_IN_ONE_PROCESS), *names]]
+    for command in commands:
+        done = subprocess.run(
+            [*circumstances.prefix, sys.executable, *command],
+            cwd=folder,
+            env={**workspace.environment(), **HASH_SEED, **circumstances.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            **circumstances.process,
+        )
+        said = done.stdout.decode(errors="replace")
+        assert done.returncode == 0, f"{command} exited {done.returncode}:\n{said}"
+    outputs = [folder / out for name in names for out in known[name].outs]
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in outputs
+    }

@@ -1,0 +1,200 @@
+"""The same bytes whatever a machine may have otherwise: every output of a study, compared."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import study
+from conftest import PROJECT
+from study import Circumstances, Outputs
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(3600),  # seven minutes on two idle cores
+    pytest.mark.skipif(sys.platform != "linux", reason="taskset, LD_PRELOAD and uid are Linux's"),
+]
+
+STEPS, EPOCHS = 150, 2
+# More at once than the usual machine has cores, so that every study but the first is disturbed.
+AT_ONCE = 4
+NOBODY = 65534
+
+# What a shell or a job's launcher may set, and what would then decide bits or break a run if it
+# were heeded. pipeline.runtime sets its own values over some; the rest have no effect.
+HOSTILE = {
+    "KERAS_BACKEND": "jax",
+    "KERAS_MAX_EPOCHS": "1",
+    "KERAS_MAX_STEPS_PER_EPOCH": "64",
+    "MPLBACKEND": "svg",
+    "OMP_NUM_THREADS": "3",
+    "ONEDNN_DEFAULT_FPMATH_MODE": "BF16",
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
+    "OPENBLAS_CORETYPE": "Prescott",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+    "TF_NUM_INTEROP_THREADS": "3",
+    "TF_NUM_INTRAOP_THREADS": "3",
+    "TF_USE_LEGACY_KERAS": "1",
+    "TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit",
+}
+KERAS_CONFIG = (
+    '{"backend": "jax", "floatx": "float64", "epsilon": 0.1, "image_data_format": "channels_first"}'
+)
+MATPLOTLIBRC = "figure.dpi: 40\nsavefig.dpi: 30\nfont.size: 30\naxes.facecolor: red\n"
+
+
+def one_cpu(scratch: Path) -> Circumstances:
+    return _first_cpus(1)
+
+
+def two_cpus(scratch: Path) -> Circumstances:
+    return _first_cpus(2)
+
+
+def four_cpus(scratch: Path) -> Circumstances:
+    shim = scratch / "four_cpus.so"
+    source = PROJECT / "tests/four_cpus.c"
+    command = ["cc", "-shared", "-fPIC", "-o", str(shim), str(source), "-ldl"]
+    _run_tool(command, "gcc and libc6-dev")
+    environment = {"LD_PRELOAD": str(shim)}
+    count = "import os; print(os.cpu_count(), len(os.sched_getaffinity(0)))"
+    seen = subprocess.check_output([sys.executable, "-c", count], env=environment, text=True)
+    assert seen.split() == ["4", "4"]
+    return Circumstances(environment=environment)
+
+
+def another_path(scratch: Path) -> Circumstances:
+    return Circumstances(folder="a longer path/with spaces, ümläuts and 猫")
+
+
+def another_user(scratch: Path) -> Circumstances:
+    """Nobody, with a home and a umask of their own; an ordinary user only gets the latter two."""
+    home = scratch / "home"
+    home.mkdir()
+    if os.geteuid() != 0:
+        return Circumstances(environment={"HOME": str(home)}, process={"umask": 0o077})
+    shutil.chown(home, NOBODY, NOBODY)
+    user: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": [], "umask": 0o077}
+    read = f"open({str(study.ALL_IN_ONE_PROCESS)!r})"
+    if subprocess.run([sys.executable, "-c", read], check=False, **user).returncode:
+        pytest.skip(f"{PROJECT} or its interpreter lie where no other user may read")
+    return Circumstances(environment={"HOME": str(home)}, process=user)
+
+
+def another_locale(scratch: Path) -> Circumstances:
+    """A decimal comma, and Latin-1 where Python would take UTF-8 for granted."""
+    name = "de_DE.ISO-8859-1"
+    _run_tool(["localedef", "-i", "de_DE", "-f", "ISO-8859-1", str(scratch / name)], "locales")
+    return Circumstances(environment={"LOCPATH": str(scratch), "LC_ALL": name})
+
+
+def another_hash_seed(scratch: Path) -> Circumstances:
+    return Circumstances(environment={"PYTHONHASHSEED": "12345"})
+
+
+def another_time_zone(scratch: Path) -> Circumstances:
+    return Circumstances(environment={"TZ": "LINT-14"})  # POSIX's sign: 14 hours ahead of UTC
+
+
+def another_environment(scratch: Path) -> Circumstances:
+    for name, content in ((".keras/keras.json", KERAS_CONFIG), ("rc/matplotlibrc", MATPLOTLIBRC)):
+        (scratch / name).parent.mkdir()
+        (scratch / name).write_text(content)
+    places = {"KERAS_HOME": str(scratch / ".keras"), "MATPLOTLIBRC": str(scratch / "rc")}
+    return Circumstances(environment=HOSTILE | places)
+
+
+def a_process_per_stage(scratch: Path) -> Circumstances:
+    return Circumstances(command_per_stage=True)
+
+
+def nothing_else(scratch: Path) -> Circumstances:
+    return Circumstances()
+
+
+VARIATIONS = (
+    a_process_per_stage,  # first, as it takes longest
+    nothing_else,
+    one_cpu,
+    two_cpus,
+    four_cpus,
+    another_path,
+    another_user,
+    another_locale,
+    another_hash_seed,
+    another_time_zone,
+    another_environment,
+)
+
+
+@pytest.fixture(scope="module")
+def scratch() -> Iterator[Path]:
+    """A folder that another user may pass through, as pytest's own are not."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def reference(scratch: Path) -> Outputs:
+    """The outputs of a study that ran alone, on every CPU there is."""
+    return _outputs(nothing_else, scratch / "reference")
+
+
+@pytest.fixture(scope="module")
+def varied(reference: Outputs, scratch: Path) -> Iterator[dict[str, Future[Outputs]]]:
+    """The outputs under each variation, several under way at once."""
+    pool = ThreadPoolExecutor(AT_ONCE)
+    yield {
+        vary.__name__: pool.submit(_outputs, vary, scratch / vary.__name__) for vary in VARIATIONS
+    }
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("name", [vary.__name__ for vary in VARIATIONS])
+def test_every_output_has_the_same_bytes_under(
+    name: str, reference: Outputs, varied: dict[str, Future[Outputs]]
+) -> None:
+    found = varied[name].result()
+    assert found.keys() == reference.keys()
+    assert [path for path in found if found[path] != reference[path]] == []
+
+
+def test_these_steps_can_tell_numbers_of_threads_apart(reference: Outputs, scratch: Path) -> None:
+    """What is fixed matters: with two threads, sums are cut up otherwise."""
+    folder = scratch / "two_threads"
+    study.prepare(folder, steps=STEPS, epochs=EPOCHS, runtime={"threads": 2})
+    found = study.run(folder, Circumstances(), "preprocess", "train@deep")
+    assert found["models/deep.keras"] != reference["models/deep.keras"]
+    assert found["data/processed/train.npz"] == reference["data/processed/train.npz"]
+
+
+def _outputs(vary: Callable[[Path], Circumstances], scratch: Path) -> Outputs:
+    """What the whole study gives in the circumstances that `vary` makes with files in `scratch`."""
+    scratch.mkdir()
+    circumstances = vary(scratch)
+    folder = scratch / circumstances.folder
+    study.prepare(folder, steps=STEPS, epochs=EPOCHS, runtime={})
+    if "user" in circumstances.process:
+        for path in (folder, *folder.rglob("*")):
+            shutil.chown(path, NOBODY, NOBODY)
+    return study.run(folder, circumstances)
+
+
+def _first_cpus(count: int) -> Circumstances:
+    cpus = sorted(os.sched_getaffinity(0))[:count]
+    return Circumstances(prefix=("taskset", "-c", ",".join(map(str, cpus))))
+
+
+def _run_tool(command: list[str], package: str) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.fail(f"{command[0]} is missing: install Debian's {package}, or the like")
+    assert done.returncode == 0, f"{command} (Debian's {package}):\n{done.stderr}"
