@@ -1,4 +1,4 @@
-"""What bits that travel cost in speed: `python benchmarks/portable.py` (12 minutes).
+"""What bits that travel cost in speed: `python benchmarks/portable.py` (a quarter of an hour).
 
 Needs an idle machine of at least two cores, and no data. Trains the study's networks on noise with
 the committed instruction set and thread count and with faster but less portable ones, in turns, and

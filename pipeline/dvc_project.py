@@ -9,6 +9,7 @@ from dvc.fs import localfs
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 from dvc.rwlock import RWLOCK_FILE, RWLockFileCorruptedError, RWLockFileFormatError, rwlock
+from dvc.stage.exceptions import StageNotFound
 
 from pipeline import recorded
 from pipeline.errors import PipelineError
@@ -36,7 +37,11 @@ def unreadable(error: DvcException) -> PipelineError:
             "another dvc is at work in this project; wait until the other dvc has ended, then run "
             "again"
         )
-    remedy = recorded.REMEDY if recorded.LOCK.name in str(error) else "mend that first"
+    remedy = "mend that first"
+    if recorded.LOCK.name in str(error):
+        remedy = recorded.REMEDY
+    if isinstance(error, StageNotFound):
+        remedy = "`dvc stage list` names those that exist"
     return PipelineError(f"DVC cannot read this project: {error}; {remedy}")
 
 
