@@ -49,8 +49,8 @@ check: .venv/ready ## read DVC's cache and the outputs again, and name what is d
 test: .venv/ready lint ## check the style, then run all but the slow tests
 	@$(BIN)/python -m pytest -m "not slow"
 
-test-all: .venv/ready ## run every test
-	@$(BIN)/python -m pytest
+test-all: test ## run every test: those of `make test`, then the slow ones
+	@$(BIN)/python -m pytest -m slow
 
 lint: .venv/ready ## ruff and mypy
 	@$(BIN)/ruff check --quiet
