@@ -17,7 +17,8 @@ VARIANT ?= baseline
 MINUTES ?= 2
 
 # JOBS=2 trains variants side by side.
-REPRO = "$(CURDIR)/$(BIN)/$(if $(JOBS),python" -m pipeline.parallel --jobs $(JOBS),dvc" repro)
+REPRO = "$(CURDIR)/$(BIN)/$(if $(JOBS),python" -m pipeline.parallel --jobs $(JOBS),dvc" repro) \
+	|| { "$(CURDIR)/$(BIN)/python" -m pipeline.free_space; exit 1; }
 
 .PHONY: help repro quick plan verify check test test-all lint lock setup clean
 .DEFAULT_GOAL := help
