@@ -15,6 +15,8 @@ from pipeline.errors import PipelineError
 
 PINS = tuple(Path("requirements") / f"{name}.txt" for name in ("numpy", "tensorflow", "reports"))
 RUNS = Path("reports/runs")
+# Keras's debugging aids: they would cut every training short, and DVC would not know.
+CUTTING_SHORT = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH")
 
 
 def pins() -> dict[str, tuple[str, Path]]:
@@ -28,7 +30,16 @@ def pins() -> dict[str, tuple[str, Path]]:
 
 
 def check() -> None:
-    """Raise PipelineError when an installed library is not the one that the stages depend on."""
+    """Raise PipelineError when an installed library is not the one that the stages depend on.
+
+    Or when the user's environment tells Keras to end trainings early.
+    """
+    for name in CUTTING_SHORT:
+        if name in os.environ:
+            raise PipelineError(
+                f"the environment has {name}={os.environ[name]}, by which Keras would cut every "
+                f"training short, unseen by DVC: `unset {name}`, and set epochs in params.yaml"
+            )
     for name, (wanted, path) in pins().items():
         try:
             installed = importlib.metadata.version(name)

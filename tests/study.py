@@ -34,7 +34,8 @@ class Circumstances:
     folder: str = "study"
     prefix: tuple[str, ...] = ()  # a command that runs the one it is given
     environment: Mapping[str, str] = field(default_factory=dict)
-    process: Mapping[str, Any] = field(default_factory=dict)  # for subprocess.run: user, umask
+    process: Mapping[str, Any] = field(default_factory=dict)  # for subprocess.run
+    owner: int | None = None  # of the folder, where it is not the user of the tests
     command_per_stage: bool = False
 
 

@@ -44,6 +44,16 @@ def test_library_other_than_pinned_is_refused(project: Path) -> None:
     assert "run `make setup`" in said
 
 
+@pytest.mark.parametrize("name", ["KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"])
+def test_variable_that_would_cut_trainings_short_is_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    said = workspace.run(project, "python", "-m", "pipeline", "train", "final", expect=1)
+    assert f"the environment has {name}=1" in said
+    assert f"`unset {name}`" in said
+
+
 def test_pins_name_every_library_that_decides_bytes() -> None:
     assert set(environment.pins()) >= {"numpy", "tensorflow", "keras", "matplotlib", "pandas"}
 
