@@ -20,7 +20,7 @@ from pipeline import lifeline
 lifeline.watch()
 Path("started").touch()
 try:
-    for _ in range(100):
+    for _ in range(50):
         time.sleep(0.1)
     print("worked on", flush=True)
 finally:
