@@ -21,7 +21,8 @@ from pipeline import config, runtime, settings
 
 NETWORKS = ("baseline", "improved", "deep", "final")
 IMAGES, EPOCHS, ROUNDS = 4_096, 3, 5
-OURS = ("AVX2", 1)
+COMMITTED = config.section(config.read(), "runtime", runtime.Runtime)
+OURS = (COMMITTED.cpu_isa, COMMITTED.threads)
 OTHERS = (("AVX2", 2), ("DEFAULT", 1), ("DEFAULT", 2))
 
 

@@ -6,16 +6,13 @@ DVC appends a new stage's entry when the stage ends; one after another, that is 
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 from dvc.utils.serialize import dump_yaml, load_yaml
 
-from pipeline import files
+from pipeline import files, recorded
 from pipeline.plan_stages import Plan
-
-LOCK_FILE = Path("dvc.lock")
 
 
 @contextmanager
@@ -33,7 +30,7 @@ def ordered(plan: Plan) -> Iterator[None]:
             _order(plan, before, wait=False)
         except LockError:
             print(
-                f"{LOCK_FILE}: another dvc holds DVC's lock; the stages that have ended stand "
+                f"{recorded.LOCK}: another dvc holds DVC's lock; the stages that have ended stand "
                 "in the order of their ends, which is harmless",
                 file=sys.stderr,
             )
@@ -52,14 +49,14 @@ def _order(plan: Plan, before: Collection[str], *, wait: bool) -> None:
         )
         wanted = [*(name for name in found if name in before), *added]
         if wanted != list(found):
-            content = load_yaml(LOCK_FILE)
+            content = load_yaml(recorded.LOCK)
             content["stages"] = {name: found[name] for name in wanted}
-            files.write(LOCK_FILE, lambda temporary: dump_yaml(temporary, content))
+            files.write(recorded.LOCK, lambda temporary: dump_yaml(temporary, content))
 
 
 def _entries() -> dict[str, object]:
     """The entries of dvc.lock by stage, in the order of the file; none when there is no file."""
-    if not LOCK_FILE.exists():
+    if not recorded.LOCK.exists():
         return {}
-    entries: dict[str, object] = load_yaml(LOCK_FILE)["stages"]
+    entries: dict[str, object] = load_yaml(recorded.LOCK)["stages"]
     return entries

@@ -63,7 +63,7 @@ def read(folder: Path, variant: str) -> Committed:
 def machine(folder: Path, stage: str) -> dict[str, Any]:
     """What the run of `stage` recorded in `folder`, less the time it took; {} when it did not."""
     with suppress(OSError, ValueError):
-        run = json.loads((folder / environment.RUNS / f"{stage}.json").read_text(encoding="utf-8"))
+        run = json.loads((folder / environment.path(stage)).read_text(encoding="utf-8"))
         if isinstance(run, dict) and isinstance(run.get("libraries"), dict):
             return {name: value for name, value in run.items() if name != "seconds"}
     return {}
