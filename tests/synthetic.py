@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import cifar10
+from pipeline import cifar10, files
 
 # A colour and a stripe direction per class survive flips, so augmented training learns them too.
 COLOURS = np.array(
@@ -49,3 +49,14 @@ def write_batches(folder: Path, *, images_per_file: int = 100, seed: int = 0) ->
         (folder / name).write_bytes(records)
         digests[name] = hashlib.sha256(records).hexdigest()
     return digests
+
+
+def write_splits(folder: Path, **counts: int) -> None:
+    """Write `folder`/NAME.npz as preprocess does, with so many images, for each of `counts`."""
+    for name, count in counts.items():
+        images, labels = make_images(count, seed=count)
+        files.write_arrays(
+            folder / f"{name}.npz",
+            images=images.astype(np.float32) / 255,
+            labels=np.eye(len(cifar10.CLASSES), dtype=np.float32)[labels],
+        )

@@ -7,14 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import one_variant
 import pytest
 import synthetic
 import workspace
 import yaml
-
-from pipeline import files
 
 pytestmark = [
     pytest.mark.slow,  # not for their time, but as not everybody may mount
@@ -75,13 +72,7 @@ def test_full_disk_in_preprocess(project: Path) -> None:
 
 def test_full_disk_at_the_end_of_a_training(project: Path) -> None:
     """The model takes 270 kB. The second run has only to write it."""
-    for name, count in (("train", 300), ("validation", 100)):
-        images, labels = synthetic.make_images(count, seed=count)
-        split = {
-            "images": images.astype(np.float32) / 255,
-            "labels": np.eye(10, dtype=np.float32)[labels],
-        }
-        files.write_arrays(project / f"data/processed/{name}.npz", **split)
+    synthetic.write_splits(project / "data/processed", train=300, validation=100)
     said = mounted(project, FULL.format(folder="models", small="100k", stage="train baseline"))
     assert f"pipeline train baseline: cannot write models/baseline.keras: {NO_SPACE}\n" in said
     assert "left: \n" in said

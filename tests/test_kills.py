@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import processes
 import psutil
 import pytest
@@ -18,8 +17,6 @@ import synthetic
 import workspace
 import yaml
 from conftest import PROJECT
-
-from pipeline import files
 
 pytestmark = pytest.mark.slow
 
@@ -36,13 +33,7 @@ def project(tmp_path: Path) -> Path:
     for recipe in params["recipes"].values():
         recipe["epochs"] = EPOCHS
     workspace.write_params(folder, params)
-    for name, count in (("train", 1600), ("validation", 500)):
-        images, labels = synthetic.make_images(count, seed=count)
-        files.write_arrays(
-            folder / f"data/processed/{name}.npz",
-            images=images.astype(np.float32) / 255,
-            labels=np.eye(10, dtype=np.float32)[labels],
-        )
+    synthetic.write_splits(folder / "data/processed", train=1600, validation=500)
     return folder
 
 

@@ -26,13 +26,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for epochs in ("30", "10"):
         text = text.replace(f"epochs: {epochs}", "epochs: 4")
     (tmp_path / "params.yaml").write_text(text)
-    for name, count in (("train", 200), ("validation", 50)):
-        images, labels = synthetic.make_images(count, seed=count)
-        files.write_arrays(
-            tmp_path / f"data/processed/{name}.npz",
-            images=images.astype(np.float32) / 255,
-            labels=np.eye(10, dtype=np.float32)[labels],
-        )
+    synthetic.write_splits(tmp_path / "data/processed", train=200, validation=50)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
