@@ -20,7 +20,7 @@ MINUTES ?= 2
 REPRO = "$(CURDIR)/$(BIN)/$(if $(JOBS),python" -m pipeline.parallel --jobs $(JOBS),dvc" repro) \
 	|| { "$(CURDIR)/$(BIN)/python" -m pipeline.free_space; exit 1; }
 
-.PHONY: help repro quick plan verify check test test-all lint lock setup clean
+.PHONY: help repro quick plan verify check bench test test-all lint lock setup clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -31,8 +31,9 @@ repro: .venv/ready ## run what is missing or has changed; JOBS=2 trains two vari
 	@$(BIN)/python -m pipeline.environment
 	@$(BIN)/python -m pipeline.intact
 	@$(REPRO)
+	@$(BIN)/python -m pipeline.time_to_accuracy
 
-quick: .venv/ready ## the whole graph on 4,000 images and one epoch, in .quick/
+quick: .venv/ready ## the whole graph, narrow, on 4,000 images and one epoch, in .quick/
 	@$(BIN)/python -m pipeline.quick
 	@cd .quick && $(REPRO)
 	@echo "The results are in .quick/reports; nothing outside .quick and data/raw was touched."
@@ -46,6 +47,10 @@ verify: .venv/ready ## train again from the last commit: same results here? VARI
 
 check: .venv/ready ## read DVC's cache and the outputs again, and name what is damaged
 	@$(BIN)/python -m pipeline.intact
+
+bench: .venv/ready ## measure speed, overheads and scaling on an idle machine; writes reports/bench/
+	@$(BIN)/python benchmarks/bench.py
+	@$(BIN)/python -m pipeline.time_to_accuracy
 
 test: .venv/ready lint ## check the style, then run all but the slow tests
 	@$(BIN)/python -m pytest -m "not slow"

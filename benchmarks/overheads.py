@@ -1,49 +1,123 @@
-"""What DVC and the plan cost when there is nothing to do: `python benchmarks/overheads.py` (30 s).
+"""What the pipeline costs beside its arithmetic, each beside the least that it could cost."""
 
-Needs an idle machine and a project whose pipeline is up to date. The last row is DVC's own floor:
-a repository of one stage with one dependency.
-"""
-
+import json
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
-from timing import HEADER, row, seconds
+from timing import row, seconds
 
-PROJECT = Path(__file__).parent.parent
-ROUNDS = 7
+FOLDER = Path(__file__).parent
+PROJECT = FOLDER.parent
+ROUNDS = 3
 ONE_STAGE = "stages: {copy: {cmd: cp a b, deps: [a], outs: [b]}}\n"
+LOAD = "import keras; keras.saving.load_model('models/final.keras', compile=False)"
+GIB = 2**20  # in the KiB that Linux counts peak memory in
+MEMORY_LIMIT = 4.0
 
 
-def main() -> None:
-    print(HEADER)
+def inside(part: str) -> tuple[float, float]:
+    """The two times that `benchmarks/in_process.py PART` prints."""
+    command = [sys.executable, str(FOLDER / "in_process.py"), part]
+    done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, check=True)
+    ours, least = json.loads(done.stdout.splitlines()[-1])
+    return ours, least
+
+
+def peak(*command: str) -> float:
+    """Peak memory in GiB of `python COMMAND` in the project's folder."""
+    process = subprocess.Popen([sys.executable, *command], cwd=PROJECT, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0, f"{command} failed"
+    return usage.ru_maxrss / GIB
+
+
+def rows() -> list[str]:
+    """The table's rows; the two things of a row in turns, ROUNDS times."""
+    lines = [_starting()]
+    for part, name in (
+        ("load", "reading train.npz with its checks : `np.load` of its arrays"),
+        ("preprocess", "preprocess, without Python's start : writing the same bytes"),
+        ("predict", "predict on 1,000 image files : the model on their pixels"),
+    ):
+        lines.append(row(name, *zip(*(inside(part) for _ in range(ROUNDS)), strict=True)))
+    lines += _dvc()
+    with tempfile.TemporaryDirectory() as scratch:
+        image = _image(Path(scratch))
+        pairs = [
+            (
+                seconds(PROJECT, "-m", "pipeline.predict", "--variant", "final", image),
+                seconds(PROJECT, "-c", LOAD),
+            )
+            for _ in range(ROUNDS)
+        ]
+    name = "predict on one image : importing Keras and loading the model"
+    return [*lines, row(name, *zip(*pairs, strict=True))]
+
+
+def memory_rows() -> list[str]:
+    """Peak memory in GiB, beside the limit."""
+    return [
+        row(f"peak memory of {name} : {MEMORY_LIMIT:g} GiB", [peak(*command)], [MEMORY_LIMIT])
+        for name, command in (
+            ("preprocess", (str(FOLDER / "in_process.py"), "preprocess")),
+            ("training `deep`", (str(FOLDER / "ours.py"), "deep", "45000", "1")),
+            ("training `best`", (str(FOLDER / "ours.py"), "best", "50000", "1")),
+            ("predict on 1,000 images", (str(FOLDER / "in_process.py"), "predict")),
+        )
+    ]
+
+
+def _starting() -> str:
+    """A training of ten steps is all start: interpreter, libraries, graph."""
+    few = ("baseline", "320", "1")
+    pairs = [
+        (
+            seconds(PROJECT, str(FOLDER / "ours.py"), *few),
+            seconds(PROJECT, str(FOLDER / "notebook.py"), *few),
+        )
+        for _ in range(ROUNDS)
+    ]
+    name = "start to end of a training of ten steps : as the notebook"
+    return row(name, *zip(*pairs, strict=True))
+
+
+def _dvc() -> list[str]:
+    """What DVC and the plan cost when there is nothing to do, and DVC's own floor."""
     rounds = [
         (
-            seconds(PROJECT, "dvc", "status", "--quiet"),
-            seconds(PROJECT, "dvc", "repro", "--quiet"),
-            seconds(PROJECT, "pipeline.plan"),
+            seconds(PROJECT, "-m", "dvc", "status", "--quiet"),
+            seconds(PROJECT, "-m", "dvc", "repro", "--quiet"),
+            seconds(PROJECT, "-m", "pipeline.plan"),
         )
         for _ in range(ROUNDS)
     ]
     status, repro, plan = zip(*rounds, strict=True)
-    print(row("`dvc repro` with nothing to do : `dvc status`", repro, status))
-    print(row("`make plan` with nothing to do : `dvc status`", plan, status))
-
+    lines = [
+        row("`dvc repro` with nothing to do : `dvc status`", repro, status),
+        row("`make plan` with nothing to do : `dvc status`", plan, status),
+    ]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "dvc.yaml").write_text(ONE_STAGE)
         (folder / "a").write_text("a\n")
-        seconds(folder, "dvc", "init", "--no-scm", "--quiet")
-        seconds(folder, "dvc", "repro", "--quiet")
+        seconds(folder, "-m", "dvc", "init", "--no-scm", "--quiet")
+        seconds(folder, "-m", "dvc", "repro", "--quiet")
         pairs = [
             (
-                seconds(folder, "dvc", "status", "--quiet"),
-                seconds(folder, "dvc", "repro", "--quiet"),
+                seconds(folder, "-m", "dvc", "status", "--quiet"),
+                seconds(folder, "-m", "dvc", "repro", "--quiet"),
             )
             for _ in range(ROUNDS)
         ]
     status, repro = zip(*pairs, strict=True)
-    print(row("`dvc repro` : `dvc status` in a repository of one stage", repro, status))
+    return [*lines, row("`dvc repro` : `dvc status` in a repository of one stage", repro, status)]
 
 
-if __name__ == "__main__":
-    main()
+def _image(folder: Path) -> str:
+    from PIL import Image
+
+    Image.new("RGB", (640, 480), "skyblue").save(folder / "photo.jpg")
+    return str(folder / "photo.jpg")

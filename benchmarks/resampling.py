@@ -16,15 +16,14 @@ from pipeline import config, runtime, settings, splits
 
 def main() -> None:
     params = config.read()
-    limits = config.section(params, "runtime", runtime.Runtime)
     variant = settings.variant(params, "improved")
     recipe = settings.recipe(params, variant.recipe)
-    runtime.start(limits)
+    runtime.start(recipe)
     import keras
 
     from pipeline.networks import build
 
-    keras.utils.set_random_seed(recipe.seed)
+    keras.utils.set_random_seed(variant.seed)
     amounts = variant.augmentation
     network = keras.Sequential(
         [
@@ -32,7 +31,7 @@ def main() -> None:
             keras.layers.RandomFlip("vertical"),
             keras.layers.RandomRotation(amounts["rotation"]),
             keras.layers.RandomZoom(amounts["zoom"]),
-            build(variant),
+            build(variant, training=True),
         ]
     )
     network.compile(keras.optimizers.Adam(recipe.learning_rate), recipe.loss, metrics=["accuracy"])

@@ -8,15 +8,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-HEADER = "| measured | seconds | compared with, seconds | ratio |\n| --- | ---: | ---: | ---: |"
+
+def header(unit: str) -> str:
+    """The head of a table of `row`s, whose figures are in `unit`."""
+    return f"| measured | {unit} | compared with, {unit} | ratio |\n| --- | ---: | ---: | ---: |"
 
 
 def seconds(folder: Path, *command: str) -> float:
-    """Wall time of `python -m COMMAND` in `folder`; raises CalledProcessError when it fails."""
+    """Wall time of `python COMMAND` in `folder`; raises CalledProcessError when it fails."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     started = time.monotonic()
     subprocess.run(
-        [sys.executable, "-m", *command],
+        [sys.executable, *command],
         cwd=folder,
         env={**os.environ, "PATH": path},
         stdout=subprocess.DEVNULL,
@@ -26,7 +29,7 @@ def seconds(folder: Path, *command: str) -> float:
 
 
 def row(name: str, ours: Sequence[float], other: Sequence[float]) -> str:
-    """A table row: both medians in seconds and the median of the rounds' ratios.
+    """A table row: both medians, in the table's unit, and the median of the rounds' ratios.
 
     A round measures the two in turns, so that a noisy machine disturbs both alike.
     """

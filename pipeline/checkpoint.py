@@ -5,6 +5,7 @@ replaced after each epoch and deleted when the training has succeeded.
 """
 
 import hashlib
+import os
 import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,8 +24,9 @@ from pipeline.errors import PipelineError
 State: TypeAlias = Mapping[str, np.ndarray]
 
 FOLDER = Path(".checkpoints")
-# A training whose DVC was killed ends within three seconds (pipeline/lifeline.py).
+# Longer than a training lives whose DVC was killed (pipeline/lifeline.py).
 WAIT_SECONDS = 30
+HISTORY = "history_"  # begins the names of the figures so far
 _KEY = "key"
 
 
@@ -65,7 +67,10 @@ def load(file: Path, key: str) -> State | None:
             state = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        *(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile),
+        *(NotImplementedError, RuntimeError),  # a flipped bit that asks for another compression
+    ) as error:
         print(f"{file} cannot be read ({error}): training starts from its first epoch", flush=True)
         return None
     if str(state.pop(_KEY, "")) != key:
@@ -90,7 +95,8 @@ def claimed(file: Path) -> Iterator[None]:
     Waits for a training whose DVC was killed a moment ago. Raises PipelineError when another one
     goes on, or the folder takes no file.
     """
-    files.expect_writable(file)
+    # Under a name of its own: the temporary file of `file` may be another process's, at work.
+    files.expect_writable(file.with_name(f"{file.stem}-{os.getpid()}{file.suffix}"))
     try:
         with filelock.FileLock(file.with_suffix(".lock"), timeout=WAIT_SECONDS):
             yield

@@ -12,7 +12,7 @@ from pipeline.errors import PipelineError
 if TYPE_CHECKING:  # pandas would slow down the check of params.yaml, which imports this module
     import pandas as pd
 
-    from pipeline.results import Result
+    from pipeline.groups import Group
 
 REPORTS = Path("reports")
 PUBLISHED = Path("pipeline/published.csv")
@@ -37,30 +37,34 @@ def wilson_interval(share: float, trials: int, confidence: float) -> tuple[float
     return max(0.0, centre - spread), min(1.0, centre + spread)
 
 
-def table(results: list["Result"], published: "pd.DataFrame", confidence: float) -> "pd.DataFrame":
+def table(groups: list["Group"], published: "pd.DataFrame", confidence: float) -> "pd.DataFrame":
     """A row per variant, the highest test accuracy first, equal ones in the order given.
 
-    Published figures and the differences, ours minus theirs, are NaN for a variant that
-    `published` (pipeline/results.py) lacks.
+    Figures are means over a variant's runs. Published figures and the differences, ours minus
+    theirs, are NaN for a variant that `published` (pipeline/results.py) lacks.
     """
     import pandas as pd
 
     rows = []
-    for result in results:
-        metrics = result.metrics
-        low, high = wilson_interval(metrics.accuracy, result.test_images, confidence)
+    for group in groups:
+        accuracy = group.mean("accuracy")
+        low, high = wilson_interval(accuracy, len(group.first.right), confidence)
+        epochs = group.best_epochs()
         rows.append(
             {
-                "variant": result.variant,
-                "accuracy": metrics.accuracy,
+                "variant": group.name,
+                "runs": len(group.runs),
+                "accuracy": accuracy,
+                "accuracy_deviation": group.deviation("accuracy"),
                 "accuracy_low": low,
                 "accuracy_high": high,
-                "loss": metrics.loss,
-                "top2_accuracy": metrics.top2_accuracy,
-                "macro_f1": metrics.macro_f1,
-                "parameters": metrics.parameters,
-                "best_val_accuracy": result.best_val_accuracy,
-                "best_val_epoch": result.best_epoch,
+                "one_view_accuracy": group.mean("one_view_accuracy"),
+                "loss": group.mean("loss"),
+                "top2_accuracy": group.mean("top2_accuracy"),
+                "macro_f1": group.mean("macro_f1"),
+                "parameters": group.first.metrics.parameters,
+                "best_val_accuracy": group.best_val_accuracy(),
+                "best_val_epochs": " ".join(map(str, epochs)),
             }
         )
     ours = pd.DataFrame(rows).sort_values("accuracy", ascending=False, kind="stable")
@@ -71,19 +75,22 @@ def table(results: list["Result"], published: "pd.DataFrame", confidence: float)
 
 
 def markdown(comparison: "pd.DataFrame", confidence: float) -> str:
-    """The result of `table` for people: four decimals, blank where the study has no figure."""
+    """The result of `table` for people: four decimals, blank where there is no figure."""
     header = (
-        "| variant | test accuracy | "
-        f"{100 * confidence:g} % interval | published | difference | test loss | published "
-        "| difference | top-2 accuracy | macro F1 | best validation accuracy (epoch) "
+        "| variant | runs | test accuracy | "
+        f"{100 * confidence:g} % interval | one view | published | difference | test loss "
+        "| published | difference | top-2 accuracy | macro F1 | best validation accuracy (epoch) "
         "| parameters |"
     )
     lines = [header, "| --- |" + " ---: |" * (header.count("|") - 2)]
     for row in comparison.itertuples():
+        one_view = "" if row.one_view_accuracy == row.accuracy else f"{row.one_view_accuracy:.4f}"
         cells = (
             row.variant,
-            f"{row.accuracy:.4f}",
+            f"{row.runs}",
+            f"{row.accuracy:.4f}{_shown(row.accuracy_deviation, '.4f', ' ± ')}",
             f"{row.accuracy_low:.4f} to {row.accuracy_high:.4f}",
+            one_view,
             _shown(row.published_accuracy, ".4f"),
             _shown(row.accuracy_difference, "+.4f"),
             f"{row.loss:.4f}",
@@ -91,38 +98,61 @@ def markdown(comparison: "pd.DataFrame", confidence: float) -> str:
             _shown(row.loss_difference, "+.4f"),
             f"{row.top2_accuracy:.4f}",
             f"{row.macro_f1:.4f}",
-            f"{row.best_val_accuracy:.4f} ({row.best_val_epoch})",
+            f"{row.best_val_accuracy:.4f} ({row.best_val_epochs})" if row.best_val_epochs else "",
             f"{row.parameters:,}",
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _shown(value: float, form: str) -> str:
-    return "" if value != value else format(value, form)  # NaN alone differs from itself
+def differences_markdown(differences: "pd.DataFrame", confidence: float) -> str:
+    """Which variants are surely better than which, of those next to each other in the ranking."""
+    lines = [
+        f"| the more accurate | the other | difference | p | sure at {100 * confidence:g} % |",
+        "| --- | --- | ---: | ---: | --- |",
+    ]
+    # Sorted by rank, so a variant's first row as the better one is about its next in the ranking.
+    for row in differences.drop_duplicates("better").itertuples():
+        p_value = "< 0.0001" if row.p_value < 0.0001 else f"{row.p_value:.4f}"
+        cells = (row.better, row.worse, f"{row.difference:+.4f}", p_value)
+        lines.append(f"| {' | '.join(cells)} | {'yes' if row.beats else 'no'} |")
+    return "\n".join(lines)
+
+
+def _shown(value: float, form: str, before: str = "") -> str:
+    return "" if value != value else before + format(value, form)  # NaN differs from itself
 
 
 def main(arguments: list[str]) -> None:
-    """Compare the variants `arguments`, drawn in this order; writes reports/."""
-    if not arguments or len(set(arguments)) < len(arguments):
+    """Compare the variants `arguments`, drawn in this order; writes reports/.
+
+    Each is a variant's name, or those of its runs from different seeds, joined by commas.
+    """
+    names = [argument.split(",") for argument in arguments]
+    flat = [name for runs in names for name in runs]
+    if not flat or len(set(flat)) < len(flat):
         raise PipelineError(
             f"compare: expected one or more variants, each once, found {arguments}; "
             "run `python -m pipeline compare VARIANT...`"
         )
     settings = config.section(config.read(), "compare", Compare)
-    from pipeline import comparison_curves, comparison_figures, results
+    from pipeline import comparison_curves, comparison_figures, groups, results
 
-    found = [results.read(variant, REPORTS) for variant in arguments]
+    found = [groups.Group(tuple(results.read(name, REPORTS) for name in runs)) for runs in names]
     published = results.read_published(PUBLISHED)
     comparison = table(found, published, settings.confidence)
-    text = comparison.to_csv(index=False, float_format="%.6f", lineterminator="\n")
-    files.write_text(REPORTS / "comparison.csv", text)
+    tested = groups.differences(found, settings.confidence)
+    for name, rows in (("comparison", comparison), ("differences", tested)):
+        text = rows.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+        files.write_text(REPORTS / f"{name}.csv", text)
     files.write_text(REPORTS / "comparison.md", markdown(comparison, settings.confidence))
-    comparison_curves.curves(REPORTS / "curves.png", found)
-    comparison_curves.training(REPORTS / "training.png", found)
+    files.write_text(REPORTS / "differences.md", differences_markdown(tested, settings.confidence))
+    shown = groups.firsts(found)
+    comparison_curves.curves(REPORTS / "curves.png", shown)
+    comparison_curves.training(REPORTS / "training.png", shown)
     comparison_figures.accuracy(
         REPORTS / "accuracy.png",
-        comparison.set_index("variant").loc[arguments],
+        comparison.set_index("variant").loc[[group.name for group in found]],
         settings.confidence,
     )
-    comparison_figures.confusion(REPORTS / "confusion.png", found)
+    comparison_figures.confusion(REPORTS / "confusion.png", shown)

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
@@ -102,7 +103,7 @@ def _pair(axis: Axes, result: Result, name: str, limits: tuple[float, float]) ->
 def _range(results: list[Result], name: str) -> tuple[float, float]:
     """Limits that hold the curves of all variants, so that panels can be compared."""
     values = [result.history[column] for result in results for column in (name, f"val_{name}")]
-    low, high = min(v.min() for v in values), max(v.max() for v in values)
+    low, high = np.nanmin(np.concatenate(values)), np.nanmax(np.concatenate(values))
     margin = 0.05 * max(high - low, 0.01)
     return low - margin, high + margin
 

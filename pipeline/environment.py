@@ -64,7 +64,7 @@ def record(stage: str, seconds: float) -> None:
     """
     run = {
         "seconds": round(seconds, 1),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -73,7 +73,7 @@ def record(stage: str, seconds: float) -> None:
     files.write_json(path(stage), run)
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's model name; platform.processor() is empty or generic on Linux."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

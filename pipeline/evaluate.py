@@ -10,6 +10,7 @@ from pipeline import config, files, runtime, scores, splits, trained
 from pipeline.cifar10 import CLASSES
 from pipeline.errors import PipelineError
 from pipeline.metrics import Metrics
+from pipeline.views import ONE, Views
 
 DECIMALS = 6  # 10,000 images resolve 0.0001; float32 probabilities hold about seven digits
 
@@ -27,6 +28,7 @@ def measure(
     probabilities: np.ndarray,
     *,
     loss: float,
+    one_view_accuracy: float,
     calibration_bins: int,
     parameters: int,
 ) -> Metrics:
@@ -40,6 +42,7 @@ def measure(
         calibration_error=round(
             scores.calibration_error(labels, probabilities, calibration_bins), DECIMALS
         ),
+        one_view_accuracy=round(one_view_accuracy, DECIMALS),
         parameters=parameters,
     )
 
@@ -64,12 +67,25 @@ def main(arguments: list[str]) -> None:
     labels = one_hot.argmax(axis=1)
     runtime.start(limits)
     model = trained.load(variant)
-    batch_size = limits.inference_batch_size
-    probabilities = trained.probabilities(model, images, batch_size=batch_size, variant=variant)
+    seen = trained.seen_from(params, model)
+
+    def ask(seen: Views) -> np.ndarray:
+        return trained.probabilities(
+            model, images, batch_size=limits.inference_batch_size, variant=variant, seen=seen
+        )
+
+    one_view = ask(ONE)
+    if seen.several:
+        probabilities = ask(seen)
+        loss = scores.cross_entropy(labels, probabilities)
+    else:
+        probabilities = one_view
+        loss = trained.cross_entropy(model, images, one_hot, batch_size=limits.inference_batch_size)
     metrics = measure(
         labels,
         probabilities,
-        loss=trained.cross_entropy(model, images, one_hot, batch_size=batch_size),
+        loss=loss,
+        one_view_accuracy=scores.accuracy(labels, one_view),
         calibration_bins=settings.calibration_bins,
         parameters=model.count_params(),
     )

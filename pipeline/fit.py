@@ -1,78 +1,93 @@
 """Fitting a variant's network: a pure function from settings and arrays to a trained network."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
 
-from pipeline.batches import EpochClock, training_batches
+from pipeline import whitening
+from pipeline.batches import EpochClock, training_batches, validation_batches
 from pipeline.checkpoint import State
 from pipeline.errors import PipelineError
+from pipeline.fused import FusedAdam
+from pipeline.micro_batches import MicroBatched
+from pipeline.muon import Muon
 from pipeline.networks import build
 from pipeline.progress import Progress
 from pipeline.resuming import Resuming
-from pipeline.settings import PlainVariant, Recipe
+from pipeline.settings import Recipe, Variant
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
-OPTIMIZERS: Mapping[str, type[keras.optimizers.Optimizer]] = {
-    "adam": keras.optimizers.Adam,
-    "sgd": keras.optimizers.SGD,
+# Each by its recipe and the number of steps it will take.
+OPTIMIZERS: Mapping[str, Callable[[Any, int], keras.optimizers.Optimizer]] = {
+    "adam": lambda recipe, steps: FusedAdam(recipe.learning_rate),
+    "sgd": lambda recipe, steps: keras.optimizers.SGD(recipe.learning_rate),
+    "muon": Muon,
 }
+LOSSES: Mapping[str, type[keras.losses.Loss]] = {
+    "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+}
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
-# Batches per call into the graph. One call a batch, as in plain `fit`, costs a small network more
-# than its arithmetic; past some 50 nothing is left to gain, and the progress bar would stand still.
-STEPS_PER_CALL = 64
+# Images per call into the graph. One call a batch, as in plain `fit`, costs a small network more
+# than its arithmetic; past some 50 batches of 32 nothing is left to gain, and the progress bar
+# would stand still.
+IMAGES_PER_CALL = 2048
 
 
 def fit(
     name: str,
-    variant: PlainVariant,
+    variant: Variant,
     recipe: Recipe,
     training: Arrays,
-    validation: Arrays,
-    inference_batch_size: int,
+    validation: Arrays | None,
     saved: State | None,
     save: Callable[[State], object],
 ) -> tuple[keras.Model, dict[str, list[float]]]:
-    """The network trained, and its history: accuracy, loss, val_accuracy and val_loss per epoch.
+    """The network trained, and its history: accuracy and loss per epoch, and val_accuracy and
+    val_loss where there is `validation`.
 
     `training` and `validation` are images float32 (N, 32, 32, 3) in [0, 1] with one-hot labels
     float32 (N, 10). The result is a function of the arguments up to these alone; `name` is for
     the progress and for errors. `save` gets the whole state after each epoch; from such a state,
     given as `saved`, a training goes on to the same result. Raises PipelineError when the loss is
-    no longer a number. Accuracy and loss in training are means over the epoch's batches, as Keras
-    gives them.
+    no longer a number. Accuracy and loss in training are means over the epoch's images, as Keras
+    gives them, each image seen by the network of its step.
     """
-    network = _fresh_network(variant, recipe)
-    network.compile(
-        optimizer=OPTIMIZERS[recipe.optimizer](recipe.learning_rate),
-        loss=recipe.loss,
-        metrics=["accuracy"],
-        steps_per_execution=STEPS_PER_CALL,
-    )
+    images, labels = training
     clock = EpochClock()
     batches = training_batches(
-        *training,
+        images,
+        labels,
         batch_size=recipe.batch_size,
         amounts=variant.augmentation,
-        seed=recipe.seed,
+        sides=recipe.sides,
+        seed=variant.seed,
         clock=clock,
+    )
+    held_out = validation and validation_batches(*validation, recipe.validation_batch_size)
+    steps = int(batches.cardinality())
+    network = _to_train(variant, recipe, images)
+    network.compile(
+        optimizer=OPTIMIZERS[recipe.optimizer](recipe, recipe.epochs * steps),
+        loss=LOSSES[recipe.loss](label_smoothing=recipe.label_smoothing),
+        metrics=["accuracy"],
+        steps_per_execution=max(1, IMAGES_PER_CALL // recipe.batch_size),
     )
     stopping = _early_stopping(recipe)
     resuming = Resuming(saved, save, stopping)
     finished = resuming.finished_epochs
-    progress = Progress(name, recipe.epochs, int(batches.cardinality()), finished)
     network.fit(
         batches,
         epochs=recipe.epochs,
         initial_epoch=finished,
-        validation_data=validation,
-        validation_batch_size=inference_batch_size,
+        validation_data=held_out,
         callbacks=[
             clock,
             keras.callbacks.TerminateOnNaN(),
-            progress,
+            Progress(name, recipe.epochs, steps, finished),
             *([stopping] if stopping else []),
             resuming,
         ],
@@ -86,7 +101,7 @@ def fit(
             f"lower recipes.{variant.recipe}.learning_rate (now {recipe.learning_rate})"
         )
     # A network that was never compiled: Adam's state would triple the file, and nobody reads it.
-    trained = _fresh_network(variant, recipe)
+    trained = build(variant, training=False)
     trained.set_weights(network.get_weights())
     return trained, history
 
@@ -99,7 +114,14 @@ def _early_stopping(recipe: Recipe) -> keras.callbacks.EarlyStopping | None:
     )
 
 
-def _fresh_network(variant: PlainVariant, recipe: Recipe) -> keras.Model:
-    """The network before training: weights, and dropout's draws, follow from the recipe's seed."""
-    keras.utils.set_random_seed(recipe.seed)
-    return build(variant)
+def _to_train(variant: Variant, recipe: Recipe, images: np.ndarray) -> MicroBatched:
+    """The network before training: weights, and dropout's draws, follow from the variant's seed."""
+    keras.utils.set_random_seed(variant.seed)
+    keras.config.set_dtype_policy(POLICIES[recipe.precision])
+    built = build(variant, training=True)
+    keras.config.set_dtype_policy("float32")
+    whitening.start(built, images)
+    network = MicroBatched(built.inputs, built.outputs, name=built.name)
+    network.batch_size, network.micro_batch_size = recipe.batch_size, recipe.micro_batch_size
+    network.at_once = recipe.operations_at_once
+    return network

@@ -8,8 +8,15 @@ COLUMNS = ("epoch", *FIGURES)
 
 
 def table(history: Mapping[str, Sequence[float]]) -> str:
-    """`history`, a sequence of equal length per figure, as CSV with six decimals."""
+    """`history`, a sequence of equal length per figure, as CSV with six decimals.
+
+    The figures of validation are blank where none was held out.
+    """
+    blank = [None] * len(history["loss"])
     rows = [",".join(COLUMNS)]
-    for epoch, figures in enumerate(zip(*(history[key] for key in FIGURES), strict=True), 1):
-        rows.append(",".join((str(epoch), *(f"{figure:.6f}" for figure in figures))))
+    for epoch, figures in enumerate(
+        zip(*(history.get(name, blank) for name in FIGURES), strict=True), 1
+    ):
+        cells = ("" if figure is None else f"{figure:.6f}" for figure in figures)
+        rows.append(",".join((str(epoch), *cells)))
     return "\n".join(rows)

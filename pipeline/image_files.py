@@ -24,6 +24,9 @@ from pipeline.cifar10 import SIDE
 from pipeline.errors import PipelineError
 
 STANDARD_INPUT = "-"
+# From about here on decoding, outside the interpreter's lock, outweighs the Python around it. Of
+# smaller files two threads hand the lock to and fro: 0.32 ms a thumbnail of 32 pixels, one 0.18.
+BYTES_FOR_A_THREAD = 10_000
 
 
 def load(names: Sequence[str]) -> np.ndarray:
@@ -38,9 +41,11 @@ def load(names: Sequence[str]) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Pillow's other warnings none changes the pixels
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        # Pillow decodes outside the interpreter's lock, so photos use every core.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            results = list(pool.map(_attempt, names))
+            elsewhere = {name: pool.submit(_attempt, name) for name in names if _is_large(name)}
+            results = [
+                elsewhere[name].result() if name in elsewhere else _attempt(name) for name in names
+            ]
     failures = [str(result) for result in results if isinstance(result, PipelineError)]
     if failures:
         raise PipelineError("\n".join(failures))
@@ -100,6 +105,13 @@ def _attempt(name: str) -> np.ndarray | PipelineError:
     except Exception as error:  # Pillow's decoders raise anything at damaged files, even IndexError
         problem = f"cannot read this image: {error}; check or replace the file"
     return PipelineError(f"{name}: {problem}")
+
+
+def _is_large(name: str) -> bool:
+    try:
+        return os.path.getsize(name) > BYTES_FOR_A_THREAD
+    except OSError:  # standard input, or a file that is not there
+        return False
 
 
 def _open(name: str) -> AbstractContextManager[BinaryIO]:

@@ -17,4 +17,5 @@ class Metrics(Section):
     top2_accuracy: Share
     macro_f1: Share
     calibration_error: Share
+    one_view_accuracy: Share  # of the network alone; the other figures are over the views averaged
     parameters: pydantic.NonNegativeInt

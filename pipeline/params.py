@@ -18,6 +18,7 @@ from pipeline.explore import Explore
 from pipeline.fetch import Fetch
 from pipeline.preprocess import Preprocess
 from pipeline.runtime import Runtime
+from pipeline.views import Views
 
 SECTIONS: dict[str, type[config.Section]] = {
     "fetch": Fetch,
@@ -27,11 +28,12 @@ SECTIONS: dict[str, type[config.Section]] = {
     "evaluate": Evaluate,
     "compare": Compare,
 }
-GROUPS = ("recipes", "variants")
+ANY_SIZE = ("whitened",)  # networks that take images of any size
+GROUPS = ("recipes", "variants", "views")
 
 # A name becomes part of stage names, file names and DVC's dotted keys.
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-RESERVED = ("data", "runs")  # folders of reports/ beside those of the variants
+RESERVED = ("bench", "data", "runs")  # folders of reports/ beside those of the variants
 
 
 def check(params: Mapping[str, Any]) -> None:
@@ -42,7 +44,8 @@ def check(params: Mapping[str, Any]) -> None:
         try:
             action(*arguments)
         except PipelineError as error:
-            mistakes.extend(str(error).splitlines())
+            # A recipe's mistakes come up again with each variant that uses it.
+            mistakes.extend(line for line in str(error).splitlines() if line not in mistakes)
 
     for key in params:
         if key not in SECTIONS and key not in GROUPS:
@@ -55,6 +58,11 @@ def check(params: Mapping[str, Any]) -> None:
         attempt(settings.recipe, params, name)
     for name in filter(_is_name, _mapping(params, "variants")):
         attempt(_check_variant, params, name)
+    for name in settings.VARIANTS:
+        attempt(config.section, params, f"views.{name}", Views)
+    for name in _mapping(params, "views"):
+        if name not in settings.VARIANTS:
+            mistakes.append(str(config.unknown_name(str(name), settings.VARIANTS, "views")))
     if mistakes:
         raise PipelineError("\n".join(mistakes))
 
@@ -91,13 +99,20 @@ def _check_group(params: Mapping[str, Any], group: str) -> None:
 
 
 def _check_variant(params: Mapping[str, Any], name: str) -> None:
-    recipe = settings.variant(params, name).recipe
+    variant = settings.variant(params, name)
+    recipe = variant.recipe
     recipes = _mapping(params, "recipes")
     if recipe not in recipes:
         raise PipelineError(
             f"{config.PARAMS_FILE}: variants.{name}.recipe: expected one of "
             f"{', '.join(map(str, recipes))}, found {recipe!r}"
             f"{config.nearest(recipe, map(str, recipes))}"
+        )
+    if variant.network not in ANY_SIZE and len(set(settings.recipe(params, recipe).sides)) > 1:
+        raise PipelineError(
+            f"{config.PARAMS_FILE}: variants.{name}: expected a recipe without growth, as the "
+            f"network {variant.network} takes whole images alone, found recipes.{recipe}.growth; "
+            "empty it ({}), or name another recipe or network"
         )
 
 

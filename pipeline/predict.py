@@ -41,7 +41,11 @@ def photos(names: Sequence[str], *, variant: str | None = None) -> answer.Answer
     runtime.start(settings)
     model = trained.load(variant)
     probabilities = trained.probabilities(
-        model, images, batch_size=settings.inference_batch_size, variant=variant
+        model,
+        images,
+        batch_size=settings.inference_batch_size,
+        variant=variant,
+        seen=trained.seen_from(params, model),
     )
     rows = zip(names, images, probabilities, strict=True)
     return answer.Answer(variant, accuracy, [answer.Prediction(*row) for row in rows])

@@ -13,6 +13,7 @@ from pipeline.history import COLUMNS as HISTORY
 from pipeline.metrics import Metrics
 
 PER_CLASS = ("class", "precision", "recall", "f1", "support", *CLASSES)
+PREDICTIONS = ("index", "actual", "predicted", "confidence", "second", "second_confidence")
 PUBLISHED = (
     "variant",
     "accuracy",
@@ -27,12 +28,14 @@ PUBLISHED = (
 
 @dataclass(frozen=True)
 class Result:
-    """One variant: its test metrics, its history (columns HISTORY), counts int64 (10, 10)."""
+    """One run of a variant: its test metrics, its history (columns HISTORY), counts int64 (10, 10)
+    and whether each test image was classified right, bool (N,)."""
 
     variant: str
     metrics: Metrics
     history: pd.DataFrame
     confusion: np.ndarray
+    right: np.ndarray
 
     @property
     def test_images(self) -> int:
@@ -40,14 +43,9 @@ class Result:
         return int(self.confusion.sum())
 
     @property
-    def best_epoch(self) -> int:
-        """The first epoch of the highest validation accuracy, counted from 1."""
-        return int(self.history["epoch"][self.history["val_accuracy"].idxmax()])
-
-    @property
-    def best_val_accuracy(self) -> float:
-        """The highest validation accuracy of any epoch."""
-        return float(self.history["val_accuracy"].max())
+    def validated(self) -> bool:
+        """Whether images were held out, so that the history has figures of validation."""
+        return bool(self.history["val_accuracy"].notna().all())
 
 
 def read(variant: str, folder: Path) -> Result:
@@ -58,6 +56,7 @@ def read(variant: str, folder: Path) -> Result:
         metrics=_metrics(folder / variant / "metrics.json", evaluate),
         history=_history(folder / variant / "history.csv", train),
         confusion=_confusion(folder / variant / "classes.csv", evaluate),
+        right=_right(folder / variant / "predictions.csv", evaluate),
     )
 
 
@@ -92,6 +91,8 @@ def _history(path: Path, stage: str) -> pd.DataFrame:
     remedy = f"run `dvc repro {stage}`"
     table = _table(path, HISTORY, remedy)
     numbers = _numbers(table, HISTORY)
+    if table[["val_accuracy", "val_loss"]].isna().all(axis=None):  # no image was held out
+        numbers = numbers[:, :3]
     bad = np.isnan(numbers).any(axis=1) | (numbers[:, 0] != np.arange(1, len(table) + 1))
     _refuse(path, table, bad, "finite numbers for epochs 1, 2, 3, ...", remedy)
     return table
@@ -108,6 +109,14 @@ def _confusion(path: Path, stage: str) -> np.ndarray:
     bad |= counts.sum() == 0
     _refuse(path, table, bad, "counts of images, not all 0", remedy)
     return counts.astype(np.int64)
+
+
+def _right(path: Path, stage: str) -> np.ndarray:
+    remedy = f"run `dvc repro {stage}`"
+    table = _table(path, PREDICTIONS, remedy)
+    known = table[["actual", "predicted"]].isin(CLASSES).all(axis=1).to_numpy()
+    _refuse(path, table, ~known, f"classes among {', '.join(CLASSES)}", remedy)
+    return (table["actual"] == table["predicted"]).to_numpy()
 
 
 def _table(path: Path, columns: tuple[str, ...], remedy: str) -> pd.DataFrame:

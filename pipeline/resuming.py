@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline.checkpoint import State
+from pipeline.checkpoint import HISTORY, State
 
 
 class Resuming(keras.callbacks.Callback):
@@ -30,9 +30,9 @@ class Resuming(keras.callbacks.Callback):
         super().__init__()
         self._saved, self._save, self._stopping = saved, save, stopping
         self.history: dict[str, list[float]] = {
-            name.removeprefix("history_"): values.tolist()
+            name.removeprefix(HISTORY): values.tolist()
             for name, values in (saved or {}).items()
-            if name.startswith("history_")
+            if name.startswith(HISTORY)
         }
 
     @property
@@ -65,7 +65,7 @@ class Resuming(keras.callbacks.Callback):
         return [*self.model.variables, *self.model.optimizer.variables]
 
     def _state(self) -> State:
-        state = {f"history_{name}": np.array(values) for name, values in self.history.items()}
+        state = {HISTORY + name: np.array(values) for name, values in self.history.items()}
         for number, variable in enumerate(self._variables()):
             state[f"variable_{number}"] = variable.numpy()
         if (stopping := self._stopping) is not None:

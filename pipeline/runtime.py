@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 import pydantic
@@ -11,16 +12,24 @@ import pydantic
 from pipeline.config import Section
 from pipeline.errors import PipelineError
 
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
-class Runtime(Section):
+
+class Hardware(Section):
     """What decides the bits beside the seed: threads and oneDNN's instruction set."""
 
-    threads: pydantic.PositiveInt
+    threads_per_operation: pydantic.PositiveInt
+    operations_at_once: pydantic.PositiveInt
+    cpu_isa: Literal["SSE41", "AVX", "AVX2", "AVX512_CORE", "AVX512_CORE_BF16", "DEFAULT"]
+
+
+class Runtime(Hardware):
+    """How trained models are asked, in evaluation and prediction."""
+
     inference_batch_size: pydantic.PositiveInt  # images; splits the sums, so it decides bits too
-    cpu_isa: Literal["SSE41", "AVX", "AVX2", "AVX512_CORE", "DEFAULT"]
 
 
-def start(runtime: Runtime) -> None:
+def start(hardware: Hardware) -> None:
     """Import TensorFlow with fixed threads, instruction set and float format.
 
     Must come before anything else imports TensorFlow, which reads these variables once. Raises
@@ -31,7 +40,7 @@ def start(runtime: Runtime) -> None:
     # the bits.
     wanted = {
         "TF_ENABLE_ONEDNN_OPTS": "1",
-        "ONEDNN_MAX_CPU_ISA": runtime.cpu_isa,
+        "ONEDNN_MAX_CPU_ISA": hardware.cpu_isa,
         "ONEDNN_DEFAULT_FPMATH_MODE": "STRICT",
         "TF_XLA_FLAGS": "",
         "KERAS_BACKEND": "tensorflow",
@@ -47,20 +56,53 @@ def start(runtime: Runtime) -> None:
         import keras
         import tensorflow as tf
 
-    if tf.config.threading.get_intra_op_parallelism_threads() != runtime.threads:
+    threads = hardware.threads_per_operation, hardware.operations_at_once
+    threading = tf.config.threading
+    now = (
+        threading.get_intra_op_parallelism_threads(),
+        threading.get_inter_op_parallelism_threads(),
+    )
+    if now != threads:
         try:
-            tf.config.threading.set_intra_op_parallelism_threads(runtime.threads)
-            tf.config.threading.set_inter_op_parallelism_threads(1)
+            threading.set_intra_op_parallelism_threads(threads[0])
+            threading.set_inter_op_parallelism_threads(threads[1])
         except RuntimeError as error:
             raise PipelineError(
-                f"TensorFlow already runs with other threads than runtime.threads = "
-                f"{runtime.threads}; call start first, in a process of its own"
+                f"TensorFlow already runs with {now[0]} threads_per_operation and {now[1]} "
+                f"operations_at_once, not {threads[0]} and {threads[1]}; call start first, in a "
+                "process of its own"
             ) from error
     tf.config.experimental.enable_op_determinism()
     # A user's own ~/.keras/keras.json may say otherwise.
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
     keras.config.set_image_data_format("channels_last")
+
+
+def expect_bfloat16(key: str) -> None:
+    """Raise PipelineError, naming the parameter `key`, where bfloat16 would only be emulated.
+
+    To be called after `start`.
+    """
+    import tensorflow as tf
+
+    flags = cpu_flags()
+    if flags and not flags & BFLOAT16_FLAGS and not tf.config.list_physical_devices("GPU"):
+        raise PipelineError(
+            f"params.yaml: {key}: bfloat16 needs a processor with AVX512_BF16 or AMX, or a GPU; "
+            "this machine would take many times as long as in float32: set float32, and cpu_isa "
+            "beside it to AVX2"
+        )
+
+
+def cpu_flags() -> set[str]:
+    """What Linux says this processor can do; empty on other systems."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("flags"):
+                return set(line.partition(":")[2].split())
+    return set()
 
 
 @contextmanager

@@ -82,6 +82,12 @@ def calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int) 
     return float(np.abs(surplus).sum() / len(labels))
 
 
+def cross_entropy(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """The mean of -ln p of the true class, in nats; a p that was rounded to 0 counts as 1e-38."""
+    true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.maximum(true, 1e-38)).mean())
+
+
 def _quotient(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     result = np.zeros(len(part))
     np.divide(part, whole, out=result, where=whole > 0)

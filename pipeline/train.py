@@ -22,20 +22,20 @@ def main(arguments: list[str]) -> float:
     started = time.monotonic()
     (name,) = arguments
     model_path, history_path = Path("models", f"{name}.keras"), Path("reports", name, "history.csv")
-    for output in (model_path, history_path):
-        files.expect_writable(output)  # half an hour later would be a bad time to learn it
     params = config.read()
     variant = settings.variant(params, name)
     recipe = settings.recipe(params, variant.recipe)
-    limits = config.section(params, "runtime", runtime.Runtime)
-    training, validation = splits.read("train"), splits.read("validation")
-
-    runtime.start(limits)
+    training, held_out = _data(recipe)
+    runtime.start(recipe)
+    if recipe.precision == "bfloat16":
+        runtime.expect_bfloat16(f"recipes.{variant.recipe}.precision")
     from pipeline import fit, model_file  # they import TensorFlow, which must be started first
 
     unfinished = checkpoint.path(name)
     with checkpoint.claimed(unfinished):
-        key = checkpoint.identity((variant, recipe, limits), (*training, *validation))
+        for output in (model_path, history_path):
+            files.expect_writable(output)  # half an hour later would be a bad time to learn it
+        key = checkpoint.identity((variant, recipe), (*training, *(held_out or ())))
         saved = checkpoint.load(unfinished, key)
         earlier = float(saved["seconds"]) if saved is not None else 0.0
 
@@ -43,10 +43,17 @@ def main(arguments: list[str]) -> float:
             seconds = np.array(earlier + time.monotonic() - started)
             checkpoint.save(unfinished, key, {**state, "seconds": seconds})
 
-        network, figures = fit.fit(
-            name, variant, recipe, training, validation, limits.inference_batch_size, saved, save
-        )
+        network, figures = fit.fit(name, variant, recipe, training, held_out, saved, save)
         model_file.save(network, model_path)
         files.write_text(history_path, history.table(figures))
         unfinished.unlink(missing_ok=True)
     return earlier
+
+
+def _data(recipe: settings.Recipe) -> tuple[splits.Split, splits.Split | None]:
+    """What is trained on, and what is held out, if anything, as `recipe` says."""
+    training, validation = splits.read("train"), splits.read("validation")
+    if recipe.train_on == "train":
+        return training, validation
+    images, labels = map(np.concatenate, zip(training, validation, strict=True))
+    return splits.Split(images, labels), None

@@ -17,7 +17,6 @@ from pipeline import (
     config,
     fetch,
     recorded,
-    results,
     stopping,
     verify_compare,
     verify_machine,
@@ -25,7 +24,7 @@ from pipeline import (
     verify_workspace,
 )
 from pipeline.errors import PipelineError
-from pipeline.verify_committed import Committed, machine, read
+from pipeline.verify_committed import Committed, machine, metrics, read
 from pipeline.verify_compare import Comparison, Level
 
 ALL = "all"
@@ -101,7 +100,7 @@ def _verify(folder: Path, committed: Committed, seconds: float | None) -> Compar
         name,
         verify_compare.digests(wanted, _digests(folder, wanted)),
         committed.metrics,
-        results.read(name, folder / "reports").metrics,
+        metrics(folder, name),
         len(committed.history),
     )
 
@@ -123,7 +122,9 @@ def _differences(
         lines += [f"{name} is not what the committed results were made from" for name in one.stale]
         lines += verify_machine.differences(one.machine, here)
     if any(comparison.level is not Level.SAME_BYTES for comparison in comparisons):
-        lines += verify_workspace.output(folder, "pipeline.verify_machine")  # takes four seconds
+        names = [one.variant for one in committed]
+        # It takes four seconds.
+        lines += verify_workspace.output(folder, "pipeline.verify_machine", *names)
     return list(dict.fromkeys(lines))
 
 

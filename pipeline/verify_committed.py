@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import config, environment, recorded, results
+import pydantic
+
+from pipeline import config, environment, recorded
 from pipeline.errors import PipelineError
 from pipeline.metrics import Metrics
 
@@ -37,27 +39,34 @@ def read(folder: Path, variant: str) -> Committed:
     """
     entries = _entries(folder, ("preprocess", f"train@{variant}", f"evaluate@{variant}"))
     preprocess, train, evaluate = entries
-    try:
-        metrics = results.read(variant, folder / "reports").metrics
-    except PipelineError as error:
-        text = str(error).replace(f"{folder}/", "")
-        raise PipelineError(f"in the commit, {text} and commit the results") from None
+    figures, history = metrics(folder, variant), _rows(folder, variant)
     outputs = {**train.outs, **evaluate.outs}
     if wrong := _changed(folder, outputs):
         raise PipelineError(
             f"{', '.join(wrong)}: expected in the commit what its {recorded.LOCK} names, found "
             "another content; run `dvc repro` and commit both"
         )
-    history = (folder / "reports" / variant / "history.csv").read_text(encoding="utf-8")
     return Committed(
         variant=variant,
         data=preprocess.outs,
         outputs=outputs,
-        history=tuple(history.splitlines()[1:]),
-        metrics=metrics,
+        history=history,
+        metrics=figures,
         machine=machine(folder, f"train@{variant}"),
         stale=_stale(folder, entries),
     )
+
+
+def metrics(folder: Path, variant: str) -> Metrics:
+    """What evaluate wrote about `variant` in `folder`; PipelineError where that is no metrics.
+
+    A copy of a commit has no more of its reports than git has, so not all that compare reads.
+    """
+    path = Path("reports", variant, "metrics.json")
+    try:
+        return Metrics.model_validate_json((folder / path).read_bytes())
+    except (OSError, pydantic.ValidationError) as error:
+        raise _unfit(path, "the metrics of a variant", error, f"evaluate@{variant}") from error
 
 
 def machine(folder: Path, stage: str) -> dict[str, Any]:
@@ -67,6 +76,23 @@ def machine(folder: Path, stage: str) -> dict[str, Any]:
         if isinstance(run, dict) and isinstance(run.get("libraries"), dict):
             return {name: value for name, value in run.items() if name != "seconds"}
     return {}
+
+
+def _rows(folder: Path, variant: str) -> tuple[str, ...]:
+    """The committed history of `variant`, without its header."""
+    path = Path("reports", variant, "history.csv")
+    try:
+        return tuple((folder / path).read_text(encoding="utf-8").splitlines()[1:])
+    except OSError as error:
+        raise _unfit(path, "the history of a training", error, f"train@{variant}") from error
+
+
+def _unfit(path: Path, expected: str, error: Exception, stage: str) -> PipelineError:
+    found = getattr(error, "strerror", None) or "something else"
+    return PipelineError(
+        f"in the commit, {path}: expected {expected}, found {found}; run `dvc repro {stage}` and "
+        "commit the results"
+    )
 
 
 def _entries(folder: Path, names: Sequence[str]) -> list[recorded.Run]:

@@ -101,7 +101,8 @@ def stopped(
 ) -> Comparison:
     """The comparison of a training that was stopped, by the epochs that both histories have.
 
-    The histories are rows of CSV without the header, at least one each.
+    The histories are rows of CSV without the header, at least one each. Where one of them has no
+    figures of validation, those of training are compared.
     """
     epochs = min(len(committed), len(here))
     equal = next((n for n in range(epochs) if committed[n] != here[n]), epochs)
@@ -109,17 +110,20 @@ def stopped(
     if equal < epochs:
         name += f" (other from {equal + 1} on)"
     rows = Digest(name, _md5(committed[:epochs]), _md5(here[:epochs]))
-    one, other = (
-        dict(zip(history.COLUMNS, map(float, table[epochs - 1].split(",")), strict=True))
-        for table in (committed, here)
-    )
+    one, other = _figures(committed[epochs - 1]), _figures(here[epochs - 1])
+    kind, prefix = ("validation", "val_") if "val_loss" in one.keys() & other else ("training", "")
+    accuracy, loss = f"{prefix}accuracy", f"{prefix}loss"
     figures = (
-        _accuracy(
-            f"validation accuracy in epoch {epochs}", one["val_accuracy"], other["val_accuracy"]
-        ),
-        _loss(f"validation loss in epoch {epochs}", one["val_loss"], other["val_loss"]),
+        _accuracy(f"{kind} accuracy in epoch {epochs}", one[accuracy], other[accuracy]),
+        _loss(f"{kind} loss in epoch {epochs}", one[loss], other[loss]),
     )
     return Comparison(variant, True, epochs, len(committed), (*digests, rows), figures)
+
+
+def _figures(row: str) -> dict[str, float]:
+    """The cells of a row of a history by their columns, less the blank ones."""
+    cells = zip(history.COLUMNS, row.split(","), strict=True)
+    return {name: float(cell) for name, cell in cells if cell}
 
 
 def _accuracy(name: str, committed: float, here: float) -> Figure:

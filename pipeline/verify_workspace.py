@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pipeline import checkpoint, files, history
+import numpy as np
+
+from pipeline import checkpoint, history
 from pipeline.errors import PipelineError
 
 LOOK_SECONDS = 0.2  # between two looks for the first checkpoint
@@ -56,11 +58,11 @@ def stage(folder: Path, *arguments: str) -> None:
     _expect_success(process.returncode, folder, "pipeline", *arguments)
 
 
-def output(folder: Path, module: str) -> list[str]:
-    """The lines that `python -m MODULE` prints in `folder`; PipelineError when it fails."""
-    command = [sys.executable, "-m", module]
+def output(folder: Path, module: str, *arguments: str) -> list[str]:
+    """The lines that `python -m MODULE ARGUMENTS` prints in `folder`; PipelineError if it fails."""
+    command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True)
-    _expect_success(done.returncode, folder, module)
+    _expect_success(done.returncode, folder, module, *arguments)
     return done.stdout.splitlines()
 
 
@@ -87,9 +89,10 @@ def train(folder: Path, variant: str, seconds: float | None) -> bool:
 
 def rows(folder: Path, variant: str) -> list[str]:
     """The history of a training of `variant` that was stopped, as rows of CSV without header."""
-    names = [f"history_{name}" for name in history.FIGURES]
-    arrays = files.read_arrays(folder / checkpoint.path(variant), *names)
-    figures = dict(zip(history.FIGURES, (array.tolist() for array in arrays), strict=True))
+    names = {checkpoint.HISTORY + name: name for name in history.FIGURES}
+    with np.load(folder / checkpoint.path(variant), allow_pickle=False) as archive:
+        # Those of validation are not there where none was held out.
+        figures = {names[key]: archive[key].tolist() for key in archive.files if key in names}
     return history.table(figures).splitlines()[1:]
 
 

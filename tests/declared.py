@@ -1,5 +1,6 @@
 """dvc.yaml read by itself, without DVC: what each stage declares, and what must follow from it."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,8 @@ def _filled(body: Any, variant: str, settings: dict[str, Any]) -> Any:
     if isinstance(body, list):
         return [_filled(child, variant, settings) for child in body]
     if isinstance(body, str):
-        return body.replace("${key}", variant).replace("${item.recipe}", settings["recipe"])
+        named = re.sub(r"\$\{item\.(\w+)\}", lambda match: settings[match[1]], body)
+        return named.replace("${key}", variant)
     return body
 
 

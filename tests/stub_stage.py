@@ -8,6 +8,7 @@ to ran.txt.
 
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,9 @@ def content(path: Path) -> bytes:
 
 def resolved(text: str, variant: str | None, params: Any) -> str:
     if variant:
-        recipe = params["variants"][variant]["recipe"]
-        text = text.replace("${key}", variant).replace("${item.recipe}", recipe)
+        settings = params["variants"][variant]
+        text = re.sub(r"\$\{item\.(\w+)\}", lambda match: settings[match[1]], text)
+        text = text.replace("${key}", variant)
     return text
 
 

@@ -1,6 +1,7 @@
 """Small studies, from raw data to comparison, run under circumstances that a test chooses."""
 
 import hashlib
+import itertools
 import math
 import shutil
 import subprocess
@@ -13,12 +14,11 @@ from typing import Any, TypeAlias
 import declared
 import synthetic
 import workspace
-import yaml
 from conftest import PROJECT
 
 from pipeline import cifar10
 
-ALL_IN_ONE_PROCESS = Path(__file__).parent / "whole_study.py"
+SEVERAL_STAGES = Path(__file__).parent / "whole_study.py"
 # Fixed, so that only the circumstance under test changes it.
 HASH_SEED = {"PYTHONHASHSEED": "0"}
 VALIDATION_IMAGES = 200
@@ -39,22 +39,24 @@ class Circumstances:
     command_per_stage: bool = False
 
 
-def prepare(folder: Path, *, steps: int, epochs: int, runtime: Mapping[str, object]) -> None:
+def prepare(folder: Path, *, steps: int, epochs: int, hardware: Mapping[str, object]) -> None:
     """Make `folder` a project whose recipes have `epochs` epochs of `steps` batches, with raw data.
 
-    The steps are those of batches of 32 images, the committed size. `runtime` replaces settings
-    in the section of that name.
+    The steps are those of batches of 32 images, the committed size of the study's own variants.
+    `hardware` replaces settings in every recipe and in the section `runtime`. Of the variants of
+    the whitened network there is one, a narrow one, in float32.
     """
     for name in ("pipeline", "requirements"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(PROJECT / name, folder / name, ignore=ignored)
     shutil.copy(PROJECT / "dvc.yaml", folder)
-    params = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    params = workspace.light(workspace.read_params(PROJECT))
     params["preprocess"] |= {"train_images": 32 * steps, "validation_images": VALIDATION_IMAGES}
-    params["runtime"] |= runtime
+    params["runtime"] |= hardware
     for recipe in params["recipes"].values():
-        recipe["epochs"] = epochs
+        recipe |= {"epochs": epochs, **hardware}
     workspace.write_params(folder, params)
+    workspace.drop_variants(folder, *workspace.LIKE_FAST)
     each = math.ceil((32 * steps + VALIDATION_IMAGES) / len(cifar10.TRAIN_FILES) / 10) * 10
     synthetic.write_batches(folder / "data/raw", images_per_file=each)
 
@@ -68,8 +70,9 @@ def run(folder: Path, circumstances: Circumstances, *stages: str) -> Outputs:
     names = stages or tuple(name for name in known if name != "fetch")
     if circumstances.command_per_stage:
         commands = [known[name].command.split()[1:] for name in names]
-    else:
-        commands = [[str(ALL_IN_ONE_PROCESS), *names]]
+    else:  # but for the trainings, which start TensorFlow with other threads
+        together = itertools.groupby(names, lambda name: name.startswith("train@"))
+        commands = [[str(SEVERAL_STAGES), *group] for _, group in together]
     for command in commands:
         done = subprocess.run(
             [*circumstances.prefix, sys.executable, *command],

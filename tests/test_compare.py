@@ -13,13 +13,14 @@ import pytest
 from conftest import PROJECT
 from matplotlib import image
 
-from pipeline import compare, evaluation_tables, results
+from pipeline import compare, evaluation_tables, groups, results
 from pipeline.cifar10 import CLASSES
 from pipeline.errors import PipelineError
 
 SIX = ("baseline", "improved", "deep", "final", "adam", "sgd")
 EIGHT = (*SIX, "wide_without_dropout", "x")
 FIGURES = ("accuracy.png", "confusion.png", "curves.png", "training.png")
+TABLES = ("comparison.csv", "comparison.md", "differences.csv", "differences.md")
 TEST_IMAGES = 10_000
 
 
@@ -43,15 +44,26 @@ def write_variant(folder: Path, position: int, epochs: int) -> None:
     np.fill_diagonal(confusion, per_class - confusion.sum(axis=1))
     table = evaluation_tables.per_class(confusion)
     table.to_csv(folder / "classes.csv", index=False, lineterminator="\n")
+    write_predictions(folder / "predictions.csv", confusion)
     metrics = {
         "accuracy": round(np.trace(confusion) / TEST_IMAGES, 6),
         "loss": round(1.3 - 0.05 * position, 6),
         "top2_accuracy": round(top + 0.15, 6),
         "macro_f1": round(top - 0.01, 6),
         "calibration_error": 0.05,
+        "one_view_accuracy": round(np.trace(confusion) / TEST_IMAGES, 6),
         "parameters": 66_170 + position,
     }
     (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+
+
+def write_predictions(path: Path, confusion: np.ndarray) -> None:
+    """A row per image of `confusion`, class after class."""
+    pairs = [(i, j) for i, row in enumerate(confusion) for j, n in enumerate(row) for _ in range(n)]
+    actual, predicted = (np.array(CLASSES)[list(side)] for side in zip(*pairs, strict=True))
+    table = pd.DataFrame({"index": range(len(pairs)), "actual": actual, "predicted": predicted})
+    table = table.assign(confidence=0.5, second="cat", second_confidence=0.25)
+    table.to_csv(path, index=False, lineterminator="\n")
 
 
 @pytest.fixture
@@ -75,7 +87,7 @@ def outputs(project: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("variants", [SIX[:1], SIX, EIGHT], ids=len)
 def test_writes_table_and_figures(project: Path, variants: tuple[str, ...]) -> None:
     compare.main(list(variants))
-    assert sorted(outputs(project)) == sorted([*FIGURES, "comparison.csv", "comparison.md"])
+    assert sorted(outputs(project)) == sorted([*FIGURES, *TABLES])
     for name in FIGURES:
         picture = image.imread(project / "reports" / name)
         assert picture.shape[1] >= 600
@@ -104,11 +116,15 @@ def test_draws_a_single_epoch(project: Path) -> None:
     write_variant(project / "reports" / "deep", 2, epochs=1)
     compare.main(["deep"])
     table = pd.read_csv(project / "reports" / "comparison.csv")
-    assert list(table["best_val_epoch"]) == [1]
+    assert list(table["best_val_epochs"]) == [1]
+
+
+def read_group(*runs: str) -> groups.Group:
+    return groups.Group(tuple(results.read(run, compare.REPORTS) for run in runs))
 
 
 def tabulate(*variants: str) -> pd.DataFrame:
-    found = [results.read(variant, compare.REPORTS) for variant in variants]
+    found = [read_group(variant) for variant in variants]
     return compare.table(found, results.read_published(compare.PUBLISHED), 0.95)
 
 
@@ -123,21 +139,93 @@ def test_table_is_sorted_and_set_beside_the_published_figures(project: Path) -> 
     assert row["accuracy_difference"] == pytest.approx(baseline["accuracy"] - 0.6005, abs=1e-6)
     assert row["loss_difference"] == pytest.approx(1.3 - 1.1667, abs=1e-6)
     assert row["best_val_accuracy"] == pytest.approx(history["val_accuracy"].max(), abs=1e-6)
-    assert history["val_accuracy"][row["best_val_epoch"] - 1] == history["val_accuracy"].max()
+    assert history["val_accuracy"][int(row["best_val_epochs"]) - 1] == history["val_accuracy"].max()
     assert table.loc["x"].filter(regex="published|difference").isna().all()
+
+
+def test_runs_of_a_variant_are_one_row_of_means(project: Path) -> None:
+    compare.main(["baseline", "deep,final,x"])
+    table = pd.read_csv(project / "reports/comparison.csv").set_index("variant")
+    assert list(table.index) == ["deep", "baseline"]
+    accuracies = [
+        json.loads((project / f"reports/{name}/metrics.json").read_text())["accuracy"]
+        for name in ("deep", "final", "x")
+    ]
+    assert table.loc["deep", "runs"] == 3
+    assert table.loc["deep", "accuracy"] == pytest.approx(np.mean(accuracies), abs=1e-6)
+    deviation = np.sqrt(((np.array(accuracies) - np.mean(accuracies)) ** 2).sum() / 2)
+    assert table.loc["deep", "accuracy_deviation"] == pytest.approx(deviation, abs=1e-6)
+    assert np.isnan(table.loc["baseline", "accuracy_deviation"])
+    text = (project / "reports/comparison.md").read_text()
+    assert f"| deep | 3 | {np.mean(accuracies):.4f} ± {deviation:.4f} |" in text
+
+
+def test_training_without_validation_leaves_its_figures_blank(project: Path) -> None:
+    path = project / "reports/deep/history.csv"
+    history = pd.read_csv(path).assign(val_accuracy=np.nan, val_loss=np.nan)
+    history.to_csv(path, index=False, lineterminator="\n")
+    compare.main(["deep", "final"])
+    rows = (project / "reports/comparison.md").read_text().splitlines()
+    cells = {row.split(" | ")[0]: row.split(" | ") for row in rows}
+    assert cells["| deep"][12].strip() == ""
+    assert cells["| final"][12].strip() != ""
+    history.loc[3, "val_loss"] = 0.5  # some, but not all
+    history.to_csv(path, index=False, lineterminator="\n")
+    with pytest.raises(PipelineError, match=r"history\.csv: expected finite numbers"):
+        compare.main(["deep"])
+
+
+def decisions(*, only_one: int, only_other: int, both: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the images two classifiers have right; 10 they both have wrong."""
+    one = np.repeat([True, False, True, False], [only_one, only_other, both, 10])
+    other = np.repeat([False, True, True, False], [only_one, only_other, both, 10])
+    return one, other
+
+
+@pytest.mark.parametrize(
+    ("only_one", "only_other", "p_value"),
+    [
+        (0, 0, 1.0),
+        (5, 5, 1.0),
+        (6, 0, 2 / 2**6),  # all six on one side, either of the two
+        (8, 2, 2 * (1 + 10 + 45) / 2**10),
+    ],
+)
+def test_paired_test_counts_only_images_that_one_alone_has_right(
+    only_one: int, only_other: int, p_value: float
+) -> None:
+    for both in (0, 500):
+        pair = decisions(only_one=only_one, only_other=only_other, both=both)
+        assert groups.paired_p_value(*pair) == pytest.approx(p_value)
+
+
+def test_a_variant_beats_another_only_if_every_run_does_and_surely(project: Path) -> None:
+    compare.main(["baseline", "deep,final", "x"])
+    table = pd.read_csv(project / "reports/differences.csv").set_index(["better", "worse"])
+    assert len(table) == 3
+    assert table["beats"].all()
+    assert (table["p_value"] <= 1).all()
+    # Hardly better than `deep`, so not sure; `x` as a second run does not make it so.
+    shutil.copytree(project / "reports/deep", project / "reports/like", dirs_exist_ok=True)
+    compare.main(["deep", "like,x"])
+    table = pd.read_csv(project / "reports/differences.csv")
+    assert list(table["beats"]) == [False]
+    assert list(table["p_value"]) == [1.0]
+    last = (project / "reports/differences.md").read_text().splitlines()[-1]
+    assert last.endswith("| 1.0000 | no |")
 
 
 def test_markdown_leaves_blank_what_was_not_published(project: Path) -> None:
     lines = compare.markdown(tabulate("baseline", "x"), 0.95).splitlines()
     assert "95 % interval" in lines[0]
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
-    assert {len(row) for row in cells} == {12}
+    assert {len(row) for row in cells} == {14}
     assert cells[2][0] == "x"
-    assert cells[2][3:5] == ["", ""]
+    assert cells[2][5:7] == ["", ""]
     assert cells[3][0] == "baseline"
-    assert cells[3][3] == "0.6005"
-    assert cells[3][6:8] == ["1.1667", "+0.1333"]
-    assert cells[3][11] == "66,170"
+    assert cells[3][5] == "0.6005"
+    assert cells[3][8:10] == ["1.1667", "+0.1333"]
+    assert cells[3][13] == "66,170"
 
 
 @pytest.mark.parametrize(
@@ -168,6 +256,7 @@ def test_wilson_interval(
         ("metrics.json", "evaluate@deep"),
         ("classes.csv", "evaluate@deep"),
         ("history.csv", "train@deep"),
+        ("predictions.csv", "evaluate@deep"),
     ],
 )
 @pytest.mark.parametrize("damage", ["missing", "empty", "binary", "another table"])
@@ -196,6 +285,7 @@ def test_names_file_and_stage_when_one_is_bad(
         ("classes.csv", "cat,", "dog,"),
         ("classes.csv", ",1000,", ",1000,-"),
         ("classes.csv", ",1000,", ",1000,0.5"),
+        ("predictions.csv", ",truck,truck,", ",truck,lorry,"),
     ],
 )
 def test_refuses_impossible_values(project: Path, file: str, old: str, new: str) -> None:

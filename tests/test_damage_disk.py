@@ -81,7 +81,7 @@ def test_full_disk_at_the_end_of_a_training(project: Path) -> None:
 
 
 def test_read_only_models_are_noticed_before_the_training(project: Path) -> None:
-    """There are no images here, and it is not for them that the stage gives up."""
+    synthetic.write_splits(project / "data/processed", train=40, validation=20)
     script = """
     mkdir models
     mount --bind models models

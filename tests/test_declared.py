@@ -20,6 +20,7 @@ PINNED_IN = {
     "keras": "requirements/tensorflow.txt",
     "h5py": "requirements/tensorflow.txt",
     "pandas": "requirements/reports.txt",
+    "scipy": "requirements/reports.txt",
     "matplotlib": "requirements/reports.txt",
     "PIL": "requirements/reports.txt",
 }
@@ -63,15 +64,17 @@ def test_pins_declared_are_libraries_imported(stage: str) -> None:
 
 def test_variants_are_all_compared() -> None:
     text = yaml.safe_load((PROJECT / "dvc.yaml").read_text())
+    params = yaml.safe_load((PROJECT / "params.yaml").read_text())
     missing = []
-    for variant in yaml.safe_load((PROJECT / "params.yaml").read_text())["variants"]:
-        if variant not in GRAPH["compare"].command.split():
+    for variant, settings in params["variants"].items():
+        held_out = params["recipes"][settings["recipe"]]["train_on"] == "train"
+        if variant not in _compared():
             missing.append(f"compare.cmd: {variant}")
-        for name in ("metrics.json", "history.csv", "classes.csv"):
+        for name in ("metrics.json", "history.csv", "classes.csv", "predictions.csv"):
             if f"reports/{variant}/{name}" not in GRAPH["compare"].deps:
                 missing.append(f"compare.deps:  - reports/{variant}/{name}")
         for plot in text["plots"]:
-            missing += _missing_curves(plot, variant)
+            missing += _missing_curves(plot, variant, held_out=held_out)
     assert not missing, "add to dvc.yaml:\n" + "\n".join(missing)
 
 
@@ -81,16 +84,34 @@ def test_only_variants_are_compared() -> None:
     paths = [dep for dep in GRAPH["compare"].deps if dep.startswith("reports/")]
     paths += [path for plot in text["plots"] for body in plot.values() for path in body["y"]]
     surplus = {path for path in paths if path.split("/")[1] not in variants}
-    surplus |= set(GRAPH["compare"].command.split()[4:]) - set(variants)
+    surplus |= set(_compared()) - set(variants)
     assert not surplus, f"no such variants any more; remove from dvc.yaml: {sorted(surplus)}"
 
 
-def _missing_curves(plot: dict[str, Any], variant: str) -> list[str]:
-    """The lines that `plot` has for other variants but not for this one."""
+def test_runs_that_differ_in_their_seed_alone_are_one_row_of_the_comparison() -> None:
+    variants = yaml.safe_load((PROJECT / "params.yaml").read_text())["variants"]
+    alike: dict[str, list[str]] = {}
+    for name, settings in variants.items():
+        alike.setdefault(repr(sorted((settings | {"seed": None}).items())), []).append(name)
+    given = [group.split(",") for group in GRAPH["compare"].command.split()[4:]]
+    assert sorted(given) == sorted(alike.values()), "join these by commas in compare.cmd"
+
+
+def _compared() -> list[str]:
+    """The variants in the command of compare, those of several seeds one by one."""
+    return re.split("[ ,]", GRAPH["compare"].command)[4:]
+
+
+def _missing_curves(plot: dict[str, Any], variant: str, *, held_out: bool) -> list[str]:
+    """The lines that `plot` has for other variants but not for this one.
+
+    Figures of validation are wanted of a variant with images `held_out`.
+    """
     ((name, body),) = plot.items()
     wanted = {
         (re.sub(r"^reports/[^/]+/", f"reports/{variant}/", path), column)
         for path, column in body["y"].items()
+        if held_out or not column.startswith("val_")
     }
     lacking = sorted(wanted - set(body["y"].items()))
     return [f"plots.{name}.y:  {path}: {column}" for path, column in lacking]

@@ -34,7 +34,12 @@ def made_up_probabilities() -> tuple[np.ndarray, np.ndarray]:
 def test_measure() -> None:
     labels, probabilities = made_up_probabilities()
     found = evaluate.measure(
-        labels, probabilities, loss=1.23456789, calibration_bins=1, parameters=7
+        labels,
+        probabilities,
+        loss=1.23456789,
+        one_view_accuracy=0.12345678,
+        calibration_bins=1,
+        parameters=7,
     )
     confidence = (0.75 + 0.625 + 0.875 + 0.625) / 4
     f1 = [2 / 3, 1.0]  # of cat (one of two right guesses) and truck; the other eight have 0
@@ -44,6 +49,7 @@ def test_measure() -> None:
         "top2_accuracy": 0.75,
         "macro_f1": round(sum(f1) / 10, 6),
         "calibration_error": round(confidence - 0.5, 6),
+        "one_view_accuracy": 0.123457,
         "parameters": 7,
     }
 
@@ -110,19 +116,27 @@ def save_network() -> Callable[..., None]:
     runtime.start(config.section(params, "runtime", runtime.Runtime))
     import keras
 
-    def save(path: Path, *, side: int = 32, classes: int = 10, weight: float = 8) -> None:
+    def save(
+        path: Path,
+        *,
+        side: int = 32,
+        classes: int = 10,
+        weight: float = 8,
+        network: str = "plain",
+    ) -> None:
         keras.utils.set_random_seed(1)
-        network = keras.Sequential(
+        model = keras.Sequential(
             [
                 keras.Input((side, side, 3)),
                 keras.layers.AveragePooling2D(side // 2),
                 keras.layers.Flatten(),
                 keras.layers.Dense(classes, activation="softmax"),
-            ]
+            ],
+            name=network,
         )
-        network.layers[-1].set_weights([w * weight for w in network.layers[-1].get_weights()])
+        model.layers[-1].set_weights([w * weight for w in model.layers[-1].get_weights()])
         path.parent.mkdir(exist_ok=True)
-        network.save(path)
+        model.save(path)
 
     return save
 
@@ -165,6 +179,7 @@ def test_agrees_with_keras_and_repeats_its_bytes(project: Path) -> None:
         expected = model.evaluate(data["images"], data["labels"], verbose=0, return_dict=True)
     found = json.loads(first["metrics.json"])
     assert {name: found[name] for name in expected} == pytest.approx(expected, abs=2e-6)
+    assert found["one_view_accuracy"] == found["accuracy"]
     assert found["parameters"] == 12 * 10 + 10
     predictions = pd.read_csv(folder / "predictions.csv")
     assert len(predictions) == IMAGES
@@ -177,6 +192,44 @@ def test_agrees_with_keras_and_repeats_its_bytes(project: Path) -> None:
     assert pd.read_csv(folder / "classes.csv")["f1"].mean() == pytest.approx(
         found["macro_f1"], abs=1e-6
     )
+
+
+def test_figures_are_of_the_views_averaged_but_for_one(
+    project: Path, save_network: Callable[..., None]
+) -> None:
+    save_network(project / "models/tiny.keras", network="whitened")
+    params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    params["views"]["whitened"] = {"mirrored": True, "shift": 0}
+    (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    evaluate.main(["tiny"])
+
+    import keras
+
+    model = keras.saving.load_model("models/tiny.keras")
+    with np.load("data/processed/test.npz") as data:
+        images, labels = data["images"], data["labels"].argmax(axis=1)
+    alone, mirrored = (
+        np.asarray(model.predict(view, verbose=0), np.float64)
+        for view in (images, images[:, :, ::-1])
+    )
+    both = np.sqrt(alone * mirrored)
+    both /= both.sum(axis=1, keepdims=True)
+    found = json.loads((project / "reports/tiny/metrics.json").read_text())
+    for name, answer in (("one_view_accuracy", alone), ("accuracy", both)):
+        assert found[name] == pytest.approx((answer.argmax(axis=1) == labels).mean(), abs=1e-6)
+    assert found["one_view_accuracy"] != found["accuracy"]
+    expected = -np.log(both[np.arange(IMAGES), labels]).mean()
+    assert found["loss"] == pytest.approx(expected, abs=2e-6)
+    predictions = pd.read_csv(project / "reports/tiny/predictions.csv")
+    assert predictions["predicted"].tolist() == [CLASSES[k] for k in both.argmax(axis=1)]
+
+
+def test_a_model_of_a_network_that_params_do_not_name(
+    project: Path, save_network: Callable[..., None]
+) -> None:
+    save_network(project / "models/tiny.keras", network="dense")
+    with pytest.raises(PipelineError, match=r"views\.dense: not found; views has plain, whitened"):
+        evaluate.main(["tiny"])
 
 
 def test_every_setting_is_heeded(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +264,7 @@ def replace_by_code(path: Path) -> None:
     import keras
 
     layers = [keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
-    keras.Sequential([*layers, keras.layers.Lambda(lambda output: output)]).save(path)
+    keras.Sequential([*layers, keras.layers.Lambda(lambda output: output)], name="plain").save(path)
 
 
 @pytest.mark.parametrize(

@@ -198,9 +198,15 @@ def test_the_given_image_is_left_alone() -> None:
 
 
 def test_many_keep_their_order(tmp_path: Path) -> None:
-    names = [save(tmp_path / f"{n}.png", Image.new("L", (9, 9), n * 5)) for n in range(50)]
+    """Also where some are decoded in other threads, as the bitmap of 30 KB, and some not."""
+    names = [
+        save(tmp_path / f"{n}.{kind}", Image.new("RGB", (100, 100), (n * 5, 0, 0)))
+        for n, kind in enumerate(["png", "bmp", "png"] * 16)
+    ]
+    small, large = (Path(name).stat().st_size for name in names[:2])
+    assert small < image_files.BYTES_FOR_A_THREAD < large
     found = image_files.load(names)[:, 0, 0, 0] * 255
-    assert found.round().tolist() == [n * 5 for n in range(50)]
+    assert found.round().tolist() == [n * 5 for n in range(48)]
 
 
 @pytest.mark.parametrize("seekable", [True, False])

@@ -168,7 +168,7 @@ def test_every_output_has_the_same_bytes_under(
 def test_these_steps_can_tell_numbers_of_threads_apart(reference: Outputs, scratch: Path) -> None:
     """What is fixed matters: with two threads, sums are cut up otherwise."""
     folder = scratch / "two_threads"
-    study.prepare(folder, steps=STEPS, epochs=EPOCHS, runtime={"threads": 2})
+    study.prepare(folder, steps=STEPS, epochs=EPOCHS, hardware={"threads_per_operation": 2})
     found = study.run(folder, Circumstances(), "preprocess", "train@deep")
     assert found["models/deep.keras"] != reference["models/deep.keras"]
     assert found["data/processed/train.npz"] == reference["data/processed/train.npz"]
@@ -179,7 +179,7 @@ def _outputs(vary: Callable[[Path], Circumstances], scratch: Path) -> Outputs:
     scratch.mkdir()
     circumstances = vary(scratch)
     folder = scratch / circumstances.folder
-    study.prepare(folder, steps=STEPS, epochs=EPOCHS, runtime={})
+    study.prepare(folder, steps=STEPS, epochs=EPOCHS, hardware={})
     if circumstances.owner is not None:
         for path in (folder, *folder.rglob("*")):
             shutil.chown(path, circumstances.owner, circumstances.owner)

@@ -19,7 +19,7 @@ def network(seed: int = 1) -> Any:
     from pipeline import networks
 
     keras.utils.set_random_seed(seed)
-    return networks.plain(widths=[4, 8], dense=8, dropout=0.5)
+    return networks.plain(widths=[4, 8], dense=8, dropout=0.5, training=False)
 
 
 def test_same_network_gives_the_same_bytes_at_another_time(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import declared
 import pytest
 import yaml
 from conftest import PROJECT
@@ -18,6 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pipeline import config, environment, quick
+from pipeline.params import check as check_params
 
 LOCK = PROJECT / "requirements/lock.txt"
 PINS = sorted(set(LOCK.parent.glob("*.txt")) - {LOCK})
@@ -173,15 +175,22 @@ def test_make_help_names_every_target_a_person_calls() -> None:
     assert [line.split()[1] for line in result.stdout.splitlines()] == phony[1].split()
 
 
-def test_quick_shortens_every_recipe_and_nothing_else() -> None:
+def test_quick_shortens_every_recipe_narrows_every_variant_and_changes_nothing_else() -> None:
     params = config.read(PROJECT / "params.yaml")
     params["recipes"]["added_later"] = params["recipes"]["study"] | {"epochs": 99}
+    params["variants"]["added_later"] = params["variants"]["baseline"] | {"widths": [4, 999]}
     short = quick.shortened(params)
-    assert {recipe["epochs"] for recipe in short["recipes"].values()} == {quick.EPOCHS}
-    assert short["recipes"].keys() == params["recipes"].keys()
+    check_params(short)
     assert short["preprocess"]["train_images"] == quick.TRAIN_IMAGES < 5000
-    for name, recipe in short["recipes"].items():
-        recipe["epochs"] = params["recipes"][name]["epochs"]
+    assert short["variants"]["added_later"]["widths"] == [4, quick.WIDTH]
+    for recipe in short["recipes"].values():
+        assert recipe.items() >= {"epochs": 1, "precision": "float32", "cpu_isa": "AVX2"}.items()
+    assert short["views"]["whitened"] == {"mirrored": True, "shift": 0}
+    changed = {"recipes": quick.RECIPE, "variants": ("widths",), "views": quick.VIEW}
+    for group, keys in changed.items():
+        assert short[group].keys() == params[group].keys()
+        for name, settings in short[group].items():
+            settings |= {key: params[group][name][key] for key in keys}
     short["preprocess"] |= {
         key: params["preprocess"][key] for key in ("train_images", "validation_images")
     }
@@ -231,8 +240,8 @@ def test_make_quick_runs_the_whole_graph_and_touches_no_result(tmp_path: Path) -
     done = _make("quick", "JOBS=2", folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     table = (folder / ".quick/reports/comparison.md").read_text()
-    params = config.read(PROJECT / "params.yaml")
-    assert all(f"| {variant} |" in table for variant in params["variants"])
+    groups = declared.stages(PROJECT)["compare"].command.split()[4:]
+    assert all(f"| {group.split(',')[0]} |" in table for group in groups)
     changed = ["git", "status", "--porcelain", "--untracked-files=no"]
     assert not subprocess.run(changed, cwd=folder, capture_output=True, check=True).stdout
     assert not (folder / "models").exists()

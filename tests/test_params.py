@@ -26,8 +26,8 @@ MISTAKES = {
     ),
     "missing key": ("  confidence: 0.95", "  {}", r"compare\.confidence: missing key"),
     "missing key of a recipe": (
-        "    loss: categorical_crossentropy\n    epochs: 30",
-        "    epochs: 30",
+        "    loss: categorical_crossentropy\n",
+        "",
         r"recipes\.study\.loss: missing key",
     ),
     "text for a number": (
@@ -84,8 +84,8 @@ MISTAKES = {
         r"expected 'adam' or 'sgd', found \"sdg\"; did you mean 'sgd'",
     ),
     "unknown loss": (
-        "loss: categorical_crossentropy\n    epochs: 30",
-        "loss: mse\n    epochs: 30",
+        "loss: categorical_crossentropy\n",
+        "loss: mse\n",
         r"recipes\.study\.loss: expected 'categorical_crossentropy'",
     ),
     "unknown network": (
@@ -176,6 +176,50 @@ MISTAKES = {
     "key twice": ("epochs: 30\n", "epochs: 30\n    epochs: 20\n", r"epochs.*keep one"),
     "variant twice": ("  sgd:\n", "  adam:\n", r'"adam".*keep one'),
     "list for a section": ("explore:\n  seed: 1", "explore: [1]", r"explore: expected a mapping"),
+    "growth beyond the images": ("px24: 5", "px33: 5", r"recipes\.fast\.growth: .*px16 to px31"),
+    "growth from too little": ("px24: 5", "px8: 5", r"recipes\.fast\.growth: .*px16 to px31"),
+    "growth without its unit": ("{px24: 5", "{24: 5", r"recipes\.fast\.growth.*24"),
+    "growth of no epoch": ("px24: 5", "px24: 0", r"recipes\.fast\.growth\.px24: .*above 0"),
+    "empty batches": ("batch_size: 2000", "batch_size: 0", r"recipes\.fast\.batch_size: .*above 0"),
+    "key of another optimizer": (
+        "    learning_rate: 0.01\n",
+        "    learning_rate: 0.01\n    momentum: 0.9\n",
+        r"recipes\.trial_sgd\.momentum: unknown key",
+    ),
+    "missing key of Muon": ("    momentum: 0.6\n", "", r"recipes\.fast\.momentum: missing key"),
+    "no image to stop by": (
+        "train_on: train_and_validation\n    validation_batch_size: 100\n    early_stopping: null",
+        "train_on: train_and_validation\n    validation_batch_size: 100\n    early_stopping: 3",
+        r"recipes\.fast: .*early_stopping to be null where train_on is train_and_validation",
+    ),
+    "unknown part of the data": (
+        "train_on: train ",
+        "train_on: test ",
+        r"recipes\.study\.train_on",
+    ),
+    "unknown precision": (
+        "precision: bfloat16",
+        "precision: float16",
+        r"recipes\.fast\.precision: expected 'float32' or 'bfloat16'",
+    ),
+    "two widths for three blocks": (
+        "widths: [64, 128, 128]",
+        "widths: [64, 128]",
+        r"variants\.fast\.widths: expected at least 3 item",
+    ),
+    "key of another network": (
+        "    normalization_momentum: 0.97  # a",
+        "    dropout: 0.5  # a",
+        r"variants\.fast\.dropout: unknown key",
+    ),
+    "views of no network": ("  whitened: {m", "  whitend: {m", r"views\.whitend: .*'whitened'"),
+    "views missing": ("  plain: {mirrored: false, shift: 0}\n", "", r"views\.plain: not found"),
+    "unknown key of views": ("{mirrored: true", "{mirored: true", r"views\.whitened\.mirored: un"),
+    "growth for whole images": (
+        "    recipe: study\n",
+        "    recipe: fast\n",
+        r"variants\.baseline: expected a recipe without growth",
+    ),
     "broken YAML": ("widths: [16]\n", "widths: [16\n", r"not valid YAML"),
 }
 

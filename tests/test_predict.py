@@ -27,18 +27,24 @@ COLOURS = {"red": "airplane", "lime": "automobile", "blue": "bird"}
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`sound.keras`, and one of a wrong input size, `large.keras`."""
+    """`sound.keras`, one of a wrong input size, `large.keras`, and `many.keras` of many views."""
     runtime.start(config.section(config.read(PROJECT / "params.yaml"), "runtime", runtime.Runtime))
     import keras
 
     folder = tmp_path_factory.mktemp("models")
-    for name, side in (("sound", 32), ("large", 64)):
+    for name, side, network in (
+        *(("sound", 32, "plain"), ("large", 64, "plain")),
+        ("many", 32, "whitened"),
+    ):
+        left = ((0, 0), (0, side // 2)) if name == "many" else 0  # what it looks at
         model = keras.Sequential(
             [
                 keras.Input((side, side, 3)),
+                keras.layers.Cropping2D(left),
                 keras.layers.GlobalAveragePooling2D(),
                 keras.layers.Dense(len(CLASSES), activation="softmax"),
-            ]
+            ],
+            name=network,
         )
         model.layers[-1].set_weights([5 * np.eye(3, len(CLASSES)), np.zeros(len(CLASSES))])
         model.save(folder / f"{name}.keras")
@@ -67,7 +73,7 @@ def add_model(project: Path, models: Path, variant: str, accuracy: float | None)
 
 def add_metrics(project: Path, variant: str, accuracy: float) -> None:
     rest = {"loss": 1.0, "top2_accuracy": 0.9, "macro_f1": 0.6, "calibration_error": 0.1}
-    metrics = {"accuracy": accuracy, **rest, "parameters": 40}
+    metrics = {"accuracy": accuracy, **rest, "one_view_accuracy": 0.5, "parameters": 40}
     files.write_json(project / "reports" / variant / "metrics.json", metrics)
 
 
@@ -114,6 +120,18 @@ def test_one_call_from_python() -> None:
     assert prediction.top(1)[0][0] == "automobile"
     assert prediction.image.shape == (32, 32, 3)
     assert prediction.probabilities.sum() == pytest.approx(1)
+
+
+def test_the_views_of_the_network_are_averaged(project: Path, models: Path) -> None:
+    """This one looks at the left half alone: without the mirror image it would see but red."""
+    shutil.copy(models / "many.keras", project / "models/final.keras")
+    photo = Image.new("RGB", (32, 32), "red")
+    photo.paste("blue", (16, 0, 32, 32))
+    photo.save("half.png")
+    red, _, blue, *others = predict.photos(["half.png"]).predictions[0].probabilities
+    assert red == pytest.approx(blue, rel=1e-5)
+    # In the logits red and blue have 5 / 2 each, and the others 0.
+    assert red / others[0] == pytest.approx(np.exp(5 / 2), rel=1e-4)
 
 
 def test_standard_input(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import study
-import yaml
+import workspace
 from conftest import PROJECT
 from study import Circumstances, Outputs
 
@@ -24,8 +24,14 @@ pytestmark = [
 PROCESSORS = ("Haswell", "Skylake-Server", "EPYC")
 # An emulated stage takes ten times as long or more, nearly all of it to build TensorFlow's graphs.
 STEPS, EPOCHS = 5, 1
-VARIANTS = tuple(yaml.safe_load((PROJECT / "params.yaml").read_text())["variants"])
-STAGES = ("preprocess", *(f"train@{name}" for name in VARIANTS), "evaluate@deep")
+VARIANTS = tuple(
+    name for name in workspace.read_params(PROJECT)["variants"] if name not in workspace.LIKE_FAST
+)
+STAGES = (
+    "preprocess",
+    *(f"train@{name}" for name in VARIANTS),
+    *("evaluate@deep", "evaluate@fast"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +72,6 @@ def test_every_output_has_the_same_bytes_on(
     assert [path for path in found if found[path] != native[path]] == []
 
 
-def _outputs(folder: Path, circumstances: Circumstances, **runtime: str) -> Outputs:
-    study.prepare(folder, steps=STEPS, epochs=EPOCHS, runtime=runtime)
+def _outputs(folder: Path, circumstances: Circumstances, **hardware: str) -> Outputs:
+    study.prepare(folder, steps=STEPS, epochs=EPOCHS, hardware=hardware)
     return study.run(folder, circumstances, *STAGES)

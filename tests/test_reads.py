@@ -14,6 +14,7 @@ import yaml
 from conftest import PROJECT
 
 from pipeline import config, files
+from pipeline.runtime import Hardware
 
 GRAPH = declared.stages(PROJECT)
 
@@ -80,10 +81,12 @@ def test_data_declared_is_data_read(stage: str, reads: dict[str, Reads]) -> None
 
 
 def _write_params(folder: Path) -> None:
-    params = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    params = workspace.light(workspace.read_params(PROJECT))
     params["preprocess"] |= {"train_images": 60, "validation_images": 20}
+    # A process can have but one, and here all stages run in this one.
+    hardware = {name: params["runtime"][name] for name in Hardware.model_fields}
     for recipe in params["recipes"].values():
-        recipe["epochs"] = 1
+        recipe |= {"epochs": 1, **hardware}
     workspace.write_params(folder, params)
 
 

@@ -196,6 +196,9 @@ def test_a_change_in_a_clone_fetches_only_what_it_needs(author: Author, tmp_path
     }
     before = _hashes(author.folder)
     needed = {before[f"data/processed/{name}.npz"] for name in ("train", "validation", "test")}
+    compared = declared.stages(clone)["compare"].deps
+    needed |= {before[dep] for dep in compared if dep.endswith("predictions.csv")}
+    needed.discard(before[f"reports/{CHANGED}/predictions.csv"])
     assert cached - made == needed
     assert after[f"models/{CHANGED}.keras"] in cached
 

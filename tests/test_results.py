@@ -88,14 +88,14 @@ def test_readme_shows_the_committed_table() -> None:
     )
 
 
-def test_accuracies_are_near_the_published_ones_or_explained() -> None:
+def test_accuracies_are_near_the_published_ones() -> None:
     far = set()
     for row in csv.DictReader((PROJECT / "pipeline/published.csv").read_text().splitlines()):
         metrics = PROJECT / f"reports/{row['variant']}/metrics.json"
         found = json.loads(metrics.read_text())["accuracy"]
         if abs(found - float(row["accuracy"])) > 0.025:
             far.add(row["variant"])
-    assert far == {"improved"}, "find out why, and say it in README, Results"
+    assert not far, "find out why, and say it in README, Results, and here"
 
 
 def test_readme_shows_the_durations_of_the_committed_runs() -> None:

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import synthetic
-from conftest import PROJECT
+import workspace
+from conftest import PROJECT, small_params
 
-from pipeline import checkpoint, config, files, train
+from pipeline import checkpoint, files, train
 from pipeline.errors import PipelineError
 
-pytestmark = pytest.mark.usefixtures("tensorflow_started")
-PARAMS = config.read(PROJECT / "params.yaml")
+pytestmark = pytest.mark.usefixtures("trains_here")
 
 
 class Killed(BaseException):
@@ -22,10 +23,7 @@ class Killed(BaseException):
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with params.yaml (four epochs) and small arrays, as the current folder."""
-    text = (PROJECT / "params.yaml").read_text()
-    for epochs in ("30", "10"):
-        text = text.replace(f"epochs: {epochs}", "epochs: 4")
-    (tmp_path / "params.yaml").write_text(text)
+    workspace.write_params(tmp_path, small_params(epochs=4))
     synthetic.write_splits(tmp_path / "data/processed", train=200, validation=50)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -59,14 +57,7 @@ def outputs(project: Path, variant: str) -> list[bytes]:
     return [(project / path).read_bytes() for path in paths]
 
 
-# `deep` has dropout, `final` augmentation, `sgd` another optimizer; the rest add nothing new.
-@pytest.mark.parametrize(
-    "variant",
-    [
-        name if name in ("deep", "final", "sgd") else pytest.param(name, marks=pytest.mark.slow)
-        for name in PARAMS["variants"]
-    ],
-)
+@pytest.mark.parametrize("variant", workspace.trained_variants())
 def test_result_is_that_of_an_unbroken_training(
     project: Path,
     kill_after: Callable[[str, int], None],
@@ -94,24 +85,23 @@ def test_result_is_that_of_an_unbroken_training(
 def test_killed_between_last_epoch_and_output(
     project: Path, kill_after: Callable[[str, int], None]
 ) -> None:
-    train.main(["deep"])
-    whole = outputs(project, "deep")
-    kill_after("deep", 4)
-    train.main(["deep"])
-    assert outputs(project, "deep") == whole
+    train.main(["baseline"])
+    whole = outputs(project, "baseline")
+    kill_after("baseline", 4)
+    train.main(["baseline"])
+    assert outputs(project, "baseline") == whole
 
 
 @pytest.mark.parametrize(
-    "epochs", [1, 3, *(pytest.param(later, marks=pytest.mark.slow) for later in (2, 4, 5))]
+    "epochs", [1, *(pytest.param(later, marks=pytest.mark.slow) for later in (2, 3, 4, 5))]
 )
 def test_early_stopping_remembers(
     project: Path, kill_after: Callable[[str, int], None], epochs: int
 ) -> None:
     """Killed wherever: before, at and after the best epoch, and just before it stops."""
-    path = project / "params.yaml"
-    text = path.read_text().replace("early_stopping: null", "early_stopping: 3")
-    text = text.replace("epochs: 4", "epochs: 30").replace("0.001", "0.02")
-    path.write_text(text)
+    params = small_params(epochs=30)
+    params["recipes"]["study"] |= {"early_stopping": 3, "learning_rate": 0.02}
+    workspace.write_params(project, params)
     # No image tells anything of its label, so the validation loss soon rises.
     noise = np.random.default_rng(0).random((150, 32, 32, 3), np.float32)
     one_hot = np.eye(10, dtype=np.float32)[np.arange(150) % 10]
@@ -133,31 +123,35 @@ def broken_off(project: Path, kill_after: Callable[[str, int], None]) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("section", "name", "value", "anew"),
     [
-        ("learning_rate: 0.001", "learning_rate: 0.002"),
-        ("epochs: 4", "epochs: 3"),
-        ("widths: [16]", "widths: [8]"),
-        ("threads: 1 ", "threads: 1 "),  # the same: what goes on when nothing is other
-        ("inference_batch_size: 500", "inference_batch_size: 499"),
+        ("recipes", "study", {"learning_rate": 0.002}, True),
+        ("recipes", "study", {"epochs": 3}, True),
+        ("recipes", "study", {"operations_at_once": 1}, True),
+        ("variants", "baseline", {"widths": [8]}, True),
+        ("variants", "baseline", {"seed": 2}, True),
+        ("variants", "baseline", {}, False),
+        ("recipes", "fast", {"epochs": 3}, False),  # another's
     ],
 )
 def test_other_parameters_start_anew(
     project: Path,
     kill_after: Callable[[str, int], None],
     capsys: pytest.CaptureFixture[str],
-    old: str,
-    new: str,
+    section: str,
+    name: str,
+    value: dict[str, Any],
+    anew: bool,
 ) -> None:
     broken_off(project, kill_after)
-    path = project / "params.yaml"
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
+    params = small_params(epochs=4)
+    params[section][name] |= value
+    workspace.write_params(project, params)
     capsys.readouterr()
     train.main(["baseline"])
     shown = capsys.readouterr().out
-    assert ("continues after epoch 2/4" in shown) == (old == new)
-    assert ("is of other settings, code, data or libraries" in shown) == (old != new)
+    assert ("continues after epoch 2/4" in shown) != anew
+    assert ("is of other settings, code, data or libraries" in shown) == anew
 
 
 @pytest.mark.parametrize("name", ["train", "validation"])

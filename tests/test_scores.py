@@ -66,6 +66,17 @@ def test_a_quotient_of_zeros_counts_as_zero() -> None:
     assert scores.macro_f1(confusion) == pytest.approx(10 / 13 / 4)
 
 
+def test_cross_entropy() -> None:
+    expected = -np.log([0.7, 0.3, 0.8, 0.1]).mean()
+    assert scores.cross_entropy(LABELS, PROBABILITIES) == pytest.approx(expected)
+    assert scores.cross_entropy(np.array([0, 1]), np.eye(2, dtype=np.float32)) == 0
+
+
+def test_cross_entropy_of_a_class_ruled_out_is_finite() -> None:
+    found = scores.cross_entropy(np.array([1, 0]), np.array([[1, 0], [1, 0]], np.float32))
+    assert found == pytest.approx(38 * np.log(10) / 2)
+
+
 def test_calibration_error() -> None:
     # Two bins. (0, 0.5] holds the last sample: |0.5 - 0|. (0.5, 1] holds three, two of them right:
     # |(0.7 + 0.6 + 0.8) / 3 - 2 / 3| = 1 / 30. Weighted 1/4 and 3/4: 0.125 + 0.025.

@@ -93,11 +93,11 @@ def test_every_variant_named_or_all_of_them(
     kept = {name: params["variants"][name] for name in verifying.VARIANTS}
     workspace.write_params(project, params | {"variants": kept})
     verifying.commit(project)
-    for names in (["final", "baseline", "final"], ["all"]):
+    for names in (["final", "baseline", "final", "fast"], ["all"]):
         assert verify.main([*names, "--full"]) == 0
         out = capfd.readouterr().out
         assert out.count("stub preprocess") == 1
-        assert out.count("stub train") == 2
+        assert out.count("stub train") == len(verifying.VARIANTS)
         for name in verifying.VARIANTS:
             assert f"{name}: same bytes in full" in out.splitlines()[-1]
 
@@ -152,6 +152,20 @@ def test_a_training_is_stopped_when_its_time_is_up_and_an_epoch_has_ended(
     assert "models/baseline.keras" not in out
     assert "stub evaluate" not in out
     assert not verifying.temporary(project)
+
+
+def test_a_stopped_training_without_validation_is_judged_by_its_training(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STUB_DRIFT", "0.001")
+    monkeypatch.setenv("STUB_LASTING", "4")
+
+    assert verify.main(["fast", "--minutes", "0.0001"]) == 0
+
+    out = capfd.readouterr().out
+    assert re.search(r"^training accuracy in epoch 4 +0.6080 +0.6090 ", out, re.M)
+    assert re.search(r"^training loss in epoch 4 +0.6040 +0.6050 ", out, re.M)
+    assert "validation" not in out.partition("data/processed/test.npz")[2]
 
 
 def test_a_training_that_ends_in_time_is_compared_in_full(

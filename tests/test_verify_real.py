@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import verifying
 import workspace
-import yaml
 from conftest import PROJECT
 
 from pipeline import quick
@@ -28,7 +27,7 @@ def _reproduced(folder: Path, params: dict[str, Any]) -> None:
 def test_real_stages_on_the_real_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "project"
     verifying.temporary_beside(folder, monkeypatch)
-    params = quick.shortened(yaml.safe_load((PROJECT / "params.yaml").read_text()))
+    params = quick.shortened(workspace.read_params(PROJECT))
     params["recipes"]["study"]["epochs"] = 20
     _reproduced(folder, params)
     before = verifying.content(folder)
@@ -43,7 +42,7 @@ def test_real_stages_on_the_real_data(tmp_path: Path, monkeypatch: pytest.Monkey
     assert verifying.content(folder) == before
     assert not verifying.temporary(folder)
 
-    params["recipes"]["study"]["seed"] += 1
+    params["variants"]["baseline"]["seed"] += 1
     workspace.write_params(folder, params)
     verifying.commit(folder)
     done = subprocess.run(
@@ -53,4 +52,4 @@ def test_real_stages_on_the_real_data(tmp_path: Path, monkeypatch: pytest.Monkey
     assert re.search(
         r"^history, epochs 1 to \d+ \(other from 1 on\) .* differs$", done.stdout, re.M
     )
-    assert "  params.yaml: recipes.study is not what the committed" in done.stdout
+    assert "  params.yaml: variants.baseline is not what the committed" in done.stdout

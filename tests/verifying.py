@@ -13,7 +13,7 @@ import yaml
 from pipeline import recorded, verify_workspace
 
 STUB = Path(__file__).parent / "stub_training.py"
-VARIANTS = ("baseline", "final")
+VARIANTS = ("baseline", "final", "fast")
 
 
 def committed(folder: Path) -> Path:
@@ -35,7 +35,7 @@ def copied(committed: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     monkeypatch.chdir(folder)
     temporary_beside(folder, monkeypatch)
     monkeypatch.setattr(tempfile, "tempdir", None)  # read it anew
-    monkeypatch.setattr(verify_workspace, "output", lambda folder, module: ["this has a GPU"])
+    monkeypatch.setattr(verify_workspace, "output", lambda *_: ["this has a GPU"])
     return folder
 
 

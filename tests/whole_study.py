@@ -1,7 +1,7 @@
 """Runs the stages of dvc.yaml that are named: `python whole_study.py STAGE...`, in that order.
 
 In one process, by the dispatcher that dvc.yaml's commands call: what takes longest in a study of a
-few steps is to start TensorFlow, which a process for each stage would do twelve times.
+few steps is to start TensorFlow, which a process for each stage would do fourteen times.
 """
 
 import os

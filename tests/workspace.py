@@ -1,14 +1,25 @@
 """Copies of the project in temporary folders, as real DVC repositories, for tests of the graph."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from conftest import PROJECT
+
+# Of the network of `fast`: other seeds, widths and numbers of epochs. To a test of the real stages,
+# which shrinks them all, they add nothing but time.
+LIKE_FAST = ("sprint", "fast_2", "fast_3", "best")
+# What a training can leave out is in these: dropout and Adam, Muon and batch normalisation.
+# `make test` trains no other to the end several times over.
+RICHEST = ("deep", "fast")
 
 COPIED = ("dvc.yaml", "params.yaml", "pipeline", "requirements", ".gitignore", ".dvcignore")
 
@@ -43,22 +54,68 @@ def write_params(folder: Path, params: dict[str, Any]) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 
+def read_params(folder: Path) -> dict[str, Any]:
+    """The params.yaml of `folder`, to be changed: what YAML's aliases share is there twice."""
+    content: dict[str, Any] = json.loads(
+        json.dumps(yaml.safe_load((folder / "params.yaml").read_text()))
+    )
+    return content
+
+
+def trained_variants() -> list[Any]:
+    """Parameters of a test of trainings: the variants that differ in kind, all but RICHEST slow."""
+    return [
+        name if name in RICHEST else pytest.param(name, marks=pytest.mark.slow)
+        for name in read_params(PROJECT)["variants"]
+        if name not in LIKE_FAST
+    ]
+
+
+def drop_variants(folder: Path, *names: str) -> None:
+    """Take variants out of the params.yaml and the dvc.yaml of `folder`."""
+    params = read_params(folder)
+    for name in names:
+        del params["variants"][name]
+    write_params(folder, params)
+    lines = []
+    for line in (folder / "dvc.yaml").read_text().splitlines():
+        if line.strip().startswith("cmd: python -m pipeline compare "):
+            line = re.sub(rf"[ ,]({'|'.join(names)})(?=[ ,]|$)", "", line)
+        if not any(f"reports/{name}/" in line for name in names):
+            lines.append(f"{line}\n")
+    (folder / "dvc.yaml").write_text("".join(lines))
+
+
+def light(params: dict[str, Any]) -> dict[str, Any]:
+    """`params` with whitened networks that every processor trains at once: narrow, in float32."""
+    portable = {"precision": "float32", "cpu_isa": "AVX2"}
+    recipes = {name: recipe | portable for name, recipe in params["recipes"].items()}
+    variants = {
+        name: variant | ({"widths": [8, 8, 8]} if variant["network"] == "whitened" else {})
+        for name, variant in params["variants"].items()
+    }
+    return params | {"recipes": recipes, "variants": variants}
+
+
 def run(folder: Path, *command: str, expect: int = 0) -> str:
     """The standard output and error of `command` in `folder`; fails on another exit status.
 
-    DVC's notes on the project, by default under /var/tmp, go beside `folder`.
+    DVC's notes on the project, by default under /var/tmp, go beside `folder`. The output goes
+    through a file: a pipe would be open until the last background worker of DVC had ended.
     """
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**environment(), "DVC_SITE_CACHE_DIR": str(folder.parent / "site")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == expect, f"{command} exited {done.returncode}:\n{done.stdout}"
-    return done.stdout
+    with tempfile.TemporaryFile("w+") as file:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={**environment(), "DVC_SITE_CACHE_DIR": str(folder.parent / "site")},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        file.seek(0)
+        output = file.read()
+    assert done.returncode == expect, f"{command} exited {done.returncode}:\n{output}"
+    return output
 
 
 def environment() -> dict[str, str]:

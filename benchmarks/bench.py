@@ -1,0 +1,66 @@
+"""All measurements of the README: `make bench`, or `python benchmarks/bench.py PART...` for some.
+
+Needs an idle machine of two cores and a project whose pipeline is up to date. Each row's two things
+are measured in turns. Writes reports/bench/: a table a part, and what an epoch as in the notebook
+takes, which reports/time_to_accuracy.png draws.
+"""
+
+import datetime
+import functools
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import overheads
+import scaling
+import study_speed
+from timing import header
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from pipeline import environment, files
+
+FOLDER = Path("reports/bench")
+
+
+def study() -> list[str]:
+    """The study's variants; keeps the notebook's seconds for the figure."""
+    found = study_speed.measured()
+    seconds = study_speed.notebook_seconds(found)
+    files.write_json(FOLDER / "notebook.json", {"measured": circumstances(), "seconds": seconds})
+    return study_speed.rows(found)
+
+
+# Each with its unit.
+PARTS: dict[str, tuple[Callable[[], list[str]], str]] = {
+    "study": (study, "seconds"),
+    "overheads": (overheads.rows, "seconds"),
+    "memory": (overheads.memory_rows, "GiB"),
+    "scaling": (scaling.rows, "seconds"),
+}
+
+
+@functools.cache
+def circumstances() -> str:
+    """Date, machine and commit, in a line, as when first asked: a table written makes it dirty."""
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], stdout=subprocess.PIPE, check=True, text=True
+    ).stdout.strip()
+    today = datetime.datetime.now(datetime.UTC).date()
+    return f"{today}, {os.cpu_count()} cores of {environment.processor()}, commit {commit}"
+
+
+def main(chosen: list[str]) -> None:
+    if unknown := set(chosen) - set(PARTS):
+        sys.exit(f"bench: expected of {', '.join(PARTS)}, found {', '.join(sorted(unknown))}")
+    measured = circumstances()
+    for name in chosen or PARTS:
+        rows, unit = PARTS[name]
+        table = "\n".join([header(unit), *rows(), "", f"({measured})"])
+        files.write_text(FOLDER / f"{name}.md", table)
+        print(f"{name}\n\n{table}\n", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

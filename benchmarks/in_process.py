@@ -1,0 +1,92 @@
+"""Two times as JSON, of something the pipeline does and of the least it could do.
+
+`python benchmarks/in_process.py load|preprocess|predict`, in the project's top folder.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from pipeline import config, image_files, preprocess, runtime, splits, trained
+
+VARIANT = "final"
+IMAGES = 1_000
+
+
+def load() -> tuple[float, float]:
+    def bare() -> None:
+        with np.load("data/processed/train.npz") as archive:
+            for name in archive.files:
+                archive[name]
+
+    bare()  # so that both find the file in memory
+    return _timed(lambda: splits.read("train")), _timed(bare)
+
+
+def stage_preprocess() -> tuple[float, float]:
+    project = Path.cwd()
+    with tempfile.TemporaryDirectory(dir=project) as scratch:
+        os.chdir(scratch)
+        os.symlink(project / "params.yaml", "params.yaml")
+        os.makedirs("data")
+        os.symlink(project / "data/raw", "data/raw")
+        ours = _timed(lambda: preprocess.main([]))
+        arrays = {path: dict(np.load(path)) for path in Path("data/processed").iterdir()}
+
+        def write() -> None:
+            for path, content in arrays.items():
+                np.savez(path.with_name(f"again-{path.name}"), **content)
+
+        least = _timed(write)
+        os.chdir(project)
+    return ours, least
+
+
+def predict() -> tuple[float, float]:
+    from PIL import Image
+
+    params = config.read()
+    settings = config.section(params, "runtime", runtime.Runtime)
+    generator = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as scratch:
+        names = [str(Path(scratch, f"{number}.png")) for number in range(IMAGES)]
+        for name in names:
+            pixels = generator.integers(256, size=(32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(name)
+        runtime.start(settings)
+        model = trained.load(VARIANT)
+        seen = trained.seen_from(params, model)
+
+        def ask(images: np.ndarray) -> np.ndarray:
+            size = settings.inference_batch_size
+            return trained.probabilities(model, images, batch_size=size, variant=VARIANT, seen=seen)
+
+        pixels = image_files.load(names[:10])
+        ask(pixels)  # builds the graph
+        images = image_files.load(names)
+        least = _timed(lambda: ask(images))
+        return _timed(lambda: ask(image_files.load(names))), least
+
+
+PARTS: dict[str, Callable[[], tuple[float, float]]] = {
+    "load": load,
+    "preprocess": stage_preprocess,
+    "predict": predict,
+}
+
+
+def _timed(action: Callable[[], object]) -> float:
+    started = time.monotonic()
+    action()
+    return time.monotonic() - started
+
+
+if __name__ == "__main__":
+    print(json.dumps(PARTS[sys.argv[1]]()))

@@ -1,0 +1,45 @@
+"""A variant trained by the pipeline's own `fit`, on noise: what the other benchmarks time.
+
+`python benchmarks/ours.py VARIANT IMAGES EPOCHS [SETTING=VALUE ...]` prints the seconds of each
+epoch as JSON; settings replace those of the variant or its recipe.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from pipeline import config, runtime, settings
+
+
+def main(name: str, images: int, epochs: int, changes: dict[str, Any]) -> None:
+    params = config.read()
+    variant = params["variants"][name]
+    recipe = params["recipes"][variant["recipe"]]
+    for key, value in ({"epochs": epochs} | changes).items():
+        (recipe if key in recipe else variant)[key] = value
+    chosen, how = settings.variant(params, name), settings.recipe(params, variant["recipe"])
+    runtime.start(how)
+    from pipeline import fit  # imports TensorFlow, which must be started first
+
+    generator = np.random.default_rng(0)
+    data = generator.random((images, 32, 32, 3), np.float32)
+    labels = np.eye(10, dtype=np.float32)[generator.integers(10, size=images)]
+    few = images // 9  # 5,000 for 45,000
+    held_out = (data[:few], labels[:few]) if how.train_on == "train" else None
+    ends = [time.monotonic()]
+    fit.fit(
+        name, chosen, how, (data, labels), held_out, None, lambda _: ends.append(time.monotonic())
+    )
+    print(json.dumps(np.diff(ends).tolist()))
+
+
+if __name__ == "__main__":
+    pairs = (argument.partition("=") for argument in sys.argv[4:])
+    given = {key: yaml.safe_load(value) for key, _, value in pairs}
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), given)

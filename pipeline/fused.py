@@ -1,0 +1,90 @@
+"""What Keras has as well, by quicker operations of TensorFlow: the same mathematics."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+
+class FusedAdam(keras.optimizers.Adam):
+    """Keras's Adam, each variable's update in one pass over memory where Keras's own takes ten."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        number = self._get_variable_index(variable)
+        step = tf.cast(self.iterations + 1, tf.float32)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[number].value.handle,
+            v=self._velocities[number].value.handle,
+            beta1_power=tf.pow(self.beta_1, step),
+            beta2_power=tf.pow(self.beta_2, step),
+            lr=learning_rate,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
+
+
+class Convolution(layers.Conv2D):
+    """Keras's 3x3 convolution with padding, images of 2x2 pixels as matrix products.
+
+    There each pixel meets four of the kernel's nine taps, the others the padding. On the last
+    images of `deep` the products take half the time of the convolution, forwards and backwards.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """`inputs` (N, H, W, C) convolved, (N, H, W, filters)."""
+        if inputs.shape[1:3] != (2, 2):
+            return super().call(inputs)
+        taps = [tf.unstack(row) for row in tf.unstack(tf.convert_to_tensor(self.kernel))]
+        pixels = [(row, column) for row in range(2) for column in range(2)]
+        images = tf.reshape(inputs, (-1, 4 * inputs.shape[3]))
+        outputs = [
+            tf.matmul(images, tf.concat([taps[1 + r - row][1 + c - column] for r, c in pixels], 0))
+            for row, column in pixels
+        ]
+        outputs = tf.reshape(tf.stack(outputs, axis=1), (-1, 2, 2, self.filters))
+        return self.activation(tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias)))
+
+
+def silu(inputs: Any) -> Any:
+    """SiLU of `inputs`, in their dtype; the gradient is computed in float32 and so is quicker.
+
+    In bfloat16, TensorFlow's own rounds between six operations, its slow sigmoid among them.
+    """
+
+    def gradient(upstream: Any) -> Any:
+        exact = tf.cast(inputs, tf.float32)
+        share = tf.sigmoid(exact)
+        slope = share + tf.raw_ops.SigmoidGrad(y=share, dy=exact)
+        return upstream * tf.cast(slope, upstream.dtype)
+
+    return tf.custom_gradient(lambda values: (tf.nn.silu(values), gradient))(inputs)
+
+
+class FusedBatchNormalization(layers.BatchNormalization):
+    """Keras's layer without scale, in training by TensorFlow's fused operation.
+
+    It reads its input once where Keras's own reads it four times; it has the same weights. Its
+    moving variance is that of a sample, n / (n - 1) times Keras's.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """`inputs` (N, H, W, C) normalised, in their dtype; statistics are float32."""
+        if not training:
+            return super().call(inputs, training=False, mask=mask)
+        nothing = tf.zeros((0,))
+        normalized, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=tf.ones(self.beta.shape),
+            offset=tf.convert_to_tensor(self.beta),
+            mean=nothing,
+            variance=nothing,
+            epsilon=self.epsilon,
+            is_training=True,
+        )
+        for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(self.momentum * moving + (1 - self.momentum) * now)
+        return normalized

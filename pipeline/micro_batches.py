@@ -1,0 +1,85 @@
+"""A step on one batch, computed in micro-batches whose gradients are added up."""
+
+from itertools import pairwise
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class MicroBatched(keras.Model):
+    """A functional network whose training step splits each batch.
+
+    The gradient of a batch's mean loss is the sum of its micro-batches' gradients, so the
+    mathematics is that of the whole batch (but for batch normalisation, whose statistics are those
+    of a micro-batch). `at_once` micro-batches stand side by side in the graph, so that as many
+    threads of TensorFlow work on them; they are added in a fixed order, which keeps the bits.
+    """
+
+    batch_size: int
+    micro_batch_size: int
+    at_once: int
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Keras's own step, whose metrics it keeps; `data` are images and one-hot labels."""
+        images, labels = data
+        count = tf.shape(images)[0]
+        group = self.micro_batch_size * self.at_once
+        if self.batch_size <= group:  # no loop, whose bookkeeping small networks feel
+            gradients, loss, predicted = self._group(images, labels, count)
+        else:
+            gradients, loss, predicted = self._groups(images, labels, count, group)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss, sample_weight=count)
+            else:
+                metric.update_state(labels, predicted)
+        return dict(self.get_metrics_result())
+
+    def _groups(self, images: Any, labels: Any, count: Any, group: int) -> tuple[Any, Any, Any]:
+        """Gradients, loss and predictions of a batch of `count` images, group after group."""
+
+        def body(start: Any, gradients: Any, loss: Any, predicted: Any) -> tuple[Any, ...]:
+            stop = tf.minimum(start + group, count)
+            more, part, found = self._group(images[start:stop], labels[start:stop], count)
+            summed = [old + new for old, new in zip(gradients, more, strict=True)]
+            return stop, summed, loss + part, tf.concat([predicted, found], axis=0)
+
+        nothing = [tf.zeros(variable.shape) for variable in self.trainable_variables]
+        begin = (tf.constant(0), nothing, tf.constant(0.0), tf.zeros((0, labels.shape[1])))
+        _, gradients, loss, predicted = tf.while_loop(
+            lambda start, *_: start < count,
+            body,
+            begin,
+            shape_invariants=(
+                tf.TensorShape([]),
+                [variable.shape for variable in self.trainable_variables],
+                tf.TensorShape([]),
+                tf.TensorShape([None, labels.shape[1]]),
+            ),
+        )
+        return gradients, loss, predicted
+
+    def _group(self, images: Any, labels: Any, count: Any) -> tuple[Any, Any, Any]:
+        """The same of one group, cut into `at_once` parts as equal as may be."""
+        size = tf.shape(images)[0]
+        edges = [size * part // self.at_once for part in range(self.at_once + 1)]
+        parts = [self._part(images, labels, start, stop, count) for start, stop in pairwise(edges)]
+        gradients, losses, predicted = zip(*parts, strict=True)
+        summed = [tf.add_n(same) for same in zip(*gradients, strict=True)]
+        return summed, tf.add_n(losses), tf.concat(predicted, axis=0)
+
+    def _part(
+        self, images: Any, labels: Any, start: Any, stop: Any, count: Any
+    ) -> tuple[Any, Any, Any]:
+        """The same of the micro-batch from `start` to `stop`, weighted by its share of `count`."""
+        # oneDNN's operations fail on no image, so a part that has none gets one of no weight.
+        shown = slice(start, tf.maximum(stop, start + 1))
+        with tf.GradientTape() as tape:
+            predicted = self(images[shown], training=True)
+            share = (stop - start) / count
+            loss = self.compute_loss(y=labels[shown], y_pred=predicted)
+            loss *= tf.cast(share, tf.float32)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        return gradients, loss, predicted[: stop - start]

@@ -1,0 +1,69 @@
+"""A trained network's normalisation is Keras's own, but for what processors differ in."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import PROJECT
+
+from pipeline import config, settings
+
+pytestmark = pytest.mark.usefixtures("tensorflow_started")
+PARAMS = config.read(PROJECT / "params.yaml")
+
+
+def network(variant: str) -> Any:
+    """The saved kind of network of `variant`, with weights that each play a part."""
+    from pipeline import networks
+
+    model = networks.build(settings.variant(PARAMS, variant), training=False)
+    drawn = np.random.default_rng(1)
+    model.set_weights(
+        [
+            drawn.uniform(0.5, 1.5, weight.shape)  # offsets, means, variances
+            if weight.ndim == 1
+            else drawn.normal(0, weight[..., 0].size ** -0.5, weight.shape)
+            for weight in model.get_weights()
+        ]
+    )
+    return model
+
+
+def operations(model: Any) -> set[str]:
+    """The kinds of TensorFlow's operations that an answer of `model` takes."""
+    import tensorflow as tf
+
+    ask = tf.function(lambda images: model(images, training=False))
+    graph = ask.get_concrete_function(tf.TensorSpec((None, 32, 32, 3))).graph
+    return {operation.type for operation in graph.get_operations()}
+
+
+def test_answers_as_keras_does_without_reciprocal_roots() -> None:
+    from pipeline.fixed_normalization import fixed
+
+    model = network("sprint")
+    images = np.random.default_rng(2).random((5, 32, 32, 3), np.float32)
+    kept = fixed(model)
+    assert np.allclose(kept(images), model(images), atol=1e-5)
+    assert np.ptp(np.asarray(kept(images)), axis=0).max() > 1e-3
+    assert "Rsqrt" in operations(model)
+    assert not {"Rsqrt", "Sqrt"} & operations(kept)
+
+
+def test_weights_and_name_are_kept() -> None:
+    from pipeline.fixed_normalization import FixedNormalization, fixed
+
+    model = network("sprint")
+    kept = fixed(model)
+    assert kept.name == model.name
+    assert kept.count_params() == model.count_params()
+    assert sum(isinstance(layer, FixedNormalization) for layer in kept.layers) == 6
+    for own, other in zip(kept.get_weights(), model.get_weights(), strict=True):
+        assert np.array_equal(own, other)
+
+
+def test_network_without_normalisation_is_left_alone() -> None:
+    from pipeline.fixed_normalization import fixed
+
+    model = network("baseline")
+    assert fixed(model) is model

@@ -1,0 +1,120 @@
+"""Test-time augmentation: which views a model is shown, and how its answers are averaged."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from conftest import PROJECT
+
+from pipeline import config, views
+from pipeline.errors import PipelineError
+from pipeline.views import ONE, Views
+
+# No two pixels are alike, so that each view is told by its content.
+IMAGES = np.arange(2 * 4 * 6 * 3, dtype=np.float32).reshape(2, 4, 6, 3)
+
+
+def shown(seen: Views) -> list[np.ndarray]:
+    """What a model is shown of IMAGES."""
+    asked = []
+
+    def ask(images: np.ndarray) -> np.ndarray:
+        asked.append(images.copy())
+        return np.full((len(images), 10), 0.1, np.float32)
+
+    views.probabilities(ask, IMAGES, seen)
+    return asked
+
+
+def moved(images: np.ndarray, pixels: int) -> np.ndarray:
+    """`images` moved so many pixels right and down, or left and up; beyond the edge, its mirror."""
+    height, width = images.shape[1:3]
+    rows, columns = np.arange(height) - pixels, np.arange(width) - pixels
+    rows = np.clip(np.where(rows < 0, -1 - rows, rows), None, 2 * height - 1 - rows)
+    columns = np.clip(np.where(columns < 0, -1 - columns, columns), None, 2 * width - 1 - columns)
+    return images[:, rows][:, :, columns]
+
+
+def as_bytes(arrays: list[np.ndarray]) -> list[bytes]:
+    assert all(array.shape == IMAGES.shape for array in arrays)
+    return sorted(array.tobytes() for array in arrays)
+
+
+def test_one_view_is_the_networks_own_answer_bit_for_bit() -> None:
+    # Float32 that logarithms and exponentials would not give back.
+    answer = np.random.default_rng(1).dirichlet(np.ones(10), 2).astype(np.float32)
+    assert views.probabilities(lambda images: answer, IMAGES, ONE) is answer
+    assert not ONE.several
+    (asked,) = shown(ONE)
+    assert np.array_equal(asked, IMAGES)
+
+
+@pytest.mark.parametrize("pixels", [1, 3])
+def test_views_are_moved_along_the_diagonal_and_mirrored(pixels: int) -> None:
+    first = moved(IMAGES, 1)[0]
+    assert first[1, 1].tolist() == IMAGES[0, 0, 0].tolist()  # right and down
+    assert first[0, 1].tolist() == IMAGES[0, 0, 0].tolist()  # the edge is its own neighbour
+
+    both_ways = [IMAGES, moved(IMAGES, pixels), moved(IMAGES, -pixels)]
+    mirrored = [view[:, :, ::-1] for view in both_ways]
+    assert as_bytes(shown(Views(mirrored=False, shift=pixels))) == as_bytes(both_ways)
+    assert as_bytes(shown(Views(mirrored=True, shift=pixels))) == as_bytes(both_ways + mirrored)
+    assert as_bytes(shown(Views(mirrored=True, shift=0))) == as_bytes([both_ways[0], mirrored[0]])
+
+
+@pytest.mark.parametrize(
+    ("seen", "weights"),
+    [
+        (Views(mirrored=True, shift=0), {"still": 1 / 2, "still mirrored": 1 / 2}),
+        (Views(mirrored=False, shift=2), {"still": 1 / 2, "right": 1 / 4, "left": 1 / 4}),
+        (
+            Views(mirrored=True, shift=1),
+            dict.fromkeys(("still", "still mirrored"), 1 / 4)
+            | dict.fromkeys(("right", "right mirrored", "left", "left mirrored"), 1 / 8),
+        ),
+    ],
+    ids=["mirrored", "shifted", "both"],
+)
+def test_logarithms_are_averaged_by_weight(seen: Views, weights: dict[str, float]) -> None:
+    """The answer to each view is another one, so that a wrong weight of any shows."""
+    moves = {"still": 0, "right": seen.shift, "left": -seen.shift}
+    kinds = {}
+    for name, pixels in moves.items():
+        kinds[moved(IMAGES, pixels)[:, :, ::-1].tobytes()] = f"{name} mirrored"
+        kinds[moved(IMAGES, pixels).tobytes()] = name
+        if not seen.shift:
+            break
+    generator = np.random.default_rng(1)
+    answers = {kind: generator.dirichlet(np.ones(10), 2).astype(np.float32) for kind in weights}
+
+    found = views.probabilities(lambda view: answers[kinds[view.tobytes()]], IMAGES, seen)
+
+    product = np.prod([answers[kind].astype(float) ** weights[kind] for kind in weights], axis=0)
+    assert sum(weights.values()) == 1
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, product / product.sum(axis=1, keepdims=True), rtol=1e-6)
+
+
+def test_a_class_ruled_out_in_every_view_stays_so_without_a_warning() -> None:
+    certain = np.eye(10, dtype=np.float32)[:2]
+    found = views.probabilities(lambda images: certain, IMAGES, Views(mirrored=True, shift=1))
+    np.testing.assert_allclose(found, certain, atol=1e-30)
+
+
+def test_what_is_no_number_is_not_hidden() -> None:
+    """pipeline/trained.py refuses it."""
+    wrong = np.full((2, 10), np.nan, np.float32)
+    found = views.probabilities(lambda images: wrong, IMAGES, Views(mirrored=True, shift=1))
+    assert np.isnan(found).all()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("shift", -1), ("shift", 0.5), ("mirrored", 1), ("rotated", True)]
+)
+def test_refuses_wrong_params(key: str, value: Any) -> None:
+    params = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
+    config.section(params, "views.whitened", Views)
+    params["views"]["whitened"][key] = value
+    with pytest.raises(PipelineError, match=rf"views\.whitened\.{key}: "):
+        config.section(params, "views.whitened", Views)
