@@ -67,7 +67,8 @@ def fit(
         seed=variant.seed,
         clock=clock,
     )
-    held_out = validation and validation_batches(*validation, recipe.validation_batch_size)
+    size = recipe.validation_batch_size
+    held_out = validation_batches(*validation, size) if validation and size else None
     steps = int(batches.cardinality())
     network = _to_train(variant, recipe, images)
     network.compile(

@@ -38,15 +38,47 @@ class Convolution(layers.Conv2D):
         """`inputs` (N, H, W, C) convolved, (N, H, W, filters)."""
         if inputs.shape[1:3] != (2, 2):
             return super().call(inputs)
-        taps = [tf.unstack(row) for row in tf.unstack(tf.convert_to_tensor(self.kernel))]
-        pixels = [(row, column) for row in range(2) for column in range(2)]
-        images = tf.reshape(inputs, (-1, 4 * inputs.shape[3]))
-        outputs = [
-            tf.matmul(images, tf.concat([taps[1 + r - row][1 + c - column] for r, c in pixels], 0))
-            for row, column in pixels
-        ]
-        outputs = tf.reshape(tf.stack(outputs, axis=1), (-1, 2, 2, self.filters))
+        product = tf.custom_gradient(_on_two_by_two)
+        outputs = product(inputs, tf.convert_to_tensor(self.kernel))
         return self.activation(tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias)))
+
+
+def _on_two_by_two(images: Any, kernel: Any) -> tuple[Any, Any]:
+    """`images` (N, 2, 2, C) convolved with `kernel` (3, 3, C, F), padded; and its gradient.
+
+    TensorFlow's own gradient is a sum of four wherever four products share a tap. It adds them up
+    (AddN) beginning with whichever buffer is free first, so the last bits changed from run to run.
+    """
+    channels, filters = kernel.shape[2:]
+    taps = [tf.unstack(row) for row in tf.unstack(kernel)]
+    pixels = [(row, column) for row in range(2) for column in range(2)]
+    columns = [
+        tf.concat([taps[1 + r - row][1 + c - column] for r, c in pixels], 0)
+        for row, column in pixels
+    ]
+    matrix = tf.concat(columns, 1)
+    outputs = tf.matmul(tf.reshape(images, (-1, 4 * channels)), matrix)
+
+    def gradient(upstream: Any) -> tuple[Any, Any]:
+        spread = tf.reshape(upstream, (-1, 4 * filters))
+        towards_images = tf.matmul(spread, matrix, transpose_b=True)
+        # The rows, or columns, that a tap reads which looks one back, straight or one ahead.
+        reads = {-1: slice(0, 1), 0: slice(0, 2), 1: slice(1, 2)}
+        towards_taps = [
+            tf.matmul(
+                tf.reshape(images[:, reads[down], reads[right]], (-1, channels)),
+                tf.reshape(upstream[:, reads[-down], reads[-right]], (-1, filters)),
+                transpose_a=True,
+            )
+            for down in reads
+            for right in reads
+        ]
+        return (
+            tf.reshape(towards_images, tf.shape(images)),
+            tf.reshape(tf.stack(towards_taps), kernel.shape),
+        )
+
+    return tf.reshape(outputs, (-1, 2, 2, filters)), gradient
 
 
 def silu(inputs: Any) -> Any:

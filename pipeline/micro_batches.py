@@ -43,23 +43,27 @@ class MicroBatched(keras.Model):
         def body(start: Any, gradients: Any, loss: Any, predicted: Any) -> tuple[Any, ...]:
             stop = tf.minimum(start + group, count)
             more, part, found = self._group(images[start:stop], labels[start:stop], count)
-            summed = [old + new for old, new in zip(gradients, more, strict=True)]
-            return stop, summed, loss + part, tf.concat([predicted, found], axis=0)
+            summed = [old + _row(new) for old, new in zip(gradients, more, strict=True)]
+            return stop, summed, loss + _row(part), tf.concat([predicted, found], axis=0)
 
-        nothing = [tf.zeros(variable.shape) for variable in self.trainable_variables]
-        begin = (tf.constant(0), nothing, tf.constant(0.0), tf.zeros((0, labels.shape[1])))
+        nothing = [_row(tf.zeros(variable.shape)) for variable in self.trainable_variables]
+        begin = (tf.constant(0), nothing, tf.zeros((1, 1)), tf.zeros((0, labels.shape[1])))
         _, gradients, loss, predicted = tf.while_loop(
             lambda start, *_: start < count,
             body,
             begin,
             shape_invariants=(
                 tf.TensorShape([]),
-                [variable.shape for variable in self.trainable_variables],
-                tf.TensorShape([]),
+                [total.shape for total in nothing],
+                tf.TensorShape([1, 1]),
                 tf.TensorShape([None, labels.shape[1]]),
             ),
         )
-        return gradients, loss, predicted
+        gradients = [
+            tf.reshape(total, variable.shape)
+            for total, variable in zip(gradients, self.trainable_variables, strict=True)
+        ]
+        return gradients, tf.squeeze(loss), predicted
 
     def _group(self, images: Any, labels: Any, count: Any) -> tuple[Any, Any, Any]:
         """The same of one group, cut into `at_once` parts as equal as may be."""
@@ -83,3 +87,12 @@ class MicroBatched(keras.Model):
             loss *= tf.cast(share, tf.float32)
         gradients = tape.gradient(loss, self.trainable_variables)
         return gradients, loss, predicted[: stop - start]
+
+
+def _row(part: Any) -> Any:
+    """`part` in another shape: of sums upon sums of one shape TensorFlow makes a single AddN.
+
+    That adds three or more tensors beginning with whichever it may overwrite first, so the last
+    bits could depend on the moment.
+    """
+    return tf.reshape(part, (1, -1))

@@ -34,7 +34,7 @@ class Recipe(Hardware):
     batch_size: pydantic.PositiveInt  # images a step
     micro_batch_size: pydantic.PositiveInt  # images a gradient; a step adds up those of its batch
     train_on: Literal["train", "train_and_validation"]
-    validation_batch_size: pydantic.PositiveInt  # images
+    validation_batch_size: pydantic.PositiveInt | None  # images; null where none are held out
     early_stopping: pydantic.PositiveInt | None  # epochs of patience on validation loss
     precision: Literal["float32", "bfloat16"]  # of convolutions; weights are always float32
 
@@ -53,11 +53,16 @@ class Recipe(Hardware):
         return self
 
     @pydantic.model_validator(mode="after")
-    def _stops_on_held_out_images(self) -> Self:
-        if self.early_stopping is not None and self.train_on != "train":
+    def _validates_on_held_out_images(self) -> Self:
+        if self.train_on == "train":
+            if self.validation_batch_size is None:
+                raise ValueError(
+                    "validation_batch_size to be a number of images where train_on is train"
+                )
+        elif self.validation_batch_size is not None or self.early_stopping is not None:
             raise ValueError(
-                "early_stopping to be null where train_on is train_and_validation, which leaves "
-                "no image to watch the loss on"
+                "validation_batch_size and early_stopping to be null where train_on is "
+                "train_and_validation, which leaves no image to watch the loss on"
             )
         return self
 

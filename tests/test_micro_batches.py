@@ -68,3 +68,28 @@ def test_weights_and_figures_are_those_of_whole_batches(
         np.testing.assert_allclose(other, one, rtol=0, atol=1e-6)
     for name, values in expected.items():
         assert found[name] == pytest.approx(values, rel=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [32, 160])
+def test_no_sum_in_the_graph_that_runs_depends_on_the_moment(batch_size: int) -> None:
+    """AddN of more than two begins with whichever it may overwrite, which is a matter of timing."""
+    from tensorflow.python.eager import context
+
+    from pipeline import networks
+    from pipeline.micro_batches import MicroBatched
+
+    # Five blocks: the last convolution's images have 2x2 pixels.
+    built = networks.plain(widths=[4, 4, 4, 4, 4], dense=8, dropout=0.5, training=True)
+    network = MicroBatched(built.inputs, built.outputs)
+    network.batch_size, network.micro_batch_size, network.at_once = batch_size, 16, 2
+    context.context().enable_run_metadata()
+    trained(network, *arrays(batch_size), [batch_size])
+    graphs = context.context().export_run_metadata().function_graphs
+    context.context().disable_run_metadata()
+    nodes = [
+        node
+        for graph in (graph.post_optimization_graph for graph in graphs)
+        for part in (graph.node, *(function.node_def for function in graph.library.function))
+        for node in part
+    ]
+    assert {node.attr["N"].i for node in nodes if node.op == "AddN"} == {2}

@@ -188,9 +188,19 @@ MISTAKES = {
     ),
     "missing key of Muon": ("    momentum: 0.6\n", "", r"recipes\.fast\.momentum: missing key"),
     "no image to stop by": (
-        "train_on: train_and_validation\n    validation_batch_size: 100\n    early_stopping: null",
-        "train_on: train_and_validation\n    validation_batch_size: 100\n    early_stopping: 3",
+        "train_on: train_and_validation\n    validation_batch_size: null\n    early_stopping: null",
+        "train_on: train_and_validation\n    validation_batch_size: null\n    early_stopping: 3",
         r"recipes\.fast: .*early_stopping to be null where train_on is train_and_validation",
+    ),
+    "no image to validate on": (
+        "    validation_batch_size: null\n",
+        "    validation_batch_size: 100\n",
+        r"recipes\.fast: .*validation_batch_size and early_stopping to be null where train_on is",
+    ),
+    "validation without its batch size": (
+        "train_on: train_and_validation\n",
+        "train_on: train\n",
+        r"recipes\.fast: .*validation_batch_size to be a number of images where train_on is train",
     ),
     "unknown part of the data": (
         "train_on: train ",
