@@ -1,8 +1,10 @@
 """Two times as JSON, of something the pipeline does and of the least it could do.
 
-`python benchmarks/in_process.py load|preprocess|predict`, in the project's top folder.
+`python benchmarks/in_process.py load|preprocess|final|best`, in the project's top folder; the last
+two predict by that variant.
 """
 
+import functools
 import json
 import os
 import sys
@@ -16,7 +18,6 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline import config, image_files, preprocess, runtime, splits, trained
 
-VARIANT = "final"
 IMAGES = 1_000
 
 
@@ -49,7 +50,7 @@ def stage_preprocess() -> tuple[float, float]:
     return ours, least
 
 
-def predict() -> tuple[float, float]:
+def predict(variant: str) -> tuple[float, float]:
     from PIL import Image
 
     params = config.read()
@@ -61,16 +62,15 @@ def predict() -> tuple[float, float]:
             pixels = generator.integers(256, size=(32, 32, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(name)
         runtime.start(settings)
-        model = trained.load(VARIANT)
+        model = trained.load(variant)
         seen = trained.seen_from(params, model)
 
         def ask(images: np.ndarray) -> np.ndarray:
             size = settings.inference_batch_size
-            return trained.probabilities(model, images, batch_size=size, variant=VARIANT, seen=seen)
+            return trained.probabilities(model, images, batch_size=size, variant=variant, seen=seen)
 
-        pixels = image_files.load(names[:10])
-        ask(pixels)  # builds the graph
         images = image_files.load(names)
+        ask(images)  # builds the graphs, one for every size of batch
         least = _timed(lambda: ask(images))
         return _timed(lambda: ask(image_files.load(names))), least
 
@@ -78,7 +78,8 @@ def predict() -> tuple[float, float]:
 PARTS: dict[str, Callable[[], tuple[float, float]]] = {
     "load": load,
     "preprocess": stage_preprocess,
-    "predict": predict,
+    "final": functools.partial(predict, "final"),
+    "best": functools.partial(predict, "best"),
 }
 
 

@@ -18,7 +18,7 @@ from timing import row
 FOLDER = Path(__file__).parent
 NETWORKS = ("baseline", "improved", "deep", "final")
 # Two queues of about equal length.
-QUEUES = (("final", "baseline"), ("deep", "improved"))
+QUEUES = (("deep", "baseline"), ("final", "improved"))
 IMAGES, EPOCHS, ROUNDS = 6_000, 3, 2
 FLOOR_IMAGES = 2_000
 TIMED = "onednn_verbose,v1,primitive,exec,"
