@@ -6,7 +6,6 @@ takes, which reports/time_to_accuracy.png draws.
 """
 
 import datetime
-import functools
 import os
 import subprocess
 import sys
@@ -41,14 +40,18 @@ PARTS: dict[str, tuple[Callable[[], list[str]], str]] = {
 }
 
 
-@functools.cache
 def circumstances() -> str:
-    """Date, machine and commit, in a line, as when first asked: a table written makes it dirty."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], stdout=subprocess.PIPE, check=True, text=True
-    ).stdout.strip()
+    """Date, machine and commit, in a line; dirty where more than a report has changed since."""
+    commit = _git("rev-parse", "--short", "HEAD")
+    if _git("status", "--porcelain", "--", ".", ":!reports"):
+        commit += "-dirty"
     today = datetime.datetime.now(datetime.UTC).date()
     return f"{today}, {os.cpu_count()} cores of {environment.processor()}, commit {commit}"
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], stdout=subprocess.PIPE, check=True, text=True)
+    return done.stdout.strip()
 
 
 def main(chosen: list[str]) -> None:

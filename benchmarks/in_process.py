@@ -1,7 +1,7 @@
 """Two times as JSON, of something the pipeline does and of the least it could do.
 
-`python benchmarks/in_process.py load|preprocess|final|best`, in the project's top folder; the last
-two predict by that variant.
+`python benchmarks/in_process.py load|preprocess|open|final|best`, in the project's top folder; the
+last two predict by that variant.
 """
 
 import functools
@@ -10,10 +10,12 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline import config, image_files, preprocess, runtime, splits, trained
@@ -39,6 +41,7 @@ def stage_preprocess() -> tuple[float, float]:
         os.makedirs("data")
         os.symlink(project / "data/raw", "data/raw")
         ours = _timed(lambda: preprocess.main([]))
+        os.sync()  # else writing the first bytes to disk disturbs writing the second
         arrays = {path: dict(np.load(path)) for path in Path("data/processed").iterdir()}
 
         def write() -> None:
@@ -50,17 +53,21 @@ def stage_preprocess() -> tuple[float, float]:
     return ours, least
 
 
-def predict(variant: str) -> tuple[float, float]:
-    from PIL import Image
+def opening() -> tuple[float, float]:
+    def bare() -> None:
+        for name in names:
+            with Image.open(name) as image:
+                np.asarray(image)
 
+    with _files() as names:
+        bare()  # so that both find the files in memory
+        return _timed(lambda: image_files.load(names)), _timed(bare)
+
+
+def predict(variant: str) -> tuple[float, float]:
     params = config.read()
     settings = config.section(params, "runtime", runtime.Runtime)
-    generator = np.random.default_rng(0)
-    with tempfile.TemporaryDirectory() as scratch:
-        names = [str(Path(scratch, f"{number}.png")) for number in range(IMAGES)]
-        for name in names:
-            pixels = generator.integers(256, size=(32, 32, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(name)
+    with _files() as names:
         runtime.start(settings)
         model = trained.load(variant)
         seen = trained.seen_from(params, model)
@@ -78,9 +85,22 @@ def predict(variant: str) -> tuple[float, float]:
 PARTS: dict[str, Callable[[], tuple[float, float]]] = {
     "load": load,
     "preprocess": stage_preprocess,
+    "open": opening,
     "final": functools.partial(predict, "final"),
     "best": functools.partial(predict, "best"),
 }
+
+
+@contextmanager
+def _files() -> Iterator[list[str]]:
+    """IMAGES PNG files of 32 by 32 pixels of noise."""
+    generator = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as scratch:
+        names = [str(Path(scratch, f"{number}.png")) for number in range(IMAGES)]
+        for name in names:
+            pixels = generator.integers(256, size=(32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(name)
+        yield names
 
 
 def _timed(action: Callable[[], object]) -> float:

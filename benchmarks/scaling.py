@@ -9,6 +9,8 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from timing import row
@@ -41,22 +43,26 @@ def epoch(variant: str, images: int, *changes: str, cores: int | None = None) ->
 
 
 def rows() -> list[str]:
-    """The table's rows for images, cores and widths."""
+    """The table's rows for images, cores and widths; what they compare is measured in turns."""
     lines = []
     for variant, full in FULL.items():
-        shares = [[epoch(variant, full * share // 100) for _ in range(ROUNDS)] for share in SHARES]
+        shares = _in_turns(*(partial(epoch, variant, full * share // 100) for share in SHARES))
         for number in range(1, len(SHARES)):
             name = f"`{variant}`, {SHARES[number]} % of the images : {SHARES[number - 1]} %"
             lines.append(row(name, shares[number], shares[number - 1]))
     for variant, images in IMAGES.items():
-        cores = [[epoch(variant, images, cores=n) for _ in range(ROUNDS)] for n in (2, 1)]
-        lines.append(row(f"`{variant}`, 2 cores : 1 core", *cores))
+        two, one = _in_turns(*(partial(epoch, variant, images, cores=count) for count in (2, 1)))
+        lines.append(row(f"`{variant}`, 2 cores : 1 core", two, one))
     for variant, choices in WIDTHS.items():
-        times = [
-            [epoch(variant, IMAGES[variant], f"widths={widths}") for _ in range(ROUNDS)]
-            for widths in choices
-        ]
+        times = _in_turns(
+            *(partial(epoch, variant, IMAGES[variant], f"widths={widths}") for widths in choices)
+        )
         for number in range(1, len(choices)):
             name = f"`{variant}`, widths {choices[number]} : {choices[number - 1]}"
             lines.append(row(name, times[number], times[number - 1]))
     return lines
+
+
+def _in_turns(*ways: Callable[[], float]) -> list[tuple[float, ...]]:
+    """What each of the ways gave, ROUNDS times."""
+    return list(zip(*([way() for way in ways] for _ in range(ROUNDS)), strict=True))

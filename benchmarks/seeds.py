@@ -9,7 +9,6 @@ import json
 import os
 import statistics
 import sys
-import time
 from pathlib import Path
 
 import yaml
@@ -17,17 +16,18 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from bench import FOLDER, circumstances
 
-from pipeline import files, verify_workspace
+from pipeline import environment, files, verify_workspace
 
 HEADER = "| run | training, seconds | test accuracy | one view |\n| --- | ---: | ---: | ---: |"
 
 Run = tuple[float, float, float]  # seconds, accuracy, accuracy of one view
 
 
-def committed(name: str) -> Run:
-    """The run of the project's own results."""
-    record = json.loads(Path("reports/runs", f"train@{name}.json").read_text())
-    return record["seconds"], *_accuracies(Path(), name)
+def recorded(folder: Path, name: str) -> Run:
+    """The run whose results are in the project's copy `folder`."""
+    record = json.loads((folder / environment.path(f"train@{name}")).read_text())
+    metrics = json.loads((folder / "reports" / name / "metrics.json").read_text())
+    return record["seconds"], metrics["accuracy"], metrics["one_view_accuracy"]
 
 
 def trained(name: str, seed: int) -> Run:
@@ -37,16 +37,14 @@ def trained(name: str, seed: int) -> Run:
         params = yaml.safe_load((folder / "params.yaml").read_text())
         params["variants"][name]["seed"] = seed
         (folder / "params.yaml").write_text(yaml.safe_dump(params))
-        started = time.monotonic()
         verify_workspace.stage(folder, "train", name)
-        seconds = time.monotonic() - started
         verify_workspace.stage(folder, "evaluate", name)
-        return seconds, *_accuracies(folder, name)
+        return recorded(folder, name)
 
 
 def main(name: str, seeds: list[int]) -> None:
     own = yaml.safe_load(Path("params.yaml").read_text())["variants"][name]["seed"]
-    runs = {own: committed(name)} | {seed: trained(name, seed) for seed in seeds}
+    runs = {own: recorded(Path(), name)} | {seed: trained(name, seed) for seed in seeds}
     lines = [
         f"| `{name}`, seed {seed} | {s:.0f} | {a:.4f} | {v:.4f} |"
         for seed, (s, a, v) in runs.items()
@@ -59,11 +57,6 @@ def main(name: str, seeds: list[int]) -> None:
     table = "\n".join([HEADER, *lines, summary, "", f"({circumstances()})"])
     files.write_text(FOLDER / "seeds.md", table)
     print(table)
-
-
-def _accuracies(folder: Path, name: str) -> tuple[float, float]:
-    metrics = json.loads((folder / "reports" / name / "metrics.json").read_text())
-    return metrics["accuracy"], metrics["one_view_accuracy"]
 
 
 if __name__ == "__main__":

@@ -15,14 +15,18 @@ from pathlib import Path
 
 from timing import row
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from pipeline import runtime
+
 FOLDER = Path(__file__).parent
 NETWORKS = ("baseline", "improved", "deep", "final")
-# Two queues of about equal length.
+# The longer queue decides.
 QUEUES = (("deep", "baseline"), ("final", "improved"))
 IMAGES, EPOCHS, ROUNDS = 6_000, 3, 2
 FLOOR_IMAGES = 2_000
 TIMED = "onednn_verbose,v1,primitive,exec,"
 WIDEST = "cpu_isa=AVX512_CORE"
+BFLOAT16 = ("precision=bfloat16", "cpu_isa=AVX512_CORE_BF16")
 
 Rounds = list[dict[str, float]]  # by network, seconds of an epoch
 
@@ -49,6 +53,7 @@ def operations(network: str) -> float:
         text=True,
     )
     timed = [line for line in done.stdout.splitlines() if line.startswith(TIMED)]
+    assert timed, "expected oneDNN's timings, found none: are its lines of another format?"
     milliseconds = sum(float(line.rpartition(",")[2]) for line in timed)
     return milliseconds / 1000 * IMAGES / FLOOR_IMAGES / 2
 
@@ -85,6 +90,8 @@ def measured() -> dict[str, Rounds]:
         keep("operations", {name: operations(name) for name in NETWORKS})
         keep("widest", in_turn("ours", WIDEST))
         keep("widest at once", {"four": at_once(WIDEST)})
+        if runtime.cpu_flags() & runtime.BFLOAT16_FLAGS:
+            keep("bfloat16 at once", {"four": at_once(*BFLOAT16)})
         if _has_torch():
             keep("peer", in_turn("peer"))
     return found
@@ -103,7 +110,11 @@ def rows(found: dict[str, Rounds]) -> list[str]:
         ("oneDNN's operations alone, on both cores", "operations"),
         ("the same with AVX-512, one after another", "widest"),
         ("the same with AVX-512, two at once", "widest at once"),
+        ("the same in bfloat16, two at once", "bfloat16 at once"),
     ):
+        if way not in found:
+            lines.append(f"| {name} | not measured: needs AVX512_BF16 or AMX | | |")
+            continue
         lines.append(row(f"{name} : as the notebook", _four(found[way]), _four(notebook)))
     if "peer" not in found:
         return [*lines, "| the four : PyTorch | not measured: `pip install torch` | | |"]
