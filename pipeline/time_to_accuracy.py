@@ -14,11 +14,10 @@ from typing import Any
 import pandas as pd
 
 from pipeline import environment, figures, files, results
+from pipeline.compare import PUBLISHED, REPORTS
 from pipeline.errors import PipelineError
 
-REPORTS = Path("reports")
 NOTEBOOK = REPORTS / "bench" / "notebook.json"
-PUBLISHED = Path("pipeline/published.csv")
 COLUMNS = ["trained", "variant", "epoch", "seconds", "accuracy", "measured_on"]
 EPOCHS = 30  # of each of the study's trainings
 # Only the end of a way is marked; hollow marks tell the ninth variant from the first.
@@ -96,8 +95,22 @@ def draw(path: Path, table: pd.DataFrame) -> None:
         figure.legend(loc="outside right upper")
 
 
+def _seconds(stage: str) -> float:
+    path = environment.path(stage)
+    try:
+        return float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, KeyError) as error:
+        raise PipelineError(
+            f"{path}: expected how long {stage} took, found {error}; take the committed record, "
+            f"`git checkout HEAD -- {path}`, or run `dvc repro --force --single-item {stage}`"
+        ) from error
+
+
 def main() -> None:
-    """Write the figure and its table for the committed variants."""
+    """Write the figure and its table for the committed variants.
+
+    A variant of several seeds has their mean accuracy, at the time of the first.
+    """
     try:
         comparison = pd.read_csv(REPORTS / "comparison.csv").set_index("variant")
         measured = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["seconds"]
@@ -108,9 +121,8 @@ def main() -> None:
         ) from error
     ways = [notebook(results.read_published(PUBLISHED), measured)]
     for name, row in comparison.iterrows():
-        run = json.loads(environment.path(f"train@{name}").read_text(encoding="utf-8"))
         history = results.read(str(name), REPORTS).history
-        ways.append(ours(str(name), row["accuracy"], run["seconds"], history))
+        ways.append(ours(str(name), row["accuracy"], _seconds(f"train@{name}"), history))
     table = pd.concat(ways, ignore_index=True)
     draw(REPORTS / "time_to_accuracy.png", table)
     text = table.to_csv(index=False, float_format="%.4f", lineterminator="\n")

@@ -1,6 +1,7 @@
 """Accuracy against training time: what the table says, and that the committed one is right."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -46,6 +47,22 @@ def test_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PipelineError, match=r"reports/comparison\.csv.*run `make repro`"):
         time_to_accuracy.main()
+
+
+def test_says_which_record_of_a_run_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("reports", "pipeline"):
+        shutil.copytree(PROJECT / folder, tmp_path / folder)
+    (tmp_path / "reports/runs/train@final.json").unlink()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PipelineError, match=r"runs/train@final\.json.*single-item train@final"):
+        time_to_accuracy.main()
+    assert _written(tmp_path) == _written(PROJECT)  # nothing half-written
+
+
+def _written(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted((folder / "reports").glob("time_to_accuracy.*"))]
 
 
 def test_committed_table_is_that_of_the_committed_runs() -> None:
