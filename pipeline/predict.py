@@ -5,7 +5,7 @@ From Python, in the project's top folder:
     from pipeline import predict
 
     answer = predict.photos(["photo.jpg"])  # by the best variant, or variant="final"
-    print(answer.variant, answer.predictions[0].top(3))  # final [('horse', 0.971), ...]
+    print(answer.variant, answer.predictions[0].top(3))  # best [('horse', 0.883), ...]
 
 `--json` prints one object: `variant`, `test_accuracy` (null when it was never evaluated) and
 `predictions`, one for each image in the order given, with `image` (its name as given) and `top`,
