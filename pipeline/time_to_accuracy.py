@@ -121,8 +121,9 @@ def main() -> None:
         ) from error
     ways = [notebook(results.read_published(PUBLISHED), measured)]
     for name, row in comparison.iterrows():
+        seconds = _seconds(f"train@{name}")
         history = results.read(str(name), REPORTS).history
-        ways.append(ours(str(name), row["accuracy"], _seconds(f"train@{name}"), history))
+        ways.append(ours(str(name), row["accuracy"], seconds, history))
     table = pd.concat(ways, ignore_index=True)
     draw(REPORTS / "time_to_accuracy.png", table)
     text = table.to_csv(index=False, float_format="%.4f", lineterminator="\n")

@@ -54,9 +54,12 @@ def test_says_which_record_of_a_run_is_missing(
 ) -> None:
     for folder in ("reports", "pipeline"):
         shutil.copytree(PROJECT / folder, tmp_path / folder)
-    (tmp_path / "reports/runs/train@final.json").unlink()
+    first = pd.read_csv(tmp_path / "reports/comparison.csv")["variant"][0]
+    (tmp_path / f"reports/runs/train@{first}.json").unlink()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(PipelineError, match=r"runs/train@final\.json.*single-item train@final"):
+    with pytest.raises(
+        PipelineError, match=rf"runs/train@{first}\.json.*single-item train@{first}"
+    ):
         time_to_accuracy.main()
     assert _written(tmp_path) == _written(PROJECT)  # nothing half-written
 
