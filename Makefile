@@ -9,48 +9,60 @@ BIN := .venv/bin
 PINS := requirements/numpy.txt requirements/tensorflow.txt requirements/reports.txt \
 	requirements/tools.txt requirements/dev.txt
 
+ifneq ($(findstring :,$(CURDIR)),)
+$(error expected a folder without a colon in its path, found $(CURDIR): PATH, by which DVC finds \
+python, cannot hold it. Rename or move the folder)
+endif
+
 # dvc.yaml's commands say `python` and mean the one of .venv, from .quick/ too.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+# Empty unless .venv works where it is: its programs name the folder in which it was made, and its
+# packages are in one named by the version of Python. Looked at each time, in 0.03 s.
+SOUND := $(shell $(BIN)/python -I -c 'import os, pip, re; \
+	made_in = re.search(r"(/.*)/python", open("$(BIN)/pip").read(400)).group(1); \
+	print(os.path.samefile(made_in, "$(BIN)") or "")' 2>/dev/null)
 
 # What `make verify` trains again, and for how long at most; FULL=1 trains to the end.
 VARIANT ?= baseline
 MINUTES ?= 2
 
 # JOBS=2 trains variants side by side.
-REPRO = "$(CURDIR)/$(BIN)/$(if $(JOBS),python" -m pipeline.parallel --jobs $(JOBS),dvc" repro) \
-	|| { "$(CURDIR)/$(BIN)/python" -m pipeline.free_space; exit 1; }
+REPRO = "$(CURDIR)/$(BIN)/$(if $(JOBS),python" -m pipeline.ops.parallel --jobs $(JOBS),dvc" repro) \
+	|| { "$(CURDIR)/$(BIN)/python" -m pipeline.ops.free_space; exit 1; }
 
 .PHONY: help repro quick plan verify check bench test test-all lint lock setup clean
+.PHONY: anew
 .DEFAULT_GOAL := help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 repro: .venv/ready ## run what is missing or has changed; JOBS=2 trains two variants at a time
-	@$(BIN)/python -m pipeline.params
-	@$(BIN)/python -m pipeline.environment
-	@$(BIN)/python -m pipeline.intact
+	@$(BIN)/python -m pipeline.ops.schema
+	@$(BIN)/python -m pipeline.ops.environment
+	@$(BIN)/python -m pipeline.ops.intact
 	@$(REPRO)
-	@$(BIN)/python -m pipeline.time_to_accuracy
+	@$(BIN)/python -m pipeline.ops.time_to_accuracy
 
 quick: .venv/ready ## the whole graph, narrow, on 4,000 images and one epoch, in .quick/
-	@$(BIN)/python -m pipeline.quick
+	@$(BIN)/python -m pipeline.ops.quick
 	@cd .quick && $(REPRO)
 	@echo "The results are in .quick/reports; nothing outside .quick and data/raw was touched."
 
 plan: .venv/ready ## say what `make repro` would run, and why; fails when anything would
-	@$(BIN)/python -m pipeline.params
-	@$(BIN)/python -m pipeline.plan
+	@$(BIN)/python -m pipeline.ops.schema
+	@$(BIN)/python -m pipeline.ops.plan
 
 verify: .venv/ready ## train again from the last commit: same results here? VARIANT=... MINUTES=... FULL=1
-	@$(BIN)/python -m pipeline.verify $(VARIANT) $(if $(FULL),--full,--minutes $(MINUTES))
+	@$(BIN)/python -m pipeline.ops.verify $(VARIANT) $(if $(FULL),--full,--minutes $(MINUTES))
 
 check: .venv/ready ## read DVC's cache and the outputs again, and name what is damaged
-	@$(BIN)/python -m pipeline.intact
+	@$(BIN)/python -m pipeline.ops.intact
 
 bench: .venv/ready ## measure speed, overheads and scaling on an idle machine; writes reports/bench/
 	@$(BIN)/python benchmarks/bench.py
-	@$(BIN)/python -m pipeline.time_to_accuracy
+	@$(BIN)/python -m pipeline.ops.time_to_accuracy
 
 test: .venv/ready lint ## check the style, then run all but the slow tests
 	@$(BIN)/python -m pytest -m "not slow"
@@ -74,8 +86,11 @@ clean: ## delete .venv, .quick, logs and unfinished trainings; data, models and 
 
 # Every file installed is one whose hash stands in lock.txt. One package is built from source, by
 # setuptools: the locked one, installed first, as pip would otherwise fetch one unchecked.
-.venv/ready: requirements/lock.txt
-	@$(BIN)/python -c '' 2>/dev/null || { \
+.venv/ready: requirements/lock.txt $(if $(SOUND),,anew)
+	@[ "$(SOUND)" ] || { \
+		[ ! -L .venv ] || { echo "make: expected .venv to be an environment for this folder, found" \
+			"a link to one that does not work here; delete the link" >&2; exit 1; }; \
+		[ ! -e .venv/ready ] || echo "The project was moved, or its Python replaced"; \
 		for python in $(PYTHON); do \
 			$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 				2>/dev/null && break; \

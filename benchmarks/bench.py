@@ -18,7 +18,8 @@ import study_speed
 from timing import header
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline import environment, files
+from pipeline.base import files
+from pipeline.ops import environment
 
 FOLDER = Path("reports/bench")
 

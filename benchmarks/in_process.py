@@ -18,7 +18,11 @@ import numpy as np
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline import config, image_files, preprocess, runtime, splits, trained
+from pipeline import preprocess, runtime
+from pipeline.base import params_file
+from pipeline.data import splits
+from pipeline.evaluate import trained
+from pipeline.predict import image_files
 
 IMAGES = 1_000
 
@@ -65,8 +69,8 @@ def opening() -> tuple[float, float]:
 
 
 def predict(variant: str) -> tuple[float, float]:
-    params = config.read()
-    settings = config.section(params, "runtime", runtime.Runtime)
+    params = params_file.read()
+    settings = params_file.section(params, "runtime", runtime.Runtime)
     with _files() as names:
         runtime.start(settings)
         model = trained.load(variant)

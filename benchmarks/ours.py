@@ -14,18 +14,21 @@ import numpy as np
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline import config, runtime, settings
+from pipeline import runtime
+from pipeline.base import params_file
+from pipeline.train import recipe, variant
 
 
 def main(name: str, images: int, epochs: int, changes: dict[str, Any]) -> None:
-    params = config.read()
-    variant = params["variants"][name]
-    recipe = params["recipes"][variant["recipe"]]
+    params = params_file.read()
+    own = params["variants"][name]
+    shared = params["recipes"][own["recipe"]]
     for key, value in ({"epochs": epochs} | changes).items():
-        (recipe if key in recipe else variant)[key] = value
-    chosen, how = settings.variant(params, name), settings.recipe(params, variant["recipe"])
+        (shared if key in shared else own)[key] = value
+    what = variant.read(params, name)
+    how = recipe.read(params, what.recipe)
     runtime.start(how)
-    from pipeline import fit  # imports TensorFlow, which must be started first
+    from pipeline.train import fit  # imports TensorFlow, which must be started first
 
     generator = np.random.default_rng(0)
     data = generator.random((images, 32, 32, 3), np.float32)
@@ -34,7 +37,7 @@ def main(name: str, images: int, epochs: int, changes: dict[str, Any]) -> None:
     held_out = (data[:few], labels[:few]) if how.train_on == "train" else None
     ends = [time.monotonic()]
     fit.fit(
-        name, chosen, how, (data, labels), held_out, None, lambda _: ends.append(time.monotonic())
+        name, what, how, (data, labels), held_out, None, lambda _: ends.append(time.monotonic())
     )
     print(json.dumps(np.diff(ends).tolist()))
 

@@ -12,7 +12,7 @@ import yaml
 from timing import row, seconds
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline import recorded
+from pipeline.ops import recorded
 
 FOLDER = Path(__file__).parent
 PROJECT = FOLDER.parent
@@ -106,7 +106,7 @@ def _dvc() -> list[str]:
         (
             seconds(PROJECT, "-m", "dvc", "status", "--quiet"),
             seconds(PROJECT, "-m", "dvc", "repro", "--quiet"),
-            seconds(PROJECT, "-m", "pipeline.plan"),
+            seconds(PROJECT, "-m", "pipeline.ops.plan"),
         )
         for _ in range(ROUNDS)
     ]

@@ -11,39 +11,42 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline import config, runtime, settings, splits
+from pipeline import runtime
+from pipeline.base import params_file
+from pipeline.data import splits
+from pipeline.data.cifar10 import CLASSES
+from pipeline.report import places
+from pipeline.train import recipe, variant
 
 
 def main() -> None:
-    params = config.read()
-    variant = settings.variant(params, "improved")
-    recipe = settings.recipe(params, variant.recipe)
-    runtime.start(recipe)
+    params = params_file.read()
+    what = variant.read(params, "improved")
+    how = recipe.read(params, what.recipe)
+    runtime.start(how)
     import keras
 
-    from pipeline.networks import build
-
-    keras.utils.set_random_seed(variant.seed)
-    amounts = variant.augmentation
+    keras.utils.set_random_seed(what.seed)
+    amounts = what.augmentation
     network = keras.Sequential(
         [
             keras.layers.RandomFlip("horizontal"),
             keras.layers.RandomFlip("vertical"),
             keras.layers.RandomRotation(amounts["rotation"]),
             keras.layers.RandomZoom(amounts["zoom"]),
-            build(variant, training=True),
+            what.build(shape=splits.IMAGE_SHAPE, classes=len(CLASSES), training=True),
         ]
     )
-    network.compile(keras.optimizers.Adam(recipe.learning_rate), recipe.loss, metrics=["accuracy"])
+    network.compile(keras.optimizers.Adam(how.learning_rate), how.loss, metrics=["accuracy"])
     network.fit(
         *splits.read("train"),
-        batch_size=recipe.batch_size,
-        epochs=recipe.epochs,
+        batch_size=how.batch_size,
+        epochs=how.epochs,
         validation_data=splits.read("validation"),
         verbose=2,
     )
     _, accuracy = network.evaluate(*splits.read("test"), verbose=0)
-    committed = json.loads(Path("reports/improved/metrics.json").read_text())["accuracy"]
+    committed = json.loads(places.metrics("improved").read_text())["accuracy"]
     print("| augmentation of `improved` | test accuracy |\n| --- | ---: |")
     print(f"| Keras's layers, one resampling after another | {accuracy:.4f} |")
     print(f"| the pipeline's, a single resampling | {committed:.4f} |")

@@ -8,7 +8,9 @@ project whose pipeline is up to date and an idle machine.
 import json
 import os
 import statistics
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import yaml
@@ -16,7 +18,9 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from bench import FOLDER, circumstances
 
-from pipeline import environment, files, verify_workspace
+from pipeline.base import files
+from pipeline.ops import environment
+from pipeline.report import places
 
 HEADER = "| run | training, seconds | test accuracy | one view |\n| --- | ---: | ---: | ---: |"
 
@@ -26,19 +30,22 @@ Run = tuple[float, float, float]  # seconds, accuracy, accuracy of one view
 def recorded(folder: Path, name: str) -> Run:
     """The run whose results are in the project's copy `folder`."""
     record = json.loads((folder / environment.path(f"train@{name}")).read_text())
-    metrics = json.loads((folder / "reports" / name / "metrics.json").read_text())
+    metrics = json.loads((folder / places.metrics(name)).read_text())
     return record["seconds"], metrics["accuracy"], metrics["one_view_accuracy"]
 
 
 def trained(name: str, seed: int) -> Run:
     """A run of the last commit with another seed."""
-    with verify_workspace.copy(Path(), verify_workspace.commit(Path())) as folder:
-        os.symlink(Path("data").resolve(), folder / "data")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, "clone")
+        subprocess.run(["git", "clone", "--quiet", ".", str(folder)], check=True)
+        os.symlink(Path("data/processed").resolve(), folder / "data/processed")
         params = yaml.safe_load((folder / "params.yaml").read_text())
         params["variants"][name]["seed"] = seed
         (folder / "params.yaml").write_text(yaml.safe_dump(params))
-        verify_workspace.stage(folder, "train", name)
-        verify_workspace.stage(folder, "evaluate", name)
+        for stage in ("train", "evaluate"):
+            command = [sys.executable, "-m", "pipeline", stage, name]
+            subprocess.run(command, cwd=folder, check=True)
         return recorded(folder, name)
 
 

@@ -1,4 +1,4 @@
-"""`python -m pipeline STAGE [ARGUMENTS]`: what every `cmd` of dvc.yaml calls.
+"""`python -m pipeline STAGE [VARIANT]`: what every `cmd` of dvc.yaml calls.
 
 Checks all of params.yaml and the installed libraries first, so that a mistake stops the run
 before any stage has worked, then the files that the stage gets from earlier ones; ends a stage
@@ -11,10 +11,18 @@ import os
 import sys
 import time
 
-from pipeline import config, environment, files, lifeline, params
-from pipeline.errors import PipelineError
+from pipeline.base import files, params_file
+from pipeline.base.errors import PipelineError
+from pipeline.ops import environment, lifeline, recorded, schema
 
-STAGES = ("fetch", "preprocess", "explore", "train", "evaluate", "compare")
+STAGES = {
+    "fetch": "pipeline.fetch.stage",
+    "preprocess": "pipeline.preprocess",
+    "explore": "pipeline.explore.stage",
+    "train": "pipeline.train.stage",
+    "evaluate": "pipeline.evaluate.stage",
+    "compare": "pipeline.compare.stage",
+}
 PER_VARIANT = ("train", "evaluate")
 
 
@@ -23,15 +31,18 @@ def main(arguments: list[str]) -> None:
     if not arguments or arguments[0] not in STAGES:
         raise PipelineError(f"usage: python -m pipeline {{{','.join(STAGES)}}} [ARGUMENTS]")
     lifeline.watch()
-    params.check(config.read())
+    params = params_file.read()
+    schema.check(params)
     environment.check()
     # By hand, and in the copy of `make verify`, stages work on files that DVC knows nothing of.
     if os.environ.get("DVC_STAGE", "").rpartition(":")[2] == stage_name(arguments):
-        from pipeline import intact  # imports DVC, which takes half a second
+        from pipeline.ops import intact  # imports DVC, which takes half a second
 
         intact.check_inputs(stage_name(arguments))
+    if arguments[0] == "compare":
+        recorded.expect_current(params["variants"])
     files.expect_writable(environment.path(stage_name(arguments)))
-    stage = importlib.import_module(f"pipeline.{arguments[0]}")
+    stage = importlib.import_module(STAGES[arguments[0]])
     started = time.monotonic()
     earlier = stage.main(arguments[1:]) or 0.0  # seconds, of a training that was killed before
     environment.record(stage_name(arguments), earlier + time.monotonic() - started)

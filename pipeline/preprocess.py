@@ -7,9 +7,10 @@ from typing import Annotated, Self
 import numpy as np
 import pydantic
 
-from pipeline import cifar10, config, files, splits
-from pipeline.errors import PipelineError
-from pipeline.splits import Split
+from pipeline.base import files, params_file
+from pipeline.base.errors import PipelineError
+from pipeline.data import cifar10, splits
+from pipeline.data.splits import Split
 
 RAW = Path("data/raw")
 # Images scaled at a time: 3 MB of floats stay in a core's cache between reordering and division,
@@ -19,12 +20,12 @@ BLOCK = 256
 EvenOverClasses = Annotated[int, pydantic.Field(gt=0, multiple_of=len(cifar10.CLASSES))]
 
 
-class Preprocess(config.Section):
+class Preprocess(params_file.Section):
     """How many of the training images to use for what; `seed` decides which."""
 
     train_images: EvenOverClasses
     validation_images: EvenOverClasses
-    seed: pydantic.NonNegativeInt
+    seed: params_file.Seed
 
     @pydantic.model_validator(mode="after")
     def _enough(self) -> Self:
@@ -60,8 +61,8 @@ def hold_out(labels: np.ndarray, settings: Preprocess) -> tuple[np.ndarray, np.n
     ):
         if wanted > available:
             raise PipelineError(
-                f"{config.PARAMS_FILE}: preprocess.{key}: expected at most {available * classes} "
-                f"{beside} (the smallest class has {smallest} images), "
+                f"{params_file.PARAMS_FILE}: preprocess.{key}: expected at most "
+                f"{available * classes} {beside} (the smallest class has {smallest} images), "
                 f"found {wanted * classes}; lower it"
             )
     generator = np.random.default_rng(settings.seed)
@@ -83,7 +84,7 @@ def convert(images: np.ndarray, labels: np.ndarray, chosen: np.ndarray) -> Split
 
 def main(arguments: list[str]) -> None:
     """Write data/processed/{train,validation,test}.npz from data/raw."""
-    settings = config.section(config.read(), "preprocess", Preprocess)
+    settings = params_file.section(params_file.read(), "preprocess", Preprocess)
     images, labels = _read(cifar10.TRAIN_FILES)
     test_images, test_labels = _read(cifar10.TEST_FILES)
     train, validation = hold_out(labels, settings)

@@ -1,32 +1,51 @@
 """TensorFlow, started so that every machine computes the same bits: the only place it is set up."""
 
+import importlib
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
-from pipeline.config import Section
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
+from pipeline.base.params_file import Section
 
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
+
+
+Threads = Annotated[int, pydantic.Field(gt=0, le=1024)]
+
+
+class Lazy:
+    """The module `name`, imported when it is first used.
+
+    For modules that are read by whoever checks params.yaml, too, which should not wait 4 s for
+    TensorFlow; nor may anything import that before `start`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(importlib.import_module(self._name), attribute)
 
 
 class Hardware(Section):
     """What decides the bits beside the seed: threads and oneDNN's instruction set."""
 
-    threads_per_operation: pydantic.PositiveInt
-    operations_at_once: pydantic.PositiveInt
+    threads_per_operation: Threads
+    operations_at_once: Threads
     cpu_isa: Literal["SSE41", "AVX", "AVX2", "AVX512_CORE", "AVX512_CORE_BF16", "DEFAULT"]
 
 
 class Runtime(Hardware):
     """How trained models are asked, in evaluation and prediction."""
 
-    inference_batch_size: pydantic.PositiveInt  # images; splits the sums, so it decides bits too
+    # Images; it splits the sums, so it decides bits too.
+    inference_batch_size: Annotated[int, pydantic.Field(gt=0, le=100_000)]
 
 
 def start(hardware: Hardware) -> None:

@@ -1,11 +1,16 @@
 """What all tests share."""
 
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline import config, runtime
+from pipeline import runtime
+from pipeline.base import params_file
+
+if TYPE_CHECKING:
+    from pipeline.report.figures import Figure
 
 PROJECT = Path(__file__).parent.parent
 
@@ -13,8 +18,8 @@ PROJECT = Path(__file__).parent.parent
 @pytest.fixture(scope="session")
 def tensorflow_started() -> None:
     """TensorFlow as the stages start it; for every test that uses Keras in this process."""
-    params = config.read(PROJECT / "params.yaml")
-    runtime.start(config.section(params, "runtime", runtime.Runtime))
+    params = params_file.read(PROJECT / "params.yaml")
+    runtime.start(params_file.section(params, "runtime", runtime.Runtime))
 
 
 @pytest.fixture
@@ -25,6 +30,58 @@ def trains_here(tensorflow_started: None, monkeypatch: pytest.MonkeyPatch) -> No
     side by side then comes one after another, to the same bits.
     """
     monkeypatch.setattr(runtime, "start", lambda hardware: None)
+
+
+@pytest.fixture(scope="session")
+def committed_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository for `verifiable` to copy."""
+    import verifying  # which imports this module
+
+    return verifying.committed(tmp_path_factory.mktemp("verify") / "project")
+
+
+@pytest.fixture
+def verifiable(committed_results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with committed results of stub stages, as the current folder."""
+    import verifying
+
+    return verifying.copied(committed_results, tmp_path / "project", monkeypatch)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> "dict[str, Figure]":
+    """The figures that the test has drawn, by the names of their files, which stay empty.
+
+    They are not painted, which takes most of the time of a figure.
+    """
+    from pipeline.report.figures import Figure
+
+    kept: dict[str, Figure] = {}
+
+    def save(figure: Figure, path: Path, **_: object) -> None:
+        kept[path.name.removeprefix(".").replace(".part.", ".")] = figure
+        path.touch()
+
+    monkeypatch.setattr(Figure, "savefig", save)
+    return kept
+
+
+@pytest.fixture(scope="session")
+def reproduced_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project with a single variant after a run of every stage, each a stub; to be copied."""
+    import one_variant
+
+    return one_variant.reproduced(tmp_path_factory.mktemp("reproduced") / "project")
+
+
+@pytest.fixture
+def reproduced(reproduced_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that, for one test, which is in its folder."""
+    folder = tmp_path / "project"
+    shutil.copytree(reproduced_once, folder, symlinks=True)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))  # as workspace.run has it
+    monkeypatch.chdir(folder)
+    return folder
 
 
 def small_params(epochs: int) -> dict[str, Any]:

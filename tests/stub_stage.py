@@ -24,7 +24,8 @@ def value(params: Any, dotted: str) -> Any:
 
 def content(path: Path) -> bytes:
     if path.is_dir():
-        return b"".join(content(child) for child in sorted(path.iterdir()))
+        children = [child for child in path.rglob("*") if child.is_file()]
+        return b"".join(content(child) for child in sorted(children) if child.suffix != ".pyc")
     return b"\n".join(line for line in path.read_bytes().splitlines() if not line.startswith(b"#"))
 
 

@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from pipeline import checkpoint, environment, files, history, lifeline
-from pipeline.cifar10 import CLASSES
+from pipeline.base import files
+from pipeline.ops import environment, lifeline
+from pipeline.report import history, places
+from pipeline.train import checkpoint
 
 EPOCHS = 5
 DRIFT = float(os.environ.get("STUB_DRIFT", "0"))
@@ -46,22 +48,17 @@ def train(variant: str) -> None:
     files.write_arrays(checkpoint.path(variant), **arrays)
     if lasting:
         time.sleep(3600)
-    files.write_text(Path(f"models/{variant}.keras"), f"weights {variant} {DRIFT}")
-    files.write_text(Path(f"reports/{variant}/history.csv"), history.table(figures))
+    files.write_text(places.model(variant), f"weights {variant} {DRIFT}")
+    files.write_text(places.history(variant), history.table(figures))
     checkpoint.path(variant).unlink()
     environment.record(f"train@{variant}", 2.0)
 
 
 def evaluate(variant: str) -> None:
-    folder = Path("reports", variant)
-    metrics = {"accuracy": 0.5 + DRIFT, "loss": 1.0 - DRIFT, "top2_accuracy": 0.7, "macro_f1": 0.5}
-    rest = {"calibration_error": 0.1, "one_view_accuracy": 0.5, "parameters": 10}
-    files.write_json(folder / "metrics.json", metrics | rest)
-    header = ",".join(("class", "precision", "recall", "f1", "support", *CLASSES))
-    rows = [f"{name},1,1,1,10,{','.join('1' * 10)}" for name in CLASSES]
-    files.write_text(folder / "classes.csv", "\n".join([header, *rows]))
-    files.write_text(folder / "predictions.csv", "index,predicted")
-    files.write_text(folder / "mistakes.png", "picture")
+    metrics = {"accuracy": 0.5 + DRIFT, "loss": 1.0 - DRIFT, "macro_f1": 0.5, "parameters": 10}
+    files.write_json(places.metrics(variant), metrics)
+    for place in (places.predictions, places.classes, places.right, places.mistakes):
+        files.write_text(place(variant), f"{place.__name__} {variant}")
 
 
 def main(stage: str, *arguments: str) -> None:

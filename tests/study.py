@@ -16,7 +16,7 @@ import synthetic
 import workspace
 from conftest import PROJECT
 
-from pipeline import cifar10
+from pipeline.data import cifar10
 
 SEVERAL_STAGES = Path(__file__).parent / "whole_study.py"
 # Fixed, so that only the circumstance under test changes it.
@@ -39,12 +39,19 @@ class Circumstances:
     command_per_stage: bool = False
 
 
-def prepare(folder: Path, *, steps: int, epochs: int, hardware: Mapping[str, object]) -> None:
+def prepare(
+    folder: Path,
+    *,
+    steps: int,
+    epochs: int,
+    hardware: Mapping[str, object],
+    variants: tuple[str, ...] = workspace.KINDS,
+) -> None:
     """Make `folder` a project whose recipes have `epochs` epochs of `steps` batches, with raw data.
 
     The steps are those of batches of 32 images, the committed size of the study's own variants.
-    `hardware` replaces settings in every recipe and in the section `runtime`. Of the variants of
-    the whitened network there is one, a narrow one, in float32.
+    `hardware` replaces settings in every recipe and in the section `runtime`. Whitened networks are
+    narrow, and all train in float32.
     """
     for name in ("pipeline", "requirements"):
         ignored = shutil.ignore_patterns("__pycache__")
@@ -56,7 +63,7 @@ def prepare(folder: Path, *, steps: int, epochs: int, hardware: Mapping[str, obj
     for recipe in params["recipes"].values():
         recipe |= {"epochs": epochs, **hardware}
     workspace.write_params(folder, params)
-    workspace.drop_variants(folder, *workspace.LIKE_FAST)
+    workspace.drop_variants(folder, *set(params["variants"]) - set(variants))
     each = math.ceil((32 * steps + VALIDATION_IMAGES) / len(cifar10.TRAIN_FILES) / 10) * 10
     synthetic.write_batches(folder / "data/raw", images_per_file=each)
 

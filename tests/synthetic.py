@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import cifar10, files
+from pipeline.base import files
+from pipeline.data import cifar10
 
 # A colour and a stripe direction per class survive flips, so augmented training learns them too.
 COLOURS = np.array(
@@ -36,6 +37,12 @@ def make_images(count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(np.rint(images), 0, 255).astype(np.uint8), labels
 
 
+def arrays(count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same as a training gets them: images float32 in [0, 1] and one-hot labels float32."""
+    images, labels = make_images(count, seed=seed)
+    return images.astype(np.float32) / 255, np.eye(len(cifar10.CLASSES), dtype=np.float32)[labels]
+
+
 def write_batches(folder: Path, *, images_per_file: int = 100, seed: int = 0) -> dict[str, str]:
     """Write the six official files into `folder`; returns their SHA-256 by name.
 
@@ -54,9 +61,5 @@ def write_batches(folder: Path, *, images_per_file: int = 100, seed: int = 0) ->
 def write_splits(folder: Path, **counts: int) -> None:
     """Write `folder`/NAME.npz as preprocess does, with so many images, for each of `counts`."""
     for name, count in counts.items():
-        images, labels = make_images(count, seed=count)
-        files.write_arrays(
-            folder / f"{name}.npz",
-            images=images.astype(np.float32) / 255,
-            labels=np.eye(len(cifar10.CLASSES), dtype=np.float32)[labels],
-        )
+        images, labels = arrays(count, seed=count)
+        files.write_arrays(folder / f"{name}.npz", images=images, labels=labels)

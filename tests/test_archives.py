@@ -13,8 +13,8 @@ import pyarrow.parquet
 import pytest
 import sources
 
-from pipeline.archives import batches
-from pipeline.mirrors import SourceError
+from pipeline.fetch.archives import batches
+from pipeline.fetch.mirrors import SourceError
 
 
 @pytest.fixture
@@ -61,12 +61,45 @@ def test_folder_that_an_archive_was_unpacked_in(official: dict[str, bytes], tmp_
     assert contents(tmp_path) == list(official.values())
 
 
-def test_unexpected_members_are_passed_over(official: dict[str, bytes], path: Path) -> None:
+@pytest.mark.parametrize("depth", ["cifar-10-binary", "cifar-10-binary/cifar-10-batches-bin"])
+def test_folder_above_the_one_unpacked(
+    official: dict[str, bytes], tmp_path: Path, depth: str
+) -> None:
+    (tmp_path / "downloads" / depth).parent.mkdir(parents=True)
+    (tmp_path / "official").rename(tmp_path / "downloads" / depth)
+    assert contents(tmp_path / "downloads") == list(official.values())
+
+
+@pytest.mark.parametrize(
+    "folder", ["./cifar-10-batches-bin/", "", "./", "/home/me/", "../", "a/b/"]
+)
+def test_archive_packed_anew(official: dict[str, bytes], path: Path, folder: str) -> None:
+    members = {f"{folder}._{name}": b"of macOS" for name in official}
+    members |= {folder + name: content for name, content in official.items()}
+    path.write_bytes(sources.tar(members))
+    before = sorted(path.parent.rglob("*"))
+    assert contents(path) == list(official.values())
+    assert sorted(path.parent.rglob("*")) == before
+
+
+def test_unfit_members_are_passed_over_where_another_fits(
+    official: dict[str, bytes], path: Path
+) -> None:
+    """Neither an unexpected name nor a link leads out of the archive."""
     name, content = next(iter(official.items()))
-    members = {f"../{name}": b"a", f"/{name}": b"b", name: b"c", f"other/{name}": b"d"}
-    path.write_bytes(sources.tar(members | {f"cifar-10-batches-bin/{name}": content}))
-    assert contents(path) == [content]
-    assert [file.name for file in path.parent.iterdir()] != [name]
+    with tarfile.open(path, "w") as archive:
+        for folder in ("../", "/", "", "cifar-10-batches-bin/"):
+            link = tarfile.TarInfo(folder + name)
+            link.type, link.linkname = tarfile.SYMTYPE, str(path.parent / "official" / name)
+            archive.addfile(link)
+            short = tarfile.TarInfo(folder + name)
+            short.size = 1
+            archive.addfile(short, io.BytesIO(b"x"))
+        whole = tarfile.TarInfo(f"other/{name}")
+        whole.size = len(content)
+        archive.addfile(whole, io.BytesIO(content))
+    assert list(batches(path)) == [(f"other/{name}", content)]
+    assert {file.name for file in path.parent.iterdir()} == {"official", path.name}
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE])
@@ -159,7 +192,7 @@ def test_nothing_there(path: Path, tmp_path: Path) -> None:
     path.write_bytes(b"<html>Sign in to the network</html>")
     refuses(path, "expected a folder, a tar archive or Parquet, found neither")
     path.write_bytes(sources.tar({"photo.jpg": b"x"}))
-    refuses(path, r"expected cifar-10-batches-bin/data_batch_1\.bin, .*found none of them")
+    refuses(path, r"expected data_batch_1\.bin, .*found none of them")
 
 
 @pytest.mark.parametrize("form", ["archive", "package", "parquet"])

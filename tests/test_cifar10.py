@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import synthetic
 
-from pipeline import cifar10
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
+from pipeline.data import cifar10
 
 
 def record(label: int, red: int, green: int, blue: int) -> bytes:

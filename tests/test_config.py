@@ -7,15 +7,15 @@ import pydantic
 import pytest
 from conftest import PROJECT
 
-from pipeline import config
-from pipeline.errors import PipelineError
+from pipeline.base import params_file
+from pipeline.base.errors import PipelineError
 
 
-class Inner(config.Section):
+class Inner(params_file.Section):
     depth: pydantic.PositiveInt
 
 
-class Sample(config.Section):
+class Sample(params_file.Section):
     count: pydantic.PositiveInt
     even: Annotated[int, pydantic.Field(ge=0, le=100, multiple_of=10)]
     rate: pydantic.PositiveFloat
@@ -45,7 +45,7 @@ GOOD: dict[str, Any] = {
 
 
 def parse(**changes: object) -> Sample:
-    return config.section({"top": {"part": {**GOOD, **changes}}}, "top.part", Sample)
+    return params_file.section({"top": {"part": {**GOOD, **changes}}}, "top.part", Sample)
 
 
 def message(**changes: object) -> str:
@@ -133,7 +133,7 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one() -> None:
 def test_a_missing_key_is_named() -> None:
     without = {key: value for key, value in GOOD.items() if key != "rate"}
     with pytest.raises(PipelineError, match=r"top\.rate: missing key; add it \(the keys here are"):
-        config.section({"top": without}, "top", Sample)
+        params_file.section({"top": without}, "top", Sample)
 
 
 def test_every_mistake_gets_a_line() -> None:
@@ -158,7 +158,7 @@ def test_long_values_are_cut() -> None:
 def test_a_section_that_is_not_there_names_those_that_are(key: str, text: str) -> None:
     params = {"variants": {"base": {}, "final": {}}, "one": 1}
     with pytest.raises(PipelineError) as caught:
-        config.section(params, key, Sample)
+        params_file.section(params, key, Sample)
     assert str(caught.value) == f"params.yaml: {text}"
 
 
@@ -167,7 +167,7 @@ def test_a_section_that_is_no_mapping_is_refused(value: object) -> None:
     with pytest.raises(
         PipelineError, match=r"params\.yaml: inner: expected a mapping with the keys"
     ):
-        config.section({"inner": value}, "inner", Inner)
+        params_file.section({"inner": value}, "inner", Inner)
 
 
 def write(folder: Path, text: str) -> Path:
@@ -178,7 +178,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_read_gives_plain_values(tmp_path: Path) -> None:
     text = "a: {b: [1, 2.5, null, true, x]}\nc: 1.0e-3\n"
-    content = config.read(write(tmp_path, text))
+    content = params_file.read(write(tmp_path, text))
     assert content == {"a": {"b": [1, 2.5, None, True, "x"]}, "c": 0.001}
     assert type(content) is type(content["a"]) is dict
 
@@ -190,7 +190,7 @@ def test_read_agrees_with_dvc(tmp_path: Path, text: str, value: object) -> None:
     from dvc.utils.serialize import load_yaml
 
     path = write(tmp_path, f"a: {text}\n")
-    assert config.read(path) == {"a": value} == load_yaml(str(path))
+    assert params_file.read(path) == {"a": value} == load_yaml(str(path))
 
 
 @pytest.mark.parametrize(
@@ -199,30 +199,30 @@ def test_read_agrees_with_dvc(tmp_path: Path, text: str, value: object) -> None:
 )
 def test_read_refuses_a_key_that_stands_twice(tmp_path: Path, text: str, line: int) -> None:
     with pytest.raises(PipelineError, match=rf"line {line}: found duplicate key .*; keep one"):
-        config.read(write(tmp_path, text))
+        params_file.read(write(tmp_path, text))
 
 
 def test_the_same_key_in_two_mappings_is_fine(tmp_path: Path) -> None:
-    assert config.read(write(tmp_path, "a: {x: 1}\nb: {x: 1}\n"))["b"] == {"x": 1}
+    assert params_file.read(write(tmp_path, "a: {x: 1}\nb: {x: 1}\n"))["b"] == {"x": 1}
 
 
 @pytest.mark.parametrize("text", ["a: [1", "a: b: c", "\t- a", "a: !!python/name:os.system ''\n"])
 def test_read_refuses_what_is_no_plain_yaml(tmp_path: Path, text: str) -> None:
     with pytest.raises(PipelineError, match=r"params\.yaml is not valid YAML: ") as caught:
-        config.read(write(tmp_path, text))
+        params_file.read(write(tmp_path, text))
     assert "\n" not in str(caught.value)
 
 
 def test_read_refuses_bytes_that_are_no_utf8(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_bytes(b"a: \xff\n")
     with pytest.raises(PipelineError, match="not valid YAML"):
-        config.read(tmp_path / "params.yaml")
+        params_file.read(tmp_path / "params.yaml")
 
 
 @pytest.mark.parametrize(("text", "found"), [("", "null"), ("- 1\n", "[1]"), ("text\n", '"text"')])
 def test_read_refuses_what_is_no_mapping(tmp_path: Path, text: str, found: str) -> None:
     with pytest.raises(PipelineError) as caught:
-        config.read(write(tmp_path, text))
+        params_file.read(write(tmp_path, text))
     assert str(caught.value).endswith(f"expected a mapping of sections, found {found}")
 
 
@@ -230,9 +230,9 @@ def test_read_names_a_missing_file_and_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(
         PipelineError, match=r"cannot read .*params\.yaml: No such file.*top folder"
     ):
-        config.read(tmp_path / "params.yaml")
+        params_file.read(tmp_path / "params.yaml")
 
 
 def test_the_project_s_own_file_is_read() -> None:
-    content = config.read(PROJECT / "params.yaml")
+    content = params_file.read(PROJECT / "params.yaml")
     assert {"fetch", "preprocess", "explore", "variants"} <= set(content)

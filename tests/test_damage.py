@@ -6,34 +6,23 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import one_variant
 import pytest
 import workspace
 import yaml
 from conftest import PROJECT
 from dvc.utils.serialize import load_yaml
 
-from pipeline import intact, measured
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
+from pipeline.ops import intact
+from pipeline.predict import measured
 
 MODEL = "models/final.keras"
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """After a run of every stage, each a stub; tests work on copies."""
-    return one_variant.reproduced(tmp_path_factory.mktemp("damage") / "project")
-
-
-@pytest.fixture
-def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy as it is after `dvc repro`: DVC has hashed every file and noted that it did."""
-    folder = tmp_path / "project"
-    shutil.copytree(finished, folder, symlinks=True)
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))  # as workspace.run has it
-    monkeypatch.chdir(folder)
-    assert "up to date" in workspace.run(folder, "dvc", "status")
-    return folder
+@pytest.fixture(autouse=True)
+def hashed(reproduced: Path) -> None:
+    """As it is after `dvc repro`: DVC has hashed every file and noted that it did."""
+    assert "up to date" in workspace.run(reproduced, "dvc", "status")
 
 
 def recorded(path: str) -> dict[str, Any]:
@@ -69,21 +58,21 @@ def outputs() -> dict[str, bytes]:
     }
 
 
-def refused(project: Path) -> list[str]:
+def refused(reproduced: Path) -> list[str]:
     """The files that the check names; they are deleted by the very command it gives."""
-    said = workspace.run(project, "python", "-m", "pipeline.intact", expect=1)
+    said = workspace.run(reproduced, "python", "-m", "pipeline.ops.intact", expect=1)
     assert said.startswith("intact: expected what DVC recorded, found other bytes in\n  ")
     assert "Traceback" not in said
     command, advice = said.rsplit("delete them, `", 1)[1].split("`, ", 1)
     assert advice == (
         "and run `dvc repro` to make them again, or `dvc pull` first where a remote has them\n"
     )
-    workspace.run(project, "bash", "-c", command)
+    workspace.run(reproduced, "bash", "-c", command)
     return re.findall(r"^  (.*)$", said, re.MULTILINE)
 
 
-def sound(project: Path) -> bool:
-    said = workspace.run(project, "python", "-m", "pipeline.intact")
+def sound(reproduced: Path) -> bool:
+    said = workspace.run(reproduced, "python", "-m", "pipeline.ops.intact")
     return re.fullmatch(r"DVC's cache and outputs: all \d+ as recorded\n", said) is not None
 
 
@@ -91,8 +80,8 @@ def ran() -> list[str]:
     return Path("ran.txt").read_text().split()
 
 
-def test_whole_project_is_sound(project: Path) -> None:
-    assert sound(project)
+def test_whole_project_is_sound(reproduced: Path) -> None:
+    assert sound(reproduced)
 
 
 # A model, an input of other stages, and a figure that git holds and the run cache remembers.
@@ -101,23 +90,23 @@ def test_whole_project_is_sound(project: Path) -> None:
     [
         MODEL,
         pytest.param("data/processed/train.npz", marks=pytest.mark.slow),
-        pytest.param("reports/final/metrics.json", marks=pytest.mark.slow),
+        pytest.param("reports/variants/final/metrics.json", marks=pytest.mark.slow),
     ],
 )
-def test_damage_that_dvc_handed_out_is_found_and_mended(project: Path, path: str) -> None:
+def test_damage_that_dvc_handed_out_is_found_and_mended(reproduced: Path, path: str) -> None:
     before, lock = outputs(), Path("dvc.lock").read_text()
     flip(cached(recorded(path)["md5"]))
     Path(path).unlink()
-    workspace.run(project, "dvc", "repro", "--quiet")
+    workspace.run(reproduced, "dvc", "repro", "--quiet")
     assert Path(path).read_bytes() != before[path]
-    assert "up to date" in workspace.run(project, "dvc", "status"), "DVC checks by itself now"
-    assert refused(project) == [str(cached(recorded(path)["md5"])), path]
-    workspace.run(project, "dvc", "repro", "--quiet")
-    assert sound(project)
+    assert "up to date" in workspace.run(reproduced, "dvc", "status"), "DVC checks by itself now"
+    assert refused(reproduced) == [str(cached(recorded(path)["md5"])), path]
+    workspace.run(reproduced, "dvc", "repro", "--quiet")
+    assert sound(reproduced)
     assert (outputs(), Path("dvc.lock").read_text()) == (before, lock)
 
 
-def test_damage_is_found_before_it_is_handed_out(project: Path) -> None:
+def test_damage_is_found_before_it_is_handed_out(reproduced: Path) -> None:
     """Among them a file of a folder, the folder's own list, and the record of a run."""
     before = outputs()
     folder = recorded("data/raw")["md5"]
@@ -126,21 +115,21 @@ def test_damage_is_found_before_it_is_handed_out(project: Path) -> None:
     damaged = [cached(folder), *map(cached, inside), run, cached(recorded(MODEL)["md5"])]
     for path in damaged:
         flip(path)
-    assert refused(project) == sorted(map(str, damaged))
-    workspace.run(project, "dvc", "repro", "--quiet")
-    assert sound(project)
+    assert refused(reproduced) == sorted(map(str, damaged))
+    workspace.run(reproduced, "dvc", "repro", "--quiet")
+    assert sound(reproduced)
     assert outputs() == before
 
 
-def test_half_written_record_of_a_run_is_found(project: Path) -> None:
+def test_half_written_record_of_a_run_is_found(reproduced: Path) -> None:
     whole = next(Path(".dvc/cache/runs").glob("*/*/*"))
     left = whole.with_name(".token.tmp")  # DVC takes the newest file in this folder
     left.write_text(whole.read_text()[:-40])
-    assert refused(project) == [str(left)]
+    assert refused(reproduced) == [str(left)]
 
 
 def test_record_that_is_gone_when_it_was_read_does_no_harm(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    reproduced: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As DVC's temporary names are; one is read half-written, another only after it is gone."""
     half, gone = sorted(Path(".dvc/cache/runs").glob("*/*/*"))[:2]
@@ -156,28 +145,49 @@ def test_record_that_is_gone_when_it_was_read_does_no_harm(
     assert not gone.exists()
 
 
-def test_damaged_output_is_found_though_the_cache_is_sound(project: Path) -> None:
+def test_damaged_output_is_found_though_the_cache_is_sound(reproduced: Path) -> None:
     before = outputs()
     flip(Path("data/raw/data_batch_1.bin"))
     flip(Path(MODEL))
     runs = len(ran())
-    assert set(refused(project)) == {"data/raw", MODEL}
-    workspace.run(project, "dvc", "checkout", "--quiet")
-    assert sound(project)
+    assert set(refused(reproduced)) == {"data/raw", MODEL}
+    workspace.run(reproduced, "dvc", "checkout", "--quiet")
+    assert sound(reproduced)
     assert outputs() == before
     assert len(ran()) == runs
 
 
-def test_change_that_dvc_sees_is_left_to_it(project: Path) -> None:
+def test_change_that_dvc_sees_is_left_to_it(reproduced: Path) -> None:
     Path(MODEL).write_text("by hand")
-    assert sound(project)
+    assert sound(reproduced)
 
 
-def test_disk_that_cannot_read_is_damage(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hidden_files_and_backups_of_editors_are_no_damage_and_no_change(reproduced: Path) -> None:
+    """In a folder that is an output, and in one that is a dependency of every training."""
+    beside = [
+        Path(folder, name)
+        for folder in ("data/raw", "pipeline/train")
+        for name in (".DS_Store", "._stage.py", ".stage.py.swp", "stage.py~")
+    ]
+    for path in beside:
+        path.write_text("not of the project")
+    runs = len(ran())
+    assert "up to date" in workspace.run(reproduced, "dvc", "status")
+    assert "nothing would run" in workspace.run(reproduced, "python", "-m", "pipeline.ops.plan")
+    workspace.run(reproduced, "dvc", "repro", "--quiet")
+    assert sound(reproduced)
+    assert len(ran()) == runs
+    Path("data/raw/data_batch_1.bin").unlink()
+    workspace.run(reproduced, "dvc", "checkout", "--quiet")
+    assert sound(reproduced)
+    assert all(path.exists() for path in beside)
+
+
+def test_disk_that_cannot_read_is_damage(reproduced: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreadable(path: Path) -> str:
         raise OSError(5, "Input/output error", str(path))
 
-    monkeypatch.setattr("pipeline.recorded.md5", unreadable)
+    monkeypatch.setattr("pipeline.ops.recorded.md5", unreadable)
     with pytest.raises(PipelineError, match=re.escape(str(cached(recorded(MODEL)["md5"])))):
         intact.check()
 
@@ -185,74 +195,74 @@ def test_disk_that_cannot_read_is_damage(project: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     "path", [pytest.param("data/processed/test.npz", marks=pytest.mark.slow), MODEL]
 )
-def test_stage_refuses_damaged_input(project: Path, path: str) -> None:
+def test_stage_refuses_damaged_input(reproduced: Path, path: str) -> None:
     """With the true dispatcher, in a run that a changed setting makes necessary."""
     shutil.copy(PROJECT / "pipeline/__main__.py", "pipeline/__main__.py")
     flip(cached(recorded(path)["md5"]))
     Path(path).unlink()
     params = yaml.safe_load(Path("params.yaml").read_text())
     params["evaluate"]["mistakes"] = 10
-    workspace.write_params(project, params)
+    workspace.write_params(reproduced, params)
     command = ("dvc", "repro", "--quiet", "evaluate@final")
-    said = workspace.run(project, *command, expect=255)
+    said = workspace.run(reproduced, *command, expect=255)
     assert (
         "pipeline evaluate final: expected what dvc.lock records, found other bytes in "
-        f"{path}: delete that, `rm -rf {path}`, run `python -m pipeline.intact`"
+        f"{path}: delete that, `rm -rf {path}`, run `python -m pipeline.ops.intact`"
     ) in said
     Path(path).unlink()
-    assert refused(project) == [str(cached(recorded(path)["md5"]))]
+    assert refused(reproduced) == [str(cached(recorded(path)["md5"]))]
     shutil.copy(workspace.STUB, "pipeline/__main__.py")
-    workspace.run(project, *command)
-    assert sound(project)
+    workspace.run(reproduced, *command)
+    assert sound(reproduced)
     shutil.copy(PROJECT / "pipeline/__main__.py", "pipeline/__main__.py")
-    said = workspace.run(project, *command, "--force", "--single-item", expect=255)
+    said = workspace.run(reproduced, *command, "--force", "--single-item", expect=255)
     assert "cannot read images, labels from data/processed/test.npz" in said  # the stub's is none
 
 
-def test_stage_run_by_hand_takes_what_lies_there(project: Path) -> None:
+def test_stage_run_by_hand_takes_what_lies_there(reproduced: Path) -> None:
     shutil.copy(PROJECT / "pipeline/__main__.py", "pipeline/__main__.py")
     Path("data/processed/test.npz").write_text("by hand")
-    said = workspace.run(project, "python", "-m", "pipeline", "evaluate", "final", expect=1)
+    said = workspace.run(reproduced, "python", "-m", "pipeline", "evaluate", "final", expect=1)
     assert "cannot read images, labels from data/processed/test.npz" in said
 
 
-def test_damaged_model_answers_nothing(project: Path) -> None:
+def test_damaged_model_answers_nothing(reproduced: Path) -> None:
     flip(cached(recorded(MODEL)["md5"]))
     Path(MODEL).unlink()
-    workspace.run(project, "dvc", "checkout", "--quiet", MODEL)
+    workspace.run(reproduced, "dvc", "checkout", "--quiet", MODEL)
     command = ("python", "-m", "pipeline.predict", "photo.png")
     for arguments in ((), ("--variant", "final")):
-        said = workspace.run(project, *command, *arguments, expect=1)
+        said = workspace.run(reproduced, *command, *arguments, expect=1)
         assert said == (
             f"predict: {MODEL}: expected the model that dvc.lock records, found other bytes; "
-            "delete it, run `python -m pipeline.intact` to see whether DVC's cache is damaged as "
-            "well, then `dvc repro train@final`\n"
+            "delete it, run `python -m pipeline.ops.intact` to see whether DVC's cache is damaged "
+            "as well, then `dvc repro train@final`\n"
         )
     Path(MODEL).unlink()
-    assert refused(project) == [str(cached(recorded(MODEL)["md5"]))]
-    workspace.run(project, "dvc", "repro", "--quiet", "train@final")
+    assert refused(reproduced) == [str(cached(recorded(MODEL)["md5"]))]
+    workspace.run(reproduced, "dvc", "repro", "--quiet", "train@final")
     with pytest.raises(PipelineError, match=r"metrics\.json"):  # the stub's are no true ones
         measured.test_accuracy("final")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("verify", ["true", "false"])
-def test_damage_in_a_remote(project: Path, tmp_path: Path, verify: str) -> None:
-    workspace.run(project, "dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
-    workspace.run(project, "dvc", "remote", "modify", "store", "verify", verify)
-    workspace.run(project, "dvc", "push")
+def test_damage_in_a_remote(reproduced: Path, tmp_path: Path, verify: str) -> None:
+    workspace.run(reproduced, "dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    workspace.run(reproduced, "dvc", "remote", "modify", "store", "verify", verify)
+    workspace.run(reproduced, "dvc", "push")
     before = outputs()
     shutil.rmtree(".dvc/cache")
     md5 = recorded(MODEL)["md5"]
     flip(tmp_path / "store/files/md5" / md5[:2] / md5[2:])
     Path(MODEL).unlink()
-    said = workspace.run(project, "dvc", "pull", expect=1 if verify == "true" else 0)
+    said = workspace.run(reproduced, "dvc", "pull", expect=1 if verify == "true" else 0)
     if verify == "true":
         assert re.search(rf"failed to pull .*{re.escape(MODEL)}", said, re.DOTALL)
         assert not Path(MODEL).exists()
         assert not cached(md5).exists()
     else:
-        assert refused(project) == [str(cached(md5)), MODEL]
-    workspace.run(project, "dvc", "repro", "--quiet")
-    assert sound(project)
+        assert refused(reproduced) == [str(cached(md5)), MODEL]
+    workspace.run(reproduced, "dvc", "repro", "--quiet")
+    assert sound(reproduced)
     assert outputs() == before

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import one_variant
 import pytest
 import synthetic
 import workspace
@@ -92,22 +91,17 @@ def test_read_only_models_are_noticed_before_the_training(project: Path) -> None
     assert said == f"pipeline train final: cannot write models/final.keras: {READ_ONLY}\n"
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return one_variant.reproduced(tmp_path_factory.mktemp("disk") / "project")
-
-
-def test_read_only_models_stop_dvc_before_the_training(finished: Path) -> None:
+def test_read_only_models_stop_dvc_before_the_training(reproduced: Path) -> None:
     script = """
     mount --bind models models
     mount -o remount,bind,ro models
     dvc repro --force --single-item train@final 2>&1 || exit 0
     """
-    runs = (finished / "ran.txt").read_text()
-    said = mounted(finished, script)
+    runs = (reproduced / "ran.txt").read_text()
+    said = mounted(reproduced, script)
     assert "failed to reproduce 'train@final': [Errno 30] Read-only file system" in said
     assert "models/final.keras" in said
-    assert (finished / "ran.txt").read_text() == runs
+    assert (reproduced / "ran.txt").read_text() == runs
 
 
 # Everything, DVC's notes included, on a disk with `$1` kB left; then what the messages say.
@@ -121,11 +115,11 @@ export DVC_SITE_CACHE_DIR=$PWD/.dvc/site
 left=$(df --output=avail --block-size=1k . | tail -n 1)
 head -c $(( (left - free) * 1024 )) /dev/zero > filler
 dvc repro 2>&1 && echo all of it fitted
-python -m pipeline.free_space 2>&1
+python -m pipeline.ops.free_space 2>&1
 rm filler
 echo "== there is space again"
 for attempt in 1 2 3 4; do
-  said=$(python -m pipeline.intact 2>&1) && break
+  said=$(python -m pipeline.ops.intact 2>&1) && break
   echo "$said"
   case $said in
     *"dvc.lock, or delete it"*|*"git checkout HEAD -- dvc.lock"*) rm dvc.lock;;
@@ -135,7 +129,7 @@ for attempt in 1 2 3 4; do
   esac
 done
 dvc repro --quiet
-python -m pipeline.intact
+python -m pipeline.ops.intact
 dvc status
 rm ran.txt
 cp -r data models reports dvc.lock ../end
@@ -143,10 +137,15 @@ cp -r data models reports dvc.lock ../end
 
 
 @pytest.mark.parametrize("kilobytes", [0, 4, 20, 60, 100, 140, 180, 220, 260])
-def test_disk_that_fills_up_under_dvc(finished: Path, tmp_path: Path, kilobytes: int) -> None:
+def test_disk_that_fills_up_under_dvc(
+    reproduced_once: Path, tmp_path: Path, kilobytes: int
+) -> None:
     """It strikes elsewhere each time: a stage's output, DVC's cache, its notes or dvc.lock."""
-    ignore = shutil.ignore_patterns("cache", "dvc.lock", "data", "models", "reports", "ran.txt")
-    shutil.copytree(finished, tmp_path / "start", ignore=ignore)
+    shutil.copytree(reproduced_once, tmp_path / "start")
+    for name in (".dvc/cache", "data", "models", "reports"):
+        shutil.rmtree(tmp_path / "start" / name)
+    for name in ("dvc.lock", "ran.txt"):
+        (tmp_path / "start" / name).unlink()
     (tmp_path / "end").mkdir()
     said = mounted(tmp_path, NEARLY_FULL.replace("$1", str(kilobytes)))
     print(said)
@@ -157,6 +156,6 @@ def test_disk_that_fills_up_under_dvc(finished: Path, tmp_path: Path, kilobytes:
     for name in ("data", "models", "reports"):
         for path in (tmp_path / "end" / name).rglob("*"):
             if path.is_file():
-                twin = finished / path.relative_to(tmp_path / "end")
+                twin = reproduced_once / path.relative_to(tmp_path / "end")
                 assert path.read_bytes() == twin.read_bytes(), path
-    assert (tmp_path / "end/dvc.lock").read_text() == (finished / "dvc.lock").read_text()
+    assert (tmp_path / "end/dvc.lock").read_text() == (reproduced_once / "dvc.lock").read_text()

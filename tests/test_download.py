@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import pytest
 from webserver import Page, Server, serving
 
-from pipeline import download as module
-from pipeline import pace
-from pipeline.download import download
-from pipeline.errors import PipelineError
-from pipeline.mirrors import RemoteFile, SourceError
+from pipeline.base.errors import PipelineError
+from pipeline.fetch import download as module
+from pipeline.fetch import pace
+from pipeline.fetch.download import download
+from pipeline.fetch.mirrors import RemoteFile, SourceError
 
 CONTENT = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(300_000)

@@ -1,6 +1,7 @@
 """evaluate: its figures and tables, on made-up probabilities and on a tiny Keras model."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,110 +11,30 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import PROJECT
-from matplotlib import image
+from made_up import NAMES
 
-from pipeline import config, evaluate, evaluation_tables, files, mistakes, runtime, trained
-from pipeline.cifar10 import CLASSES
-from pipeline.errors import PipelineError
+from pipeline import runtime
+from pipeline.base import files, params_file
+from pipeline.base.errors import PipelineError
+from pipeline.evaluate import metrics, mistakes, trained
+from pipeline.evaluate import stage as evaluate
+from pipeline.report import places, right
 
-OUTPUTS = ["classes.csv", "metrics.json", "mistakes.png", "predictions.csv"]
+OUTPUTS = [
+    "data/predictions/tiny.csv",
+    "reports/mistakes/tiny.png",
+    "reports/variants/tiny/classes.csv",
+    "reports/variants/tiny/metrics.json",
+    "reports/variants/tiny/right.png",
+]
 IMAGES = 60
-
-
-def made_up_probabilities() -> tuple[np.ndarray, np.ndarray]:
-    """Labels (4,) and probabilities (4, 10): right, wrong at 0.6, wrong at 0.9, right."""
-    labels = np.array([3, 5, 0, 9])
-    probabilities = np.zeros((4, 10), np.float32)
-    probabilities[0, [3, 5]] = 0.75, 0.25
-    probabilities[1, [3, 5]] = 0.625, 0.375
-    probabilities[2, [8, 1]] = 0.875, 0.125
-    probabilities[3, [9, 1]] = 0.625, 0.375
-    return labels, probabilities
-
-
-def test_measure() -> None:
-    labels, probabilities = made_up_probabilities()
-    found = evaluate.measure(
-        labels,
-        probabilities,
-        loss=1.23456789,
-        one_view_accuracy=0.12345678,
-        calibration_bins=1,
-        parameters=7,
-    )
-    confidence = (0.75 + 0.625 + 0.875 + 0.625) / 4
-    f1 = [2 / 3, 1.0]  # of cat (one of two right guesses) and truck; the other eight have 0
-    assert found.model_dump() == {
-        "accuracy": 0.5,
-        "loss": 1.234568,
-        "top2_accuracy": 0.75,
-        "macro_f1": round(sum(f1) / 10, 6),
-        "calibration_error": round(confidence - 0.5, 6),
-        "one_view_accuracy": 0.123457,
-        "parameters": 7,
-    }
-
-
-def test_tables() -> None:
-    labels, probabilities = made_up_probabilities()
-    confusion = evaluate.confusion_matrix(labels, probabilities)
-    counts = evaluation_tables.per_class(confusion).set_index("class")[list(CLASSES)]
-    assert tuple(counts.index) == CLASSES
-    assert counts.loc["dog", "cat"] == counts.loc["airplane", "ship"] == 1
-    assert counts.loc["cat", "dog"] == 0
-    per_class = evaluation_tables.per_class(confusion).set_index("class")
-    assert per_class.loc["cat"].tolist()[:4] == [0.5, 1, pytest.approx(2 / 3), 1]
-    predictions = evaluation_tables.predictions(labels, probabilities)
-    assert predictions.iloc[1].tolist() == [1, "dog", "cat", 0.625, "dog", 0.375]
-    assert list(predictions["index"]) == [0, 1, 2, 3]
-
-
-def test_mistakes_are_the_wrong_ones_by_confidence() -> None:
-    labels, probabilities = made_up_probabilities()
-    assert mistakes.most_confident(labels, probabilities, 20).tolist() == [2, 1]
-    assert mistakes.most_confident(labels, probabilities, 1).tolist() == [2]
-    twice = np.tile(probabilities, (2, 1))
-    assert mistakes.most_confident(np.tile(labels, 2), twice, 20).tolist() == [2, 6, 1, 5]
-
-
-@pytest.mark.parametrize("wrong", [0, 1, 23])
-def test_gallery_of_any_number_of_mistakes(tmp_path: Path, wrong: int) -> None:
-    labels = np.arange(30) % 10
-    probabilities = np.eye(10, dtype=np.float32)[(labels + (np.arange(30) < wrong)) % 10]
-    images = np.random.default_rng(1).random((30, 32, 32, 3), np.float32)
-    drawn: dict[str, Any] = {"images": images, "labels": labels, "probabilities": probabilities}
-    paths = [tmp_path / name for name in ("one.png", "two.png")]
-    for path in paths:
-        mistakes.draw(path, "final", **drawn, count=20)
-    assert paths[0].read_bytes() == paths[1].read_bytes()
-    height, width, _ = image.imread(paths[0]).shape
-    assert width == 900
-    assert height == pytest.approx(60 + 220 * max(1, -(-min(wrong, 20) // 5)), abs=1)
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("calibration_bins", 0),
-        ("calibration_bins", 1.5),
-        ("mistakes", 101),
-        ("mistakes", "20"),
-        ("unknown", 1),
-    ],
-)
-def test_refuses_wrong_params(key: str, value: Any) -> None:
-    params = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
-    config.section(params, "evaluate", evaluate.Evaluate)
-    params["evaluate"][key] = value
-    with pytest.raises(PipelineError, match=rf"evaluate\.{key}: "):
-        config.section(params, "evaluate", evaluate.Evaluate)
 
 
 @pytest.fixture(scope="module")
 def save_network() -> Callable[..., None]:
     """Saves a network that looks at a pixel per quarter of the image, by its output's size."""
-    params = config.read(PROJECT / "params.yaml")
-    runtime.start(config.section(params, "runtime", runtime.Runtime))
+    params = params_file.read(PROJECT / "params.yaml")
+    runtime.start(params_file.section(params, "runtime", runtime.Runtime))
     import keras
 
     def save(
@@ -160,13 +81,19 @@ def project(
     return tmp_path
 
 
+def outputs(project: Path) -> dict[str, bytes]:
+    """What evaluate wrote, by path."""
+    folders = (project / "reports", project / "data/predictions")
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(project)): path.read_bytes() for path in sorted(files)}
+
+
 def test_agrees_with_keras_and_repeats_its_bytes(project: Path) -> None:
     evaluate.main(["tiny"])
-    folder = project / "reports/tiny"
-    first = {path.name: path.read_bytes() for path in folder.iterdir()}
+    first = outputs(project)
     assert sorted(first) == OUTPUTS
     evaluate.main(["tiny"])
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
+    assert outputs(project) == first
 
     import keras
 
@@ -176,31 +103,64 @@ def test_agrees_with_keras_and_repeats_its_bytes(project: Path) -> None:
         metrics=["accuracy", keras.metrics.TopKCategoricalAccuracy(2, name="top2_accuracy")],
     )
     with np.load("data/processed/test.npz") as data:
-        expected = model.evaluate(data["images"], data["labels"], verbose=0, return_dict=True)
-    found = json.loads(first["metrics.json"])
+        images, labels = data["images"], data["labels"]
+    expected = model.evaluate(images, labels, verbose=0, return_dict=True)
+    found = json.loads(places.metrics("tiny").read_text())
     assert {name: found[name] for name in expected} == pytest.approx(expected, abs=2e-6)
+    assert list(found) == [
+        *("accuracy", "loss", "parameters", "top2_accuracy", "macro_f1"),
+        *("calibration_error", "one_view_accuracy"),
+    ]
     assert found["one_view_accuracy"] == found["accuracy"]
     assert found["parameters"] == 12 * 10 + 10
-    predictions = pd.read_csv(folder / "predictions.csv")
-    assert len(predictions) == IMAGES
-    assert (predictions["actual"] == predictions["predicted"]).mean() == pytest.approx(
-        found["accuracy"], abs=1e-6
-    )
+
+    chosen = model.predict(images, verbose=0).argmax(axis=1)
+    actual = labels.argmax(axis=1)
+    predictions = pd.read_csv(places.predictions("tiny"))
+    assert list(predictions["index"]) == list(range(IMAGES))
+    assert list(predictions["predicted"]) == [NAMES[k] for k in chosen]
+    assert list(predictions["actual"]) == [NAMES[k] for k in actual]
     assert predictions["predicted"].nunique() > 3
-    counts = pd.read_csv(folder / "classes.csv", index_col="class")[list(CLASSES)]
-    assert np.trace(counts.to_numpy()) == round(found["accuracy"] * IMAGES)
-    assert pd.read_csv(folder / "classes.csv")["f1"].mean() == pytest.approx(
-        found["macro_f1"], abs=1e-6
-    )
+    classes = pd.read_csv(places.classes("tiny"))
+    assert list(classes["class"]) == NAMES
+    assert list(classes["support"]) == [6] * 10
+    assert classes["f1"].mean() == pytest.approx(found["macro_f1"], abs=1e-6)
+    counts = np.zeros((10, 10), int)
+    np.add.at(counts, (actual, chosen), 1)
+    assert classes[NAMES].to_numpy().tolist() == counts.tolist()
+    assert (counts != counts.T).any()
+    have = right.read(places.right("tiny"), IMAGES, "")
+    assert have.tolist() == (chosen == actual).tolist()
+
+
+def test_tables_have_six_decimals_and_unix_line_ends(project: Path) -> None:
+    evaluate.main(["tiny"])
+    for path in (places.predictions("tiny"), places.classes("tiny")):
+        content = path.read_bytes()
+        assert b"\r" not in content
+        assert re.search(rb",[01]\.\d{6},", content)
+        assert not re.search(rb"\.\d{7}", content)
+
+
+def test_says_how_good_the_variant_is(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate.main(["tiny"])
+    found = json.loads(places.metrics("tiny").read_text())
+    said = f"accuracy {found['accuracy']:.4f}, loss {found['loss']:.4f} on 60 test images\n"
+    assert capsys.readouterr().out == f"tiny: {said}"
+
+
+def use_views(project: Path, **views: dict[str, Any]) -> None:
+    """Make these the `views` of params.yaml, all of them."""
+    params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    params["views"] = views
+    (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
 def test_figures_are_of_the_views_averaged_but_for_one(
     project: Path, save_network: Callable[..., None]
 ) -> None:
     save_network(project / "models/tiny.keras", network="whitened")
-    params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
-    params["views"]["whitened"] = {"mirrored": True, "shift": 0}
-    (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    use_views(project, whitened={"mirrored": True, "shift": 0})
     evaluate.main(["tiny"])
 
     import keras
@@ -214,22 +174,27 @@ def test_figures_are_of_the_views_averaged_but_for_one(
     )
     both = np.sqrt(alone * mirrored)
     both /= both.sum(axis=1, keepdims=True)
-    found = json.loads((project / "reports/tiny/metrics.json").read_text())
+    found = json.loads(places.metrics("tiny").read_text())
     for name, answer in (("one_view_accuracy", alone), ("accuracy", both)):
         assert found[name] == pytest.approx((answer.argmax(axis=1) == labels).mean(), abs=1e-6)
     assert found["one_view_accuracy"] != found["accuracy"]
     expected = -np.log(both[np.arange(IMAGES), labels]).mean()
     assert found["loss"] == pytest.approx(expected, abs=2e-6)
-    predictions = pd.read_csv(project / "reports/tiny/predictions.csv")
-    assert predictions["predicted"].tolist() == [CLASSES[k] for k in both.argmax(axis=1)]
+    predictions = pd.read_csv(places.predictions("tiny"))
+    assert predictions["predicted"].tolist() == [NAMES[k] for k in both.argmax(axis=1)]
+    have = right.read(places.right("tiny"), IMAGES, "")
+    assert have.tolist() == (both.argmax(axis=1) == labels).tolist()
 
 
-def test_a_model_of_a_network_that_params_do_not_name(
+def test_a_network_without_views_of_its_own_sees_the_image_alone(
     project: Path, save_network: Callable[..., None]
 ) -> None:
+    evaluate.main(["tiny"])
+    before = outputs(project)
     save_network(project / "models/tiny.keras", network="dense")
-    with pytest.raises(PipelineError, match=r"views\.dense: not found; views has plain, whitened"):
-        evaluate.main(["tiny"])
+    use_views(project, whitened={"mirrored": True, "shift": 1})
+    evaluate.main(["tiny"])
+    assert outputs(project) == before
 
 
 def test_every_setting_is_heeded(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,20 +204,24 @@ def test_every_setting_is_heeded(project: Path, monkeypatch: pytest.MonkeyPatch)
         original = getattr(module, name)
 
         def call(*arguments: Any, **named: Any) -> Any:
-            heeded.update(named)
+            heeded[name] = (arguments, named)
             return original(*arguments, **named)
 
         monkeypatch.setattr(module, name, call)
 
     spy(trained, "probabilities")
-    spy(evaluate, "measure")
+    spy(trained, "cross_entropy")
+    spy(metrics, "measure")
     spy(mistakes, "draw")
     params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
     params["runtime"]["inference_batch_size"] = 23
     params["evaluate"] = {"calibration_bins": 7, "mistakes": 3}
     (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     evaluate.main(["tiny"])
-    assert (heeded["batch_size"], heeded["calibration_bins"], heeded["count"]) == (23, 7, 3)
+    assert heeded["probabilities"][1]["batch_size"] == 23
+    assert heeded["cross_entropy"][1]["batch_size"] == 23
+    assert heeded["measure"][0][0].calibration_bins == 7
+    assert heeded["draw"][1]["count"] == 3
 
 
 def truncate(path: Path) -> None:
@@ -279,7 +248,7 @@ def test_a_bad_model_names_the_stage_that_makes_it(
     with pytest.raises(PipelineError, match=r"tiny\.keras: .*run `dvc repro train@tiny`") as caught:
         evaluate.main(["tiny"])
     assert str(project) not in str(caught.value)
-    assert not (project / "reports").exists()
+    assert outputs(project) == {}
 
 
 @pytest.mark.parametrize(
@@ -296,7 +265,7 @@ def test_refuses_a_model_that_gives_no_class_probabilities(
     save_network(project / "models/tiny.keras", **wrong)
     with pytest.raises(PipelineError, match=rf"models/tiny\.keras: expected .*{message}"):
         evaluate.main(["tiny"])
-    assert not (project / "reports").exists()
+    assert outputs(project) == {}
 
 
 @pytest.mark.parametrize(
@@ -310,7 +279,7 @@ def test_refuses_a_test_set_of_other_shapes(
     files.write_arrays(path, images=np.zeros(images), labels=np.zeros(labels))
     with pytest.raises(PipelineError, match=r"test\.npz: .*dvc repro preprocess"):
         evaluate.main(["tiny"])
-    assert not (project / "reports").exists()
+    assert outputs(project) == {}
 
 
 @pytest.mark.parametrize("arguments", [[], ["tiny", "deep"]])

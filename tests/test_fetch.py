@@ -10,10 +10,12 @@ import sources
 from conftest import PROJECT
 from webserver import Page, Server, serving
 
-from pipeline import config, fetch
-from pipeline.errors import PipelineError
-from pipeline.fetch import DOWNLOADS, RAW, Fetch
-from pipeline.mirrors import MIRRORS, RemoteFile
+from pipeline.base import params_file
+from pipeline.base.errors import PipelineError
+from pipeline.fetch import stage as fetch
+from pipeline.fetch.mirrors import MIRRORS, RemoteFile
+from pipeline.fetch.settings import Fetch
+from pipeline.fetch.stage import DOWNLOADS, RAW
 
 
 @pytest.fixture
@@ -232,6 +234,21 @@ def test_stranger_in_the_folder_is_refused(server: Server) -> None:
     assert asked(server) == {"/archive": 1}
 
 
+def test_hidden_files_are_named_and_left_where_they_are(
+    server: Server, official: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    RAW.mkdir(parents=True)
+    for name in (".DS_Store", "._test_batch.bin"):
+        (RAW / name).write_bytes(b"of macOS")
+    for _ in range(2):
+        fetch.main([])
+        assert capsys.readouterr().out.splitlines()[1:] == [
+            "data/raw: found also .DS_Store, ._test_batch.bin, which DVC does not see; left there"
+        ]
+    assert in_place() == official | dict.fromkeys((".DS_Store", "._test_batch.bin"), b"of macOS")
+    assert asked(server) == {"/archive": 1}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -254,5 +271,5 @@ def test_mistaken_params(change: dict[str, Any], message: str) -> None:
 
 
 def test_the_project_s_own_params() -> None:
-    params = config.section(config.read(PROJECT / "params.yaml"), "fetch", Fetch)
+    params = params_file.section(params_file.read(PROJECT / "params.yaml"), "fetch", Fetch)
     assert set(params.mirrors) == set(MIRRORS)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import files
-from pipeline.errors import PipelineError
+from pipeline.base import files
+from pipeline.base.errors import PipelineError
 
 
 def names(folder: Path) -> list[str]:

@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 
-from pipeline import config, settings
+from pipeline.base import params_file
+from pipeline.train import variant
 
 pytestmark = pytest.mark.usefixtures("tensorflow_started")
-PARAMS = config.read(PROJECT / "params.yaml")
+PARAMS = params_file.read(PROJECT / "params.yaml")
 
 
-def network(variant: str) -> Any:
-    """The saved kind of network of `variant`, with weights that each play a part."""
-    from pipeline import networks
-
-    model = networks.build(settings.variant(PARAMS, variant), training=False)
+def network(name: str) -> Any:
+    """The saved kind of network of variant `name`, with weights that each play a part."""
+    model = variant.read(PARAMS, name).build(shape=(32, 32, 3), classes=10, training=False)
     drawn = np.random.default_rng(1)
     model.set_weights(
         [
@@ -39,7 +38,7 @@ def operations(model: Any) -> set[str]:
 
 
 def test_answers_as_keras_does_without_reciprocal_roots() -> None:
-    from pipeline.fixed_normalization import fixed
+    from pipeline.evaluate.fixed_normalization import fixed
 
     model = network("sprint")
     images = np.random.default_rng(2).random((5, 32, 32, 3), np.float32)
@@ -51,7 +50,7 @@ def test_answers_as_keras_does_without_reciprocal_roots() -> None:
 
 
 def test_weights_and_name_are_kept() -> None:
-    from pipeline.fixed_normalization import FixedNormalization, fixed
+    from pipeline.evaluate.fixed_normalization import FixedNormalization, fixed
 
     model = network("sprint")
     kept = fixed(model)
@@ -63,7 +62,7 @@ def test_weights_and_name_are_kept() -> None:
 
 
 def test_network_without_normalisation_is_left_alone() -> None:
-    from pipeline.fixed_normalization import fixed
+    from pipeline.evaluate.fixed_normalization import fixed
 
     model = network("baseline")
     assert fixed(model) is model

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pipeline import image_files
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
+from pipeline.predict import image_files
 
 RED, GREEN, BLUE, WHITE = (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)
 
@@ -225,6 +225,22 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch, seekable: bool) -> None
     assert not stream.closed
 
 
+def test_standard_input_named_twice_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = io.BytesIO()
+    Image.new("RGB", (40, 40), "lime").save(content, "PNG")
+    content.seek(0)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=content))
+    assert np.array_equal(image_files.load(["-", "-"])[:, 0, 0], [GREEN, GREEN])
+
+
+@pytest.mark.parametrize("stdin", [SimpleNamespace(buffer=io.BytesIO()), None])
+def test_empty_standard_input(monkeypatch: pytest.MonkeyPatch, stdin: Any) -> None:
+    """Python has none at all where the shell has closed it, as by `<&-`."""
+    monkeypatch.setattr(sys, "stdin", stdin)
+    with pytest.raises(PipelineError, match=r"^-: expected .*, found it empty; a download"):
+        image_files.load(["-"])
+
+
 class _Pipe(io.BytesIO):
     """A BytesIO whose methods can be replaced."""
 
@@ -237,7 +253,7 @@ def broken_files(folder: Path) -> dict[str, str]:
     noise(60, 60).save(jpeg, "JPEG")
     contents = {
         "text.jpg": (b"not an image", "found something that Pillow cannot read"),
-        "empty.png": (b"", "found something that Pillow cannot read"),
+        "empty.png": (b"", "found it empty; a download may have failed"),
         "short.png": (sound.getvalue()[:3000], "cannot read this image: "),
         "short.jpg": (jpeg.getvalue()[:1500], "cannot read this image: "),
         "bomb.png": (header_of_bomb(), "expected at most 89 million pixels, found more"),

@@ -1,11 +1,12 @@
 """The invalidation table: what `dvc repro` runs after each possible change, over the real dvc.yaml.
 
-The stages are stubs (tests/stub_stage.py), DVC and the graph are real. Each row changes one thing
-in a workspace that is up to date, so rows need not be undone.
+The stages are stubs (tests/stub_stage.py), DVC and the graph are real. What concerns the same
+stages, DVC treats alike: one of each kind is changed and `dvc repro` run, and there the plan is
+proved to foresee what runs; for the others of the kind, the plan tells.
 """
 
-import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import workspace
 import yaml
 from conftest import PROJECT
 
-from pipeline import plan_stages
+from pipeline.ops import plan_stages
+from pipeline.ops.plan_stages import Status
 
 Graph = dict[str, declared.Stage]
 GRAPH: Graph = declared.stages(PROJECT)
@@ -29,6 +31,8 @@ CODE = sorted(
 )
 OUTS = [out for stage in GRAPH.values() for out in stage.outs]
 VARIANTS = [name.partition("@")[2] for name in GRAPH if name.startswith("train@")]
+# In the projects of these tests: one of each network and recipe that is not like another's.
+KEPT = ("baseline", "sgd", "fast")
 
 
 def each(stage: str) -> set[str]:
@@ -40,67 +44,56 @@ def of(*variants: str) -> set[str]:
     return {f"{stage}@{name}" for stage in ("train", "evaluate") for name in variants} | {"compare"}
 
 
+EVERY_TRAINING = of(*VARIANTS)
+PLAIN = of("baseline", "improved", "deep", "final", "adam", "sgd")
+WHITENED = of("sprint", "fast", "fast_2", "fast_3", "best")
+EVALUATIONS = each("evaluate") | {"compare"}
 # Rows that a person should check: these are not derived from dvc.yaml.
 SPELLED_OUT: dict[str, set[str]] = {
     "fetch.mirrors": {"fetch"},
     "preprocess.seed": set(GRAPH) - {"fetch"},
     "explore.seed": {"explore"},
-    "runtime.threads_per_operation": each("evaluate") | {"compare"},
+    "runtime.threads_per_operation": EVALUATIONS,
     "recipes.study.epochs": of("baseline", "improved", "deep", "final"),
     "recipes.study.threads_per_operation": of("baseline", "improved", "deep", "final"),
     "recipes.trial_sgd.learning_rate": of("sgd"),
     "recipes.fast.momentum": of("fast", "fast_2", "fast_3"),
     "recipes.fast.growth.px24": of("fast", "fast_2", "fast_3"),
+    "recipes.best.label_smoothing": of("best"),
     "variants.final.dense": of("final"),
     "variants.fast.seed": of("fast"),
     "variants.fast.network": of("fast"),
-    "views.whitened.shift": {
-        *(f"evaluate@{variant}" for variant in ("sprint", "fast", "fast_2", "fast_3", "best")),
-        "compare",
-    },
-    "evaluate.mistakes": each("evaluate") | {"compare"},
+    "views.whitened.shift": EVALUATIONS,
+    "evaluate.mistakes": EVALUATIONS,
     "compare.confidence": {"compare"},
-    "requirements/tensorflow.txt": each("train") | each("evaluate") | {"compare"},
-    "requirements/reports.txt": {"explore", *each("evaluate"), "compare"},
+    "requirements/tensorflow.txt": EVERY_TRAINING,
+    "requirements/reports.txt": {"explore"} | EVALUATIONS,
     "requirements/numpy.txt": set(GRAPH) - {"fetch"},
     "requirements/lock.txt": set(),
-    "pipeline/networks.py": each("train") | each("evaluate") | {"compare"},
-    "pipeline/muon.py": each("train") | each("evaluate") | {"compare"},
-    "pipeline/views.py": each("evaluate") | {"compare"},
-    "pipeline/compare.py": {"compare"},
-    "pipeline/groups.py": {"compare"},
-    "pipeline/published.csv": {"compare"},
-    "pipeline/figures.py": {"explore", *each("evaluate"), "compare"},
-    "pipeline/explore.py": {"explore"},
-    "pipeline/mirrors.py": {"fetch"},
+    "pipeline/networks/plain.py": PLAIN,
+    "pipeline/networks/whitened.py": WHITENED,
+    "pipeline/train/optimizers/muon.py": EVERY_TRAINING,
+    "pipeline/train/augment.py": EVERY_TRAINING,
+    "pipeline/evaluate/views.py": EVALUATIONS,
+    "pipeline/evaluate/metrics.py": EVALUATIONS,
+    "pipeline/compare/table.py": {"compare"},
+    "pipeline/compare/groups.py": {"compare"},
+    "pipeline/compare/published.csv": {"compare"},
+    "pipeline/report/figures.py": {"explore"} | EVALUATIONS,
+    "pipeline/report/history.py": EVERY_TRAINING,
+    "pipeline/explore/stage.py": {"explore"},
+    "pipeline/fetch/mirrors.py": {"fetch"},
+    "pipeline/base/files.py": set(GRAPH),
     "pipeline/__main__.py": set(),
-    "pipeline/params.py": set(),
-    "pipeline/predict.py": set(),
+    "pipeline/ops/schema.py": set(),
+    "pipeline/predict/classify.py": set(),
     "models/final.keras": set(),
-    "reports/final/history.csv": set(),
-    "reports/final/metrics.json": set(),
+    "reports/variants/final/history.csv": set(),
+    "reports/variants/final/metrics.json": set(),
+    "reports/variants/final/right.png": set(),
+    "data/predictions/final.csv": set(),
     "reports/comparison.md": {"compare"},
     "data/raw": {"fetch"},
-}
-
-# Variants and recipes that dvc.yaml's `foreach` treats as it does the others.
-ALIKE = {"improved", "deep", "final", "adam", "trial_adam", "sprint", "fast_2", "fast_3", "best"}
-# Each takes three seconds, so `make test` tries one of a kind.
-QUICK = {
-    "fetch.mirrors",
-    "preprocess.seed",
-    "runtime.threads_per_operation",
-    "recipes.study.epochs",
-    "recipes.fast.growth.px24",
-    "variants.baseline.dense",
-    "variants.fast.network",
-    "views.whitened.shift",
-    "requirements/reports.txt",
-    "requirements/lock.txt",
-    "pipeline/networks.py",
-    "pipeline/compare.py",
-    "models/baseline.keras",
-    "reports/comparison.md",
 }
 
 
@@ -111,9 +104,9 @@ def expected(graph: Graph, directly: set[str]) -> set[str]:
     return fetched | declared.downstream(graph, directly - {"fetch"})
 
 
-def lost(out: str) -> set[str]:
+def lost(graph: Graph, out: str) -> set[str]:
     """The stage that must run when its output is damaged or gone: none where DVC restores it."""
-    return {s.name for s in GRAPH.values() if out in s.outs and not s.restored}
+    return {s.name for s in graph.values() if out in s.outs and not s.restored}
 
 
 def concerned(graph: Graph, changed: str) -> set[str]:
@@ -125,21 +118,17 @@ def concerned(graph: Graph, changed: str) -> set[str]:
 def test_declared_graph_says_what_it_should(changed: str) -> None:
     assert changed in {*PARAMS, *CODE, *OUTS}, "no such parameter, file or output"
     if changed in OUTS:
-        assert lost(changed) == SPELLED_OUT[changed]
+        assert lost(GRAPH, changed) == SPELLED_OUT[changed]
     else:
         assert expected(GRAPH, concerned(GRAPH, changed)) == SPELLED_OUT[changed]
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A copy of the project with stub stages, up to date, as the current folder.
-
-    Without the variants that are like others: they would triple the time of each row.
-    """
+    """A copy of the project with stub stages and the variants KEPT, up to date, entered."""
     folder = tmp_path_factory.mktemp("invalidation") / "project"
     workspace.with_stub_stages(workspace.copy_project(folder))
-    # Rows make each of the others another network; two keep to what those have now.
-    workspace.drop_variants(folder, *ALIKE.intersection(VARIANTS) - {"final", "best"})
+    workspace.drop_variants(folder, *set(VARIANTS) - set(KEPT))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("PATH", workspace.environment()["PATH"])
@@ -150,26 +139,52 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def repro(folder: Path) -> set[str]:
     """The stages that a `dvc repro` in `folder` ran, after a check that the plan foresaw them."""
-    plan = plan_stages.make(root=folder)
+    certain, possible = planned(folder)
     log = folder / "ran.txt"
     log.write_text("")
     assert dvc.cli.main(["repro", "--quiet"]) == 0
     ran = log.read_text().split()
     assert len(ran) == len(set(ran)), "a stage ran twice"
-    certain = {stage.stage for stage in plan.having(plan_stages.Status.WILL_RUN)}
-    possible = {stage.stage for stage in plan.having(plan_stages.Status.MAY_FOLLOW)}
     assert certain <= set(ran), f"the plan was wrong about {sorted(certain - set(ran))}"
     assert set(ran) <= certain | possible, "the plan did not foresee some of these"
     return set(ran)
 
 
-def rows(names: Iterable[str]) -> list[Any]:
-    """Parameters of a test: `names` less those like others; `make test` takes the QUICK ones."""
-    return [
-        pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow)
-        for name in names
-        if not ALIKE & set(re.split(r"[./@]", name))
+def planned(folder: Path) -> tuple[set[str], set[str]]:
+    """The stages that will run by the plan, and those that may follow."""
+    plan = plan_stages.make(root=folder)
+    will, may = plan.having(Status.WILL_RUN), plan.having(Status.MAY_FOLLOW)
+    return {stage.stage for stage in will}, {stage.stage for stage in may}
+
+
+def kinds(names: Iterable[str]) -> dict[tuple[str, ...], list[str]]:
+    """Those of `names` that the projects of these tests have, by the stages that each concerns."""
+    params = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    gone = [
+        *(f"variants.{name}." for name in VARIANTS if name not in KEPT),
+        *(f"{name}/" for name in VARIANTS if name not in KEPT),
+        *(f"/{name}." for name in VARIANTS if name not in KEPT),
     ]
+    used = {params["variants"][name]["recipe"] for name in KEPT}
+    gone += [f"recipes.{name}." for name in params["recipes"] if name not in used]
+    found: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        if not any(part in name for part in gone):
+            found.setdefault(tuple(sorted(concerned(GRAPH, name) or made_by(name))), []).append(
+                name
+            )
+    return found
+
+
+def made_by(out: str) -> set[str]:
+    """The stage that writes `out`, and in which way DVC keeps it."""
+    return {f"{s.name} {out in s.in_git}" for s in GRAPH.values() if out in s.outs}
+
+
+def some(names: Iterable[str], quick: Iterable[str] = ()) -> list[Any]:
+    """Parameters of a test: one of each kind of `names`; only the `quick` ones in `make test`."""
+    chosen = [next((n for n in kind if n in quick), kind[0]) for kind in kinds(names).values()]
+    return [pytest.param(name, marks=[] if name in quick else pytest.mark.slow) for name in chosen]
 
 
 def other(leaf: str, value: Any) -> Any:
@@ -199,17 +214,30 @@ def set_param(folder: Path, leaf: str) -> None:
     workspace.write_params(folder, params)
 
 
-@pytest.mark.parametrize("leaf", rows(PARAMS))
+QUICK_PARAMS = ("preprocess.seed", "recipes.fast.growth.px24", "variants.baseline.dense")
+QUICK_CODE = ("pipeline/networks/plain.py", "pipeline/compare/table.py", "requirements/lock.txt")
+
+
+@pytest.mark.parametrize("leaf", some([*PARAMS, "variants.fast.network"], QUICK_PARAMS))
 def test_parameter_runs_exactly_what_uses_it(project: Path, leaf: str) -> None:
     set_param(project, leaf)
-    graph = declared.stages(project)  # another recipe is another edge of the graph
-    # Which recipe a variant uses is a setting of the variant alone.
+    graph = declared.stages(project)
     directly = concerned(graph, leaf)
     assert directly, f"no stage of dvc.yaml declares {leaf}"
     assert repro(project) == expected(graph, directly)
 
 
-@pytest.mark.parametrize("path", rows(CODE))
+@pytest.mark.parametrize("leaf", ["variants.fast.network", "variants.baseline.recipe"])
+def test_another_network_or_recipe_is_another_edge_of_the_graph(project: Path, leaf: str) -> None:
+    variant = leaf.split(".")[1]
+    set_param(project, leaf)
+    assert repro(project) == of(variant)
+    set_param(project, leaf)
+    # DVC remembers the runs of before; of compare, whose outputs are in git, it keeps none.
+    assert repro(project) == {"compare"}
+
+
+@pytest.mark.parametrize("path", some(CODE, QUICK_CODE))
 def test_code_runs_exactly_what_imports_it(project: Path, path: str) -> None:
     with (project / path).open("a") as file:
         file.write("changed = True\n")
@@ -217,22 +245,14 @@ def test_code_runs_exactly_what_imports_it(project: Path, path: str) -> None:
     assert repro(project) == expected(graph, concerned(graph, path))
 
 
-# DVC treats all files that the same stages read alike, so one of them is tried: a QUICK one if any.
-COMMENTED = {
-    tuple(sorted(s.name for s in GRAPH.values() if s.reads(path))): path
-    for path in sorted(CODE, key=QUICK.__contains__)
-    if path.endswith(".py")
-}
-
-
-@pytest.mark.parametrize("path", rows(COMMENTED.values()))
+@pytest.mark.parametrize("path", some((p for p in CODE if p.endswith(".py")), QUICK_CODE))
 def test_comment_cuts_off_early(project: Path, path: str) -> None:
     with (project / path).open("a") as file:
         file.write("# tidied\n")
     assert repro(project) == concerned(declared.stages(project), path)
 
 
-@pytest.mark.parametrize("out", rows(OUTS))
+@pytest.mark.parametrize("out", some(OUTS, ("models/baseline.keras", "reports/comparison.csv")))
 @pytest.mark.parametrize("damage", ["deleted", "corrupted"])
 def test_lost_output_comes_back(project: Path, out: str, damage: str) -> None:
     before = content(project / out)
@@ -241,12 +261,41 @@ def test_lost_output_comes_back(project: Path, out: str, damage: str) -> None:
     file.unlink()  # DVC may have linked it to its cache
     if damage == "corrupted":
         file.write_bytes(corrupted)
-    assert repro(project) == lost(out)
+    assert repro(project) == lost(declared.stages(project), out)
     assert content(project / out) == before
 
 
 def test_nothing_changed_runs_nothing(project: Path) -> None:
     assert repro(project) == set()
+
+
+def rest(names: Iterable[str]) -> list[str]:
+    """Those of `names` of which `some` tried another of the same kind."""
+    return [name for kind in kinds(names).values() for name in kind[1:]]
+
+
+@pytest.mark.slow
+def test_the_plan_foresees_the_same_for_all_of_a_kind(project: Path) -> None:
+    graph = declared.stages(project)
+    for name in rest([*PARAMS, *CODE]):
+        with undone(project / ("params.yaml" if name in PARAMS else name)):
+            if name in PARAMS:
+                set_param(project, name)
+            else:
+                with (project / name).open("a") as file:
+                    file.write("changed = True\n")
+            certain, possible = planned(project)
+        directly = concerned(declared.stages(project), name)
+        assert certain >= directly - possible, name
+        assert certain | possible == declared.downstream(graph, directly), name
+
+
+@contextmanager
+def undone(path: Path) -> Iterator[None]:
+    """Puts the file's content back after the body."""
+    before = path.read_bytes()
+    yield
+    path.write_bytes(before)
 
 
 def content(path: Path) -> dict[str, bytes]:

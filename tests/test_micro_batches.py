@@ -7,13 +7,33 @@ import numpy as np
 import pytest
 import synthetic
 
+from pipeline.networks import plain, whitened
+from pipeline.train.variant import Variant
+
 pytestmark = pytest.mark.usefixtures("tensorflow_started")
-KNOBS: dict[str, Any] = {"widths": [4, 8], "dense": 8, "dropout": 0.0}
 
 
-def arrays(count: int) -> tuple[np.ndarray, np.ndarray]:
-    images, labels = synthetic.make_images(count, seed=count)
-    return images.astype(np.float32) / 255, np.eye(10, dtype=np.float32)[labels]
+def network(kind: type[Variant], **settings: Any) -> Any:
+    """A network of that kind, for training."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    common = {"recipe": "any", "seed": 1, "network": kind.__module__.rpartition(".")[2]}
+    chosen = kind.model_validate({**common, "augmentation": {}, **settings})
+    return chosen.build(shape=(32, 32, 3), classes=10, training=True)
+
+
+def split(built: Any, batch_size: int, micro_batch_size: int, at_once: int) -> Any:
+    """`built` as a training splits its batches."""
+    from pipeline.train.micro_batches import MicroBatched
+
+    network = MicroBatched(built.inputs, built.outputs)
+    network.batch_size, network.micro_batch_size, network.at_once = (
+        batch_size,
+        micro_batch_size,
+        at_once,
+    )
+    return network
 
 
 def trained(network: Any, images: np.ndarray, labels: np.ndarray, sizes: list[int]) -> Any:
@@ -49,21 +69,14 @@ def trained(network: Any, images: np.ndarray, labels: np.ndarray, sizes: list[in
 def test_weights_and_figures_are_those_of_whole_batches(
     batch_size: int, micro_batch_size: int, at_once: int, sizes: list[int]
 ) -> None:
-    import keras
-
-    from pipeline import networks
-    from pipeline.micro_batches import MicroBatched
-
-    keras.utils.set_random_seed(1)
-    whole = networks.plain(**KNOBS, training=True)
-    copy = networks.plain(**KNOBS, training=True)
+    whole = network(plain.Network, widths=(4, 8), dense=8, dropout=0.0)
+    copy = network(plain.Network, widths=(4, 8), dense=8, dropout=0.0)
     copy.set_weights(whole.get_weights())
-    split = MicroBatched(copy.inputs, copy.outputs)
-    split.batch_size, split.micro_batch_size, split.at_once = batch_size, micro_batch_size, at_once
+    parted = split(copy, batch_size, micro_batch_size, at_once)
     before = whole.get_weights()
-    images, labels = arrays(sum(sizes))
-    expected, found = (trained(network, images, labels, sizes) for network in (whole, split))
-    for old, one, other in zip(before, whole.get_weights(), split.get_weights(), strict=True):
+    images, labels = synthetic.arrays(sum(sizes), seed=1)
+    expected, found = (trained(each, images, labels, sizes) for each in (whole, parted))
+    for old, one, other in zip(before, whole.get_weights(), parted.get_weights(), strict=True):
         assert np.abs(one - old).max() > 1e-3
         np.testing.assert_allclose(other, one, rtol=0, atol=1e-6)
     for name, values in expected.items():
@@ -75,15 +88,11 @@ def test_no_sum_in_the_graph_that_runs_depends_on_the_moment(batch_size: int) ->
     """AddN of more than two begins with whichever it may overwrite, which is a matter of timing."""
     from tensorflow.python.eager import context
 
-    from pipeline import networks
-    from pipeline.micro_batches import MicroBatched
-
     # Five blocks: the last convolution's images have 2x2 pixels.
-    built = networks.plain(widths=[4, 4, 4, 4, 4], dense=8, dropout=0.5, training=True)
-    network = MicroBatched(built.inputs, built.outputs)
-    network.batch_size, network.micro_batch_size, network.at_once = batch_size, 16, 2
+    built = network(plain.Network, widths=(4, 4, 4, 4, 4), dense=8, dropout=0.5)
     context.context().enable_run_metadata()
-    trained(network, *arrays(batch_size), [batch_size])
+    parted = split(built, batch_size, 16, 2)
+    trained(parted, *synthetic.arrays(batch_size, seed=1), [batch_size])
     graphs = context.context().export_run_metadata().function_graphs
     context.context().disable_run_metadata()
     nodes = [
@@ -93,3 +102,27 @@ def test_no_sum_in_the_graph_that_runs_depends_on_the_moment(batch_size: int) ->
         for node in part
     ]
     assert {node.attr["N"].i for node in nodes if node.op == "AddN"} == {2}
+
+
+def test_layers_work_as_in_training() -> None:
+    """Statistics are those of the last of the micro-batches that came one after another."""
+    import keras
+
+    built = network(whitened.Network, widths=(4,), normalization_momentum=0.0)
+    images, labels = synthetic.arrays(24, seed=1)
+    built.get_layer("whitening").set_weights(whitened.whitening_weights(images))
+    before = keras.Model(built.inputs[0], built.get_layer("pooling_1").output)
+    normalized = np.asarray(before(images[16:]))
+    trained(split(built, 24, 16, 1), images, labels, [24])
+    found = np.asarray(built.get_layer("normalization_1").moving_mean)
+    np.testing.assert_allclose(found, normalized.mean(axis=(0, 1, 2)), atol=1e-5)
+    assert abs(found).min() > 1e-3
+
+
+def test_dropout_drops() -> None:
+    images, labels = synthetic.arrays(16, seed=1)
+    built = network(plain.Network, widths=(4,), dense=64, dropout=0.99)
+    before = built.get_layer("dense").get_weights()[0]
+    trained(split(built, 16, 16, 1), images, labels, [16])
+    moved = (built.get_layer("dense").get_weights()[0] != before).any(axis=0)
+    assert 0 < moved.sum() < 20  # of 64 units; one in seven is kept for any of the 16 images

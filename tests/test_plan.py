@@ -6,15 +6,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from conftest import PROJECT
 from dvc.repo import Repo
 
-from pipeline import plan
-from pipeline.errors import PipelineError
-from pipeline.plan_stages import Plan, Status, make
+from pipeline.base.errors import PipelineError
+from pipeline.ops import plan
+from pipeline.ops.plan_stages import Plan, Status, make
 
 DVC_YAML = """
 stages:
@@ -32,23 +33,23 @@ stages:
   train:
     foreach: ${variants}
     do:
-      cmd: sh work.sh train@${key} data.txt models/${key}.txt reports/${key}/history.csv
-      deps: [data.txt, train.sh]
+      cmd: sh work.sh train@${key} data.txt models/${key}.txt reports/variants/${key}/history.csv
+      deps: [data.txt, code/train]
       params: ["variants.${key}"]
       outs: ["models/${key}.txt"]
       plots:
-        - reports/${key}/history.csv: {cache: false}
+        - reports/variants/${key}/history.csv: {cache: false}
   evaluate:
     foreach: ${variants}
     do:
-      cmd: sh work.sh evaluate@${key} models/${key}.txt reports/${key}/metrics.json
+      cmd: sh work.sh evaluate@${key} models/${key}.txt reports/variants/${key}/metrics.json
       deps: ["models/${key}.txt"]
       params: [evaluate]
       metrics:
-        - reports/${key}/metrics.json: {cache: false}
+        - reports/variants/${key}/metrics.json: {cache: false}
   compare:
-    cmd: sh work.sh compare reports/deep/metrics.json table.txt
-    deps: [reports/deep/metrics.json, reports/final/metrics.json]
+    cmd: sh work.sh compare reports/variants/deep/metrics.json table.txt
+    deps: [reports/variants]
     outs:
       - table.txt: {cache: false}
 """
@@ -58,8 +59,8 @@ fetch: {mirror: one}
 prepare: {seed: 1}
 evaluate: {bins: 15}
 variants:
-  deep: {dense: 1024, widths: [16, 32], dropout: 0.5}
-  final: {dense: 512, widths: [16, 32], dropout: 0.0}
+  deep: {dense: 1024, widths: [16, 32], stop: null, dropout: 0.5}
+  final: {dense: 512, widths: [16, 32], stop: null, dropout: 0.0}
 """
 
 # Notes that it ran, then makes its outputs from its first input and the first `dense` of its own
@@ -109,7 +110,8 @@ def _lay_out(root: Path) -> None:
     (root / "dvc.yaml").write_text(DVC_YAML)
     (root / "params.yaml").write_text(PARAMS)
     (root / "work.sh").write_text(WORK)
-    (root / "train.sh").write_text("# stands for pipeline/train.py\n")
+    (root / "code/train").mkdir(parents=True)
+    (root / "code/train/stage.py").write_text("# stands for pipeline/train/stage.py\n")
     (root / "source.txt").write_text("pixels\n")
 
 
@@ -152,10 +154,10 @@ def _delete(*paths: str) -> Callable[[], None]:
     return apply
 
 
-def _damage(path: str) -> Callable[[], None]:
+def _write(path: str, content: str) -> Callable[[], None]:
     def apply() -> None:
-        os.chmod(path, 0o644)
-        Path(path).write_text("damaged")
+        Path(path).unlink(missing_ok=True)  # it may be a link to DVC's cache
+        Path(path).write_text(content, newline="")
 
     return apply
 
@@ -184,188 +186,143 @@ def _all_of(*changes: Callable[[], None]) -> Callable[[], None]:
     return apply
 
 
+CODE = _edit("code/train/stage.py", "stands", "stood")
+
+
 def _bins_back_behind_a_run() -> None:
     """evaluate would find its earlier run in the cache if train made the same models again."""
     _edit("params.yaml", "bins: 15", "bins: 5")()
     _repro()
     _edit("params.yaml", "bins: 5", "bins: 15")()
-    _edit("train.sh", "stands", "stood")()
+    CODE()
 
 
 WILL, MAY, BACK = Status.WILL_RUN, Status.MAY_FOLLOW, Status.RESTORED
-BEHIND_PREPARE = EVERYTHING - {"fetch", "prepare"}
-Row = tuple[Callable[[], None], set[str], set[str], set[str], tuple[str, str] | None]
-# What is changed: what is certain to run, what may, what is restored; a reason, of which stage.
-TABLE: dict[str, Row] = {
-    "nothing": (_all_of(), set(), set(), set(), None),
-    "leaf": (
-        _edit("params.yaml", "dense: 512", "dense: 256"),
-        {"train@final"},
-        {"evaluate@final", "compare"},
-        set(),
-        ("train@final", "variants.final.dense 512 → 256"),
-    ),
-    "list": (
-        _edit("params.yaml", "512, widths: [16, 32]", "512, widths: [16]"),
-        {"train@final"},
-        {"evaluate@final", "compare"},
-        set(),
-        ("train@final", "variants.final.widths [16, 32] → [16]"),
-    ),
-    "leaf added": (
-        _edit("params.yaml", "0.0}", "0.0, extra: {on: true}}"),
-        {"train@final"},
-        {"evaluate@final", "compare"},
-        set(),
-        ("train@final", "variants.final.extra.on added: true"),
-    ),
-    "leaf removed": (
-        _edit("params.yaml", ", dropout: 0.0", ""),
-        {"train@final"},
-        {"evaluate@final", "compare"},
-        set(),
-        ("train@final", "variants.final.dropout removed"),
-    ),
-    "variant added": (
+TRAINED = {"train@deep", "train@final"}
+EVALUATED = {"evaluate@deep", "evaluate@final"}
+BEHIND_DEEP = {"evaluate@deep", "compare"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is changed; a stage's reason; what then is certain to run, may run, is restored."""
+
+    change: Callable[[], None]
+    reason: str
+    will: set[str] = field(default_factory=set)
+    may: set[str] = field(default_factory=set)
+    back: set[str] = field(default_factory=set)
+
+
+def _params(old: str, new: str, reason: str) -> Row:
+    """The row of a change in the parameters of `final`."""
+    change, behind = _edit("params.yaml", old, new), {"evaluate@final", "compare"}
+    return Row(change, f"train@final: variants.final.{reason}", will={"train@final"}, may=behind)
+
+
+def _fetch(change: Callable[[], None], reason: str) -> Row:
+    """The row of a change for which fetch runs."""
+    return Row(change, f"fetch: {reason}", will={"fetch"}, may=EVERYTHING - {"fetch"})
+
+
+MODEL, METRICS = "models/deep.txt", "reports/variants/deep/metrics.json"
+TABLE = {
+    "leaf": _params("dense: 512", "dense: 256", "dense 512 → 256"),
+    "list": _params("512, widths: [16, 32]", "512, widths: [16]", "widths [16, 32] → [16]"),
+    "null": _params("null, dropout: 0.0", "3, dropout: 0.0", "stop null → 3"),
+    "leaf added": _params("0.0}", "0.0, extra: {on: true}}", "extra.on added: true"),
+    "empty mapping": _params("0.0}", "0.0, growth: {}}", "growth added: {}"),
+    "leaf removed": _params(", dropout: 0.0", "", "dropout removed"),
+    "variant added": Row(
         _edit("params.yaml", "  deep:", "  wide: {dense: 9}\n  deep:"),
-        {"train@wide", "evaluate@wide"},
-        set(),
-        set(),
-        ("train@wide", "never run"),
+        "train@wide: never run",
+        will={"train@wide", "evaluate@wide"},
+        may={"compare"},
     ),
-    "file": (
-        _edit("train.sh", "stands", "stood"),
-        {"train@deep", "train@final"},
-        {"evaluate@deep", "evaluate@final", "compare"},
-        set(),
-        ("train@deep", "train.sh changed"),
+    "folder of code": Row(
+        CODE, "train@deep: code/train changed", will=TRAINED, may=EVALUATED | {"compare"}
     ),
-    "source": (
-        _edit("source.txt", "pixels", "other pixels"),
-        {"fetch"},
-        EVERYTHING - {"fetch"},
-        set(),
-        ("fetch", "source.txt changed"),
-    ),
-    "command": (
+    "source": _fetch(_edit("source.txt", "pixels", "other pixels"), "source.txt changed"),
+    "line ends": _fetch(_write("source.txt", "pixels\r\n"), "source.txt changed (line ends: CRLF)"),
+    "command": Row(
         _edit("dvc.yaml", "sh work.sh prepare", "sh ./work.sh prepare"),
-        {"prepare"},
-        BEHIND_PREPARE,
-        set(),
-        ("prepare", "command changed"),
+        "prepare: command changed",
+        will={"prepare"},
+        may=EVERYTHING - {"fetch", "prepare"},
     ),
-    "dependency added": (
-        _edit("dvc.yaml", "[source.txt]", "[source.txt, train.sh]"),
-        {"fetch"},
-        EVERYTHING - {"fetch"},
-        set(),
-        ("fetch", "train.sh added to the dependencies"),
+    "dependency added": _fetch(
+        _edit("dvc.yaml", "[source.txt]", "[source.txt, code/train]"),
+        "code/train added to the dependencies",
     ),
-    "model missing": (
-        _delete("models/deep.txt"),
-        set(),
-        set(),
-        {"train@deep"},
-        ("train@deep", "models/deep.txt missing"),
+    "model missing": Row(_delete(MODEL), f"train@deep: {MODEL} missing", back={"train@deep"}),
+    "model damaged": Row(
+        _write(MODEL, "damaged"), f"train@deep: {MODEL} changed", back={"train@deep"}
     ),
-    "model damaged": (
-        _damage("models/deep.txt"),
-        set(),
-        set(),
-        {"train@deep"},
-        ("train@deep", "models/deep.txt changed"),
+    "model missing, cached copy too": Row(
+        _all_of(_uncached(MODEL), _delete(MODEL)),
+        f"train@deep: {MODEL} missing",
+        will={"train@deep"},
+        may=BEHIND_DEEP,
     ),
-    "model missing, cached copy too": (
-        _all_of(_uncached("models/deep.txt"), _delete("models/deep.txt")),
-        {"train@deep"},
-        {"evaluate@deep", "compare"},
-        set(),
-        ("train@deep", "models/deep.txt missing"),
+    "only the cached copy missing": Row(
+        _uncached(MODEL),
+        f"train@deep: {MODEL} not in DVC's cache",
+        will={"train@deep"},
+        may=BEHIND_DEEP,
     ),
-    "only the cached copy missing": (
-        _uncached("models/deep.txt"),
-        {"train@deep"},
-        {"evaluate@deep", "compare"},
-        set(),
-        ("train@deep", "models/deep.txt not in DVC's cache"),
+    "metrics missing": Row(
+        _delete(METRICS), f"evaluate@deep: {METRICS} missing", back={"evaluate@deep"}
     ),
-    "metrics missing": (
-        _delete("reports/deep/metrics.json"),
-        set(),
-        set(),
-        {"evaluate@deep"},
-        ("evaluate@deep", "reports/deep/metrics.json missing"),
+    "results of all variants missing": Row(
+        _delete("reports/variants"),
+        f"evaluate@deep: {METRICS} missing",
+        back=TRAINED | EVALUATED,
     ),
-    "uncached output missing": (
-        _delete("table.txt"),
-        {"compare"},
-        set(),
-        set(),
-        ("compare", "table.txt missing"),
+    "a file beside the results": Row(
+        _write("reports/variants/notes.txt", "better"),
+        "compare: reports/variants changed",
+        will={"compare"},
     ),
-    "persisted output damaged": (
-        _damage("raw/data.txt"),
-        {"fetch"},
-        EVERYTHING - {"fetch"},
-        set(),
-        ("fetch", "raw changed"),
+    "uncached output missing": Row(
+        _delete("table.txt"), "compare: table.txt missing", will={"compare"}
     ),
-    "data and models missing": (
-        _delete("data.txt", "models"),
-        set(),
-        set(),
-        {"prepare", "train@deep", "train@final"},
-        ("prepare", "data.txt missing"),
+    "persisted output damaged": _fetch(_write("raw/data.txt", "damaged"), "raw changed"),
+    "data and models missing": Row(
+        _delete("data.txt", "models"), "prepare: data.txt missing", back={"prepare", *TRAINED}
     ),
-    "raw and data missing": (
-        _delete("raw", "data.txt", "models/deep.txt"),
-        {"fetch"},
-        EVERYTHING - {"fetch"},
-        set(),
-        ("train@deep", "models/deep.txt missing"),
-    ),
-    "there and back": (
+    "raw and data missing": _fetch(_delete("raw", "data.txt", MODEL), "raw missing"),
+    "there and back": Row(
         _there_and_back,
-        {"compare"},  # DVC keeps no run of a stage with an uncached output
-        set(),
-        {"train@deep", "evaluate@deep"},
-        ("train@deep", "variants.deep.dense 7 → 1024"),
+        "train@deep: variants.deep.dense 7 → 1024",
+        will={"compare"},  # DVC keeps no run of a stage with an uncached output
+        back={"train@deep", "evaluate@deep"},
     ),
-    "behind a run, perhaps in the run cache": (
+    "behind a run, perhaps in the run cache": Row(
         _bins_back_behind_a_run,
-        {"train@deep", "train@final"},
-        {"evaluate@deep", "evaluate@final", "compare"},
-        set(),
-        ("evaluate@deep", "evaluate.bins 5 → 15"),
+        "evaluate@deep: evaluate.bins 5 → 15",
+        will=TRAINED,
+        may=EVALUATED | {"compare"},
     ),
-    "behind a run, never seen": (
-        _all_of(_edit("params.yaml", "bins: 15", "bins: 3"), _edit("train.sh", "stands", "stood")),
-        {"train@deep", "train@final", "evaluate@deep", "evaluate@final"},
-        {"compare"},
-        set(),
-        ("evaluate@deep", "evaluate.bins 15 → 3"),
+    "behind a run, never seen": Row(
+        _all_of(_edit("params.yaml", "bins: 15", "bins: 3"), CODE),
+        "evaluate@deep: evaluate.bins 15 → 3",
+        will=TRAINED | EVALUATED,
+        may={"compare"},
     ),
-    "lock file lost": (
+    "lock file lost": Row(
         _delete("dvc.lock"),
-        {"fetch", "compare"},
-        EVERYTHING - {"fetch", "compare"},
-        set(),
-        ("train@deep", "never run"),
+        "train@deep: never run",
+        will={"fetch", "compare"},
+        may=EVERYTHING - {"fetch", "compare"},
     ),
-    "new folder": (
-        _delete("dvc.lock", ".dvc/cache"),
-        EVERYTHING,
-        set(),
-        set(),
-        ("prepare", "never run"),
-    ),
+    "new folder": Row(_delete("dvc.lock", ".dvc/cache"), "prepare: never run", will=EVERYTHING),
 }
 
 
 @pytest.mark.parametrize("change", TABLE)
 def test_plan_says_what_repro_does(project: Path, change: str) -> None:
-    apply, will, may, back, reason = TABLE[change]
-    apply()
+    row = TABLE[change]
+    row.change()
     with Repo("."):
         pass  # makes DVC's temporary folder, as `dvc status` does
     before = _files(project)
@@ -373,31 +330,30 @@ def test_plan_says_what_repro_does(project: Path, change: str) -> None:
     made = make()
 
     assert _files(project) == before
-    assert {s: _named(made, s) for s in (WILL, MAY, BACK)} == {WILL: will, MAY: may, BACK: back}
-    if reason:
-        assert reason[1] in {s.stage: s for s in made.stages}[reason[0]].reasons
+    found = {status: _named(made, status) for status in (WILL, MAY, BACK)}
+    assert found == {WILL: row.will, MAY: row.may, BACK: row.back}
+    assert row.reason in {f"{s.stage}: {reason}" for s in made.stages for reason in s.reasons}
     ran, restored = _repro()
-    assert will <= ran <= will | may
-    assert back <= restored <= back | may
+    assert row.will <= ran <= row.will | row.may
+    assert row.back <= restored <= row.back | row.may
     assert not make().having(WILL, MAY, BACK)
 
 
-def _note_seconds(stage: str, seconds: str) -> None:
-    path = Path(f"reports/runs/{stage}.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(seconds)
+def _record_runs() -> None:
+    """Two durations and a damaged record, beside the trained parameter of another value."""
+    _edit("params.yaml", "dense: 512", "dense: 256")()
+    runs = Path("reports/runs")
+    runs.mkdir()
+    (runs / "train@final.json").write_text('{"seconds": 842.4, "libraries": {}}')
+    (runs / "compare.json").write_text('{"seconds": 8, "libraries": {}}')
+    (runs / "evaluate@final.json").write_text("half a fil")
 
 
 def test_the_text_names_times_and_reasons(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _edit("params.yaml", "dense: 512", "dense: 256")()
-    plan.main([])
-    assert capsys.readouterr().out.endswith("unknown, as none of these was timed yet\n")
+    _record_runs()
     _delete("models/deep.txt")()
-    _note_seconds("train@final", '{"seconds": 842.4}')
-    _note_seconds("compare", '{"seconds": 8}')
-    _note_seconds("evaluate@final", "half a fil")
 
     status = plan.main([])
 
@@ -409,18 +365,16 @@ def test_the_text_names_times_and_reasons(
         "  train@deep                        from the cache: models/deep.txt missing",
         "may follow",
         "  evaluate@final           unknown  after train@final",
-        "  compare                      8 s  after evaluate@final",
+        "  compare                      8 s  after evaluate@final, train@final",
         "up to date",
         "  fetch, prepare, evaluate@deep",
-        "expected time: 14 min 2 s, one stage after another, up to 14 min 10 s with what may "
-        "follow; not counted, never timed: evaluate@final",
+        "expected time: 14 min 2 s, one stage after another, up to 14 min 10 s with what",
+        "  may follow; not counted, never timed: evaluate@final",
     ]
 
 
 def test_the_json_says_the_same(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _edit("params.yaml", "dense: 512", "dense: 256")()
-    _note_seconds("train@final", '{"seconds": 842.4}')
-    _note_seconds("compare", '{"seconds": 8}')
+    _record_runs()
 
     assert plan.main(["--json"]) == 1
 
@@ -435,6 +389,29 @@ def test_the_json_says_the_same(project: Path, capsys: pytest.CaptureFixture[str
         "seconds": 842.4,
         "after": ["prepare"],
     }
+
+
+def test_each_reason_has_a_line_of_80_columns(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _all_of(CODE, _edit("params.yaml", "512, widths: [16, 32]", "512, widths: [16]"))()
+
+    assert plan.main([]) == 1
+
+    assert capsys.readouterr().out.splitlines() == [
+        "will run",
+        "  train@deep               unknown  code/train changed",
+        "  train@final              unknown  code/train changed",
+        "                                    variants.final.widths [16, 32] → [16]",
+        "may follow",
+        "  evaluate@deep            unknown  after train@deep",
+        "  evaluate@final           unknown  after train@final",
+        "  compare                  unknown  after evaluate@deep, evaluate@final,",
+        "                                      train@deep, train@final",
+        "up to date",
+        "  fetch, prepare",
+        "expected time: unknown, as none of these was timed yet",
+    ]
 
 
 def test_exit_status_and_text_when_nothing_runs(
@@ -460,20 +437,44 @@ def test_what_cannot_be_planned_is_said(project: Path) -> None:
         make()
 
 
-def test_the_command_line_has_a_status_of_its_own_for_errors(project: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline.plan", "train@absent"],
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-        check=False,
+def _command(*arguments: str, encoding: str = "utf-8") -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline.ops.plan", *arguments],
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONIOENCODING": encoding},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding=encoding,
     )
 
-    assert done.returncode == 2
-    assert done.stderr == (
+
+def test_the_command_line_has_a_status_of_its_own_for_errors(project: Path) -> None:
+    command = _command("train@absent")
+
+    assert command.communicate()[1] == (
         "plan: DVC cannot read this project: Stage 'train@absent' not found inside 'dvc.yaml' "
         "file; `dvc stage list` names those that exist\n"
     )
+    assert command.returncode == 2
+
+
+def test_an_output_without_arrows_gets_plain_ones(project: Path) -> None:
+    _edit("params.yaml", "dense: 512", "dense: 256")()
+
+    text, errors = _command(encoding="latin-1").communicate()
+
+    assert "variants.final.dense 512 -> 256\n" in text
+    assert not errors
+
+
+def test_a_reader_that_has_gone_is_no_error(project: Path) -> None:
+    command = _command()
+    assert command.stdout
+    assert command.stderr
+    command.stdout.close()
+
+    with command.stderr as errors:
+        assert errors.read() == ""
+    assert command.wait() == 0
 
 
 def test_a_remote_is_mentioned_where_it_would_help(project: Path, tmp_path: Path) -> None:

@@ -17,9 +17,13 @@ import yaml
 from conftest import PROJECT
 from PIL import Image
 
-from pipeline import answer, config, files, measured, predict, runtime
-from pipeline.cifar10 import CLASSES
-from pipeline.errors import PipelineError
+from pipeline import runtime
+from pipeline.base import files, params_file
+from pipeline.base.errors import PipelineError
+from pipeline.data.cifar10 import CLASSES
+from pipeline.predict import __main__ as command
+from pipeline.predict import answer, classify, measured
+from pipeline.report import places
 
 # The class that stands for each colour: the network's weights say so.
 COLOURS = {"red": "airplane", "lime": "automobile", "blue": "bird"}
@@ -28,7 +32,9 @@ COLOURS = {"red": "airplane", "lime": "automobile", "blue": "bird"}
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`sound.keras`, one of a wrong input size, `large.keras`, and `many.keras` of many views."""
-    runtime.start(config.section(config.read(PROJECT / "params.yaml"), "runtime", runtime.Runtime))
+    runtime.start(
+        params_file.section(params_file.read(PROJECT / "params.yaml"), "runtime", runtime.Runtime)
+    )
     import keras
 
     folder = tmp_path_factory.mktemp("models")
@@ -54,7 +60,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project folder with params.yaml, the model `final` with metrics, and three photos."""
-    params = config.read(PROJECT / "params.yaml")
+    params = params_file.read(PROJECT / "params.yaml")
     params["runtime"]["inference_batch_size"] = 2  # so that three photos are two batches
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     add_model(tmp_path, models, "final", 0.7)
@@ -74,7 +80,7 @@ def add_model(project: Path, models: Path, variant: str, accuracy: float | None)
 def add_metrics(project: Path, variant: str, accuracy: float) -> None:
     rest = {"loss": 1.0, "top2_accuracy": 0.9, "macro_f1": 0.6, "calibration_error": 0.1}
     metrics = {"accuracy": accuracy, **rest, "one_view_accuracy": 0.5, "parameters": 40}
-    files.write_json(project / "reports" / variant / "metrics.json", metrics)
+    files.write_json(project / places.metrics(variant), metrics)
 
 
 PHOTOS = [f"{colour}.png" for colour in COLOURS]
@@ -83,7 +89,7 @@ FIRST = f"{np.exp(5) / (np.exp(5) + 9):.1%}"  # softmax over one 5 and nine 0
 
 @pytest.mark.usefixtures("project")
 def test_text_names_the_variant_and_the_top_classes(capsys: pytest.CaptureFixture[str]) -> None:
-    predict.main([*PHOTOS, "--top", "2"])
+    command.main([*PHOTOS, "--top", "2"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "variant final, test accuracy 70.0%"
     assert lines[1:] == [
@@ -95,13 +101,13 @@ def test_text_names_the_variant_and_the_top_classes(capsys: pytest.CaptureFixtur
 
 @pytest.mark.usefixtures("project")
 def test_three_classes_unless_told_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
-    predict.main(["red.png"])
+    command.main(["red.png"])
     assert capsys.readouterr().out.count("%") == 1 + 3
 
 
 @pytest.mark.usefixtures("project")
 def test_json_is_one_object_as_documented(capsys: pytest.CaptureFixture[str]) -> None:
-    predict.main(["--json", "--top", "10", "blue.png", "red.png"])
+    command.main(["--json", "--top", "10", "blue.png", "red.png"])
     content = json.loads(capsys.readouterr().out)
     assert (content["variant"], content["test_accuracy"]) == ("final", 0.7)
     assert [item["image"] for item in content["predictions"]] == ["blue.png", "red.png"]
@@ -114,7 +120,7 @@ def test_json_is_one_object_as_documented(capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.usefixtures("project")
 def test_one_call_from_python() -> None:
-    found = predict.photos(["lime.png"])
+    found = classify.photos(["lime.png"])
     (prediction,) = found.predictions
     assert (found.variant, found.test_accuracy, prediction.name) == ("final", 0.7, "lime.png")
     assert prediction.top(1)[0][0] == "automobile"
@@ -128,7 +134,7 @@ def test_the_views_of_the_network_are_averaged(project: Path, models: Path) -> N
     photo = Image.new("RGB", (32, 32), "red")
     photo.paste("blue", (16, 0, 32, 32))
     photo.save("half.png")
-    red, _, blue, *others = predict.photos(["half.png"]).predictions[0].probabilities
+    red, _, blue, *others = classify.photos(["half.png"]).predictions[0].probabilities
     assert red == pytest.approx(blue, rel=1e-5)
     # In the logits red and blue have 5 / 2 each, and the others 0.
     assert red / others[0] == pytest.approx(np.exp(5 / 2), rel=1e-4)
@@ -139,7 +145,7 @@ def test_standard_input(
 ) -> None:
     stream = io.BytesIO((project / "blue.png").read_bytes())
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream))
-    predict.main(["red.png", "-"])
+    command.main(["red.png", "-"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("red.png: airplane")
     assert lines[2].startswith("-: bird")
@@ -150,15 +156,15 @@ def test_the_most_accurate_model_present_is_asked(project: Path, models: Path) -
     add_model(project, models, "adam", 0.6)
     add_model(project, models, "sgd", None)
     add_metrics(project, "deep", 0.99)  # whose model is not there
-    assert predict.choose(None, known=["baseline", "deep", "final"]) == "baseline"
-    assert predict.choose("sgd", known=[]) == "sgd"
+    assert classify.choose(None, known=["baseline", "deep", "final"]) == "baseline"
+    assert classify.choose("sgd", known=[]) == "sgd"
 
 
 def test_a_variant_never_evaluated_can_be_named(
     project: Path, models: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     add_model(project, models, "sgd", None)
-    predict.main(["red.png", "--variant", "sgd"])
+    command.main(["red.png", "--variant", "sgd"])
     assert capsys.readouterr().out.startswith("variant sgd, not evaluated\nred.png: airplane")
 
 
@@ -176,7 +182,7 @@ def remove_metrics(project: Path) -> None:
 
 
 def spoil_metrics(project: Path) -> None:
-    (project / "reports/final/metrics.json").write_text('{"accuracy": "good"}')
+    (project / places.metrics("final")).write_text('{"accuracy": "good"}')
 
 
 def spoil_model(project: Path) -> None:
@@ -198,7 +204,7 @@ MISTAKES: dict[str, tuple[Any, list[str], str]] = {
     "no model at all": (remove_models, [], "run `dvc pull models/final.keras` or `dvc repro train"),
     "nothing at all": (remove_all, [], "models: expected a trained model, found none; run `dvc re"),
     "no metrics": (remove_metrics, [], "run `dvc repro evaluate@final`, or name one with --v"),
-    "bad metrics": (spoil_metrics, [], "metrics.json: expected the metrics of a variant, found"),
+    "bad metrics": (spoil_metrics, [], "metrics.json: expected numbers in JSON, accuracy, loss"),
     "bad model": (spoil_model, [], "models/final.keras: expected a Keras model"),
     "no params": (remove_params, [], "run from the project's top folder"),
     "top 0": (None, ["--top", "0"], "--top: expected 1 to 10, found 0"),
@@ -219,7 +225,7 @@ def test_mistakes_are_explained_and_leave_nothing(
         prepare(project)
     before = {path: path.stat().st_mtime_ns for path in project.rglob("*")}
     with pytest.raises(PipelineError) as caught:
-        predict.main(["red.png", *arguments])
+        command.main(["red.png", *arguments])
     assert message in str(caught.value)
     assert capsys.readouterr().out == ""
     assert {path: path.stat().st_mtime_ns for path in project.rglob("*")} == before
@@ -228,7 +234,7 @@ def test_mistakes_are_explained_and_leave_nothing(
 def test_a_model_for_other_images(project: Path, models: Path) -> None:
     shutil.copy(models / "large.keras", project / "models/final.keras")
     with pytest.raises(PipelineError, match="expected an input of shape"):
-        predict.photos(["red.png"])
+        classify.photos(["red.png"])
 
 
 def test_the_command_answers_bad_images_without_starting_tensorflow(project: Path) -> None:
@@ -261,7 +267,7 @@ def drawn(path: Path) -> np.ndarray:
 
 
 def test_plot_shows_each_photo(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    predict.main([*PHOTOS, "--plot", "new/out.png"])
+    command.main([*PHOTOS, "--plot", "new/out.png"])
     pixels = drawn(project / "new/out.png")
     for colour in [(255, 0, 0), (0, 255, 0), (0, 0, 255)]:
         assert (pixels == colour).all(axis=2).sum() > 5000  # a square of at least 70 a side
@@ -295,22 +301,10 @@ def test_accuracy_of_an_earlier_model_is_not_shown(project: Path) -> None:
     evaluated("0" * 32)
     assert measured.test_accuracy("final") is None
     with pytest.raises(PipelineError, match=r"none that belong to these models; .*evaluate@final"):
-        predict.choose(None, known=["final"])
+        classify.choose(None, known=["final"])
 
 
 def test_model_of_a_removed_variant_answers_only_by_name(project: Path, models: Path) -> None:
     add_model(project, models, "removed", 0.9)
-    assert predict.choose(None, known=["final"]) == "final"
-    assert predict.choose("removed", known=["final"]) == "removed"
-
-
-def test_output_into_a_closed_pipe_is_no_error(project: Path) -> None:
-    command = f"{sys.executable} -m pipeline.predict red.png --json | true"
-    done = subprocess.run(
-        ["bash", "-c", command],
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stderr == ""
+    assert classify.choose(None, known=["final"]) == "final"
+    assert classify.choose("removed", known=["final"]) == "removed"

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import synthetic
 
-from pipeline import cifar10, preprocess, splits
-from pipeline.errors import PipelineError
+from pipeline import preprocess
+from pipeline.base.errors import PipelineError
+from pipeline.data import cifar10, splits
+from pipeline.data.splits import Split
 from pipeline.preprocess import Preprocess, hold_out
-from pipeline.splits import Split
 
 RAW = Path("data/raw")
 

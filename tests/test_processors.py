@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import study
 import workspace
-from conftest import PROJECT
 from study import Circumstances, Outputs
 
 pytestmark = [
@@ -24,9 +23,7 @@ pytestmark = [
 PROCESSORS = ("Haswell", "Skylake-Server", "EPYC")
 # An emulated stage takes ten times as long or more, nearly all of it to build TensorFlow's graphs.
 STEPS, EPOCHS = 5, 1
-VARIANTS = tuple(
-    name for name in workspace.read_params(PROJECT)["variants"] if name not in workspace.LIKE_FAST
-)
+VARIANTS = workspace.KINDS
 STAGES = (
     "preprocess",
     *(f"train@{name}" for name in VARIANTS),

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,10 +14,18 @@ import workspace
 import yaml
 from conftest import PROJECT
 
-from pipeline import config, files
+from pipeline.__main__ import STAGES
+from pipeline.base import files, params_file
 from pipeline.runtime import Hardware
 
-GRAPH = declared.stages(PROJECT)
+# Of the stages for each variant those of one of each network and optimizer: dvc.yaml declares
+# the same for all.
+KINDS = ("baseline", "sgd", "fast")
+GRAPH = {
+    name: stage
+    for name, stage in declared.stages(PROJECT).items()
+    if "@" not in name or name.split("@")[1] in KINDS
+}
 
 
 class Reads(NamedTuple):
@@ -33,10 +42,9 @@ def reads(tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None) ->
     with pytest.MonkeyPatch.context() as patch:
         sources.tiny_dataset(patch, folder / "data/raw")
         _write_params(folder)
-        (folder / "pipeline").mkdir()
-        (folder / "pipeline/published.csv").write_text(
-            (PROJECT / "pipeline/published.csv").read_text()
-        )
+        for name in ("pipeline", "requirements"):
+            shutil.copytree(PROJECT / name, folder / name)
+        shutil.copy(PROJECT / "dvc.yaml", folder)
         patch.chdir(folder)
         fields, opened = _spy_on_fields(patch), _spy_on_files(folder)
         found = {}
@@ -51,14 +59,12 @@ def reads(tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None) ->
 @pytest.mark.parametrize("stage", GRAPH)
 def test_parameters_declared_are_parameters_read(stage: str, reads: dict[str, Reads]) -> None:
     params = yaml.safe_load((PROJECT / "params.yaml").read_text())
-    given = set()
-    for section in GRAPH[stage].params:
-        content: Any = params
-        for key in section.split("."):
-            content = content[key]
-        given |= {f"{section}.{field}" for field in content}
+    params["variants"] = {name: params["variants"][name] for name in KINDS}
+    leaves = declared.leaves(params)
     found = reads[stage].fields
-    unread, undeclared = given - found, found - given
+    undeclared = {key for key in found if not GRAPH[stage].uses(key)}
+    given = {leaf for leaf in leaves if GRAPH[stage].uses(leaf)}
+    unread = {leaf for leaf in given if not any(f"{leaf}.".startswith(f"{key}.") for key in found)}
     assert not undeclared, f"dvc.yaml, {stage}: add to params what it reads: {sorted(undeclared)}"
     assert not unread, f"{stage} never reads {sorted(unread)}: use it, or declare less"
 
@@ -71,17 +77,18 @@ def test_data_declared_is_data_read(stage: str, reads: dict[str, Reads]) -> None
     }
     undeclared = {path for path in read if not GRAPH[stage].reads(path)}
     assert not undeclared, f"dvc.yaml, {stage}: add to deps what it reads: {sorted(undeclared)}"
-    code = (".py", ".txt")  # modules and pins, which tests/test_declared.py compares
+    code = ("pipeline", "requirements")  # which tests/test_declared.py compares
     unread = {
         dep
         for dep in GRAPH[stage].deps
-        if not dep.endswith(code) and not any(declared.lies_in(path, dep) for path in read)
+        if not dep.startswith(code) and not any(declared.lies_in(path, dep) for path in read)
     }
     assert not unread, f"{stage} never reads {sorted(unread)}: remove them from deps in dvc.yaml"
 
 
 def _write_params(folder: Path) -> None:
     params = workspace.light(workspace.read_params(PROJECT))
+    params["variants"] = {name: params["variants"][name] for name in KINDS}
     params["preprocess"] |= {"train_images": 60, "validation_images": 20}
     # A process can have but one, and here all stages run in this one.
     hardware = {name: params["runtime"][name] for name in Hardware.model_fields}
@@ -91,30 +98,40 @@ def _write_params(folder: Path) -> None:
 
 
 def _spy_on_fields(patch: pytest.MonkeyPatch) -> set[str]:
-    """The set that will hold each field read of each section that config.section returns."""
-    seen: set[str] = set()
-    owners: dict[int, tuple[str, config.Section]] = {}
-    original, get = config.section, config.Section.__getattribute__
+    """The set that will hold each field read of each section that params_file.section returns.
 
-    def section(params: Any, key: str, schema: type[config.Section]) -> config.Section:
-        found = original(params, key, schema)
+    And the keys whose plain content params_file.at hands out.
+    """
+    seen: set[str] = set()
+    owners: dict[int, tuple[str, params_file.Section]] = {}
+    original, get, at = params_file.section, params_file.Section.__getattribute__, params_file.at
+
+    def section(params: Any, key: str, schema: type[params_file.Section]) -> params_file.Section:
+        with pytest.MonkeyPatch.context() as inside:
+            inside.setattr(params_file, "at", at)
+            found: params_file.Section = original(params, key, schema)
         owners[id(found)] = key, found  # kept, so that the id stays its own
         return found
 
-    def attribute(self: config.Section, name: str) -> Any:
+    def plain(params: Any, key: str) -> Any:
+        seen.add(key)
+        return at(params, key)
+
+    def attribute(self: params_file.Section, name: str) -> Any:
         if id(self) in owners and name in type(self).model_fields:
             seen.add(f"{owners[id(self)][0]}.{name}")
         return get(self, name)
 
-    patch.setattr(config, "section", section)
-    patch.setattr(config.Section, "__getattribute__", attribute)
+    patch.setattr(params_file, "section", section)
+    patch.setattr(params_file, "at", plain)
+    patch.setattr(params_file.Section, "__getattribute__", attribute)
     return seen
 
 
 def _spy_on_files(folder: Path) -> set[str]:
     """The set that will hold each file below `folder` opened for reading, relative to it.
 
-    Left out are params.yaml, whose fields are watched, and unfinished files.
+    Left out are params.yaml, whose fields are watched, code and unfinished files.
     """
     opened: set[str] = set()
 
@@ -124,7 +141,8 @@ def _spy_on_files(folder: Path) -> set[str]:
         path, mode = Path(os.fsdecode(arguments[0])).absolute(), arguments[1]
         if (mode is None or mode.startswith("r")) and path.is_relative_to(folder):
             name = str(path.relative_to(folder))
-            if ".part" not in name and name != "params.yaml" and path.is_file():
+            ours = name.startswith(("pipeline/", "requirements/", "params.yaml", "dvc.yaml"))
+            if path.is_file() and ".part" not in name and (not ours or name.endswith(".csv")):
                 opened.add(name)
 
     sys.addaudithook(watch)  # Python has no way to take it out again; it is quick elsewhere
@@ -132,7 +150,7 @@ def _spy_on_files(folder: Path) -> set[str]:
 
 
 def _run(name: str, arguments: list[str], patch: pytest.MonkeyPatch) -> None:
-    stage = importlib.import_module(f"pipeline.{name.partition('@')[0]}")
+    stage = importlib.import_module(STAGES[name.partition("@")[0]])
     if name == "fetch":
         lost = Path("data/raw/test_batch.bin")
         kept = lost.read_bytes()
@@ -148,5 +166,5 @@ def _run(name: str, arguments: list[str], patch: pytest.MonkeyPatch) -> None:
             )
             return path
 
-        patch.setattr("pipeline.download.download", download)
+        patch.setattr("pipeline.fetch.download.download", download)
     stage.main(arguments)

@@ -1,17 +1,23 @@
 """A training that was broken off goes on to the very result of one that was not."""
 
+import itertools
+import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import synthetic
 import workspace
-from conftest import PROJECT, small_params
+from conftest import small_params
 
-from pipeline import checkpoint, files, train
-from pipeline.errors import PipelineError
+from pipeline.base import files
+from pipeline.base.errors import PipelineError
+from pipeline.report import places
+from pipeline.train import checkpoint
+from pipeline.train import stage as train
 
 pytestmark = pytest.mark.usefixtures("trains_here")
 
@@ -22,7 +28,8 @@ class Killed(BaseException):
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with params.yaml (four epochs) and small arrays, as the current folder."""
+    """The project's files with small params (four epochs) and arrays, as the current folder."""
+    workspace.copy_files(tmp_path)
     workspace.write_params(tmp_path, small_params(epochs=4))
     synthetic.write_splits(tmp_path / "data/processed", train=200, validation=50)
     monkeypatch.chdir(tmp_path)
@@ -52,12 +59,13 @@ def kill_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
     return train_in_part
 
 
-def outputs(project: Path, variant: str) -> list[bytes]:
-    paths = (f"models/{variant}.keras", f"reports/{variant}/history.csv")
-    return [(project / path).read_bytes() for path in paths]
+def outputs(variant: str) -> list[bytes]:
+    return [path(variant).read_bytes() for path in (places.model, places.history)]
 
 
-@pytest.mark.parametrize("variant", workspace.trained_variants())
+# One for each kind of state that a training carries on: Adam's and dropout's, nothing but weights,
+# Muon's and batch normalisation's.
+@pytest.mark.parametrize("variant", ["deep", pytest.param("sgd", marks=pytest.mark.slow), "fast"])
 def test_result_is_that_of_an_unbroken_training(
     project: Path,
     kill_after: Callable[[str, int], None],
@@ -65,12 +73,12 @@ def test_result_is_that_of_an_unbroken_training(
     variant: str,
 ) -> None:
     train.main([variant])
-    whole = outputs(project, variant)
+    whole = outputs(variant)
     assert not checkpoint.path(variant).exists()
-    (project / f"models/{variant}.keras").unlink()
+    places.model(variant).unlink()
     kill_after(variant, 1)
     kill_after(variant, 2)
-    assert not (project / f"models/{variant}.keras").exists()
+    assert not places.model(variant).exists()
     capsys.readouterr()
     assert train.main([variant]) > 0
     shown = capsys.readouterr().out
@@ -78,7 +86,7 @@ def test_result_is_that_of_an_unbroken_training(
         "continues after epoch 3/4",
         "epoch 4/4",
     ]
-    assert outputs(project, variant) == whole
+    assert outputs(variant) == whole
     assert not checkpoint.path(variant).exists()
 
 
@@ -86,19 +94,20 @@ def test_killed_between_last_epoch_and_output(
     project: Path, kill_after: Callable[[str, int], None]
 ) -> None:
     train.main(["baseline"])
-    whole = outputs(project, "baseline")
+    whole = outputs("baseline")
     kill_after("baseline", 4)
     train.main(["baseline"])
-    assert outputs(project, "baseline") == whole
+    assert outputs("baseline") == whole
 
 
-@pytest.mark.parametrize(
-    "epochs", [1, *(pytest.param(later, marks=pytest.mark.slow) for later in (2, 3, 4, 5))]
-)
 def test_early_stopping_remembers(
-    project: Path, kill_after: Callable[[str, int], None], epochs: int
+    project: Path, kill_after: Callable[[str, int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed wherever: before, at and after the best epoch, and just before it stops."""
+    """Killed before, at and after the best epoch, just before it stops, and when it has."""
+
+    def killed(*_: Any) -> None:
+        raise Killed
+
     params = small_params(epochs=30)
     params["recipes"]["study"] |= {"early_stopping": 3, "learning_rate": 0.02}
     workspace.write_params(project, params)
@@ -110,16 +119,42 @@ def test_early_stopping_remembers(
             project / f"data/processed/{name}.npz", images=noise[part], labels=one_hot[part]
         )
     train.main(["baseline"])
-    whole = outputs(project, "baseline")
-    assert 6 <= whole[1].count(b"\n") < 30
-    kill_after("baseline", epochs)
+    whole = outputs("baseline")
+    losses = [float(row.split(",")[4]) for row in whole[1].decode().splitlines()[1:]]
+    best = int(np.argmin(losses)) + 1
+    assert 2 <= best == len(losses) - 3  # the last epoch leaves no checkpoint
+    for epochs in (best - 1, 1, 1, 1):
+        kill_after("baseline", epochs)
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "model_file", SimpleNamespace(save=killed))
+        with pytest.raises(Killed):
+            train.main(["baseline"])
     train.main(["baseline"])
-    assert outputs(project, "baseline") == whole
+    assert outputs("baseline") == whole
 
 
-def broken_off(project: Path, kill_after: Callable[[str, int], None]) -> Path:
-    kill_after("baseline", 2)
-    return project / checkpoint.path("baseline")
+@pytest.fixture
+def interrupted(project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
+    """A training of `baseline`, killed after an epoch; to be asked whether another goes on from it.
+
+    No network is trained: what goes on from what is decided before.
+    """
+    given: list[checkpoint.State | None] = []
+
+    def fit(*arguments: Any) -> None:
+        *_, saved, save = arguments
+        given.append(saved)
+        save({checkpoint.HISTORY + "loss": np.array([2.0])})
+        raise Killed
+
+    def goes_on() -> bool:
+        with pytest.raises(Killed):
+            train.main(["baseline"])
+        return given[-1] is not None
+
+    monkeypatch.setattr(train, "fit", SimpleNamespace(fit=fit))
+    assert not goes_on()
+    return goes_on
 
 
 @pytest.mark.parametrize(
@@ -130,86 +165,126 @@ def broken_off(project: Path, kill_after: Callable[[str, int], None]) -> Path:
         ("recipes", "study", {"operations_at_once": 1}, True),
         ("variants", "baseline", {"widths": [8]}, True),
         ("variants", "baseline", {"seed": 2}, True),
+        ("variants", "baseline", {"augmentation": {"shift": 0.1}}, True),
         ("variants", "baseline", {}, False),
         ("recipes", "fast", {"epochs": 3}, False),  # another's
+        ("variants", "deep", {"seed": 2}, False),
+        ("preprocess", "", {"seed": 2}, False),  # that of the arrays it gets
     ],
 )
 def test_other_parameters_start_anew(
     project: Path,
-    kill_after: Callable[[str, int], None],
+    interrupted: Callable[[], bool],
     capsys: pytest.CaptureFixture[str],
     section: str,
     name: str,
     value: dict[str, Any],
     anew: bool,
 ) -> None:
-    broken_off(project, kill_after)
     params = small_params(epochs=4)
-    params[section][name] |= value
+    (params[section][name] if name else params[section]).update(value)
     workspace.write_params(project, params)
     capsys.readouterr()
-    train.main(["baseline"])
+    assert interrupted() != anew
     shown = capsys.readouterr().out
-    assert ("continues after epoch 2/4" in shown) != anew
     assert ("is of other settings, code, data or libraries" in shown) == anew
 
 
 @pytest.mark.parametrize("name", ["train", "validation"])
+@pytest.mark.parametrize("array", ["images", "labels"])
 def test_other_data_starts_anew(
-    project: Path,
-    kill_after: Callable[[str, int], None],
-    capsys: pytest.CaptureFixture[str],
-    name: str,
+    project: Path, interrupted: Callable[[], bool], name: str, array: str
 ) -> None:
-    broken_off(project, kill_after)
     path = project / f"data/processed/{name}.npz"
     images, labels = files.read_arrays(path, "images", "labels")
-    images[-1, -1, -1, -1] += 0.01
+    if array == "images":
+        images[-1, -1, -1, -1] = 1 - images[-1, -1, -1, -1]
+    else:
+        labels[-1] = np.roll(labels[-1], 1)
     files.write_arrays(path, images=images, labels=labels)
-    capsys.readouterr()
-    train.main(["baseline"])
-    assert "is of other settings, code, data" in capsys.readouterr().out
+    assert not interrupted()
+    assert interrupted()
 
 
-def test_code_and_libraries_are_part_of_the_key(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("path", "anew"),
+    [
+        ("pipeline/train/fit.py", True),
+        ("pipeline/train/optimizers/adam.py", True),
+        ("pipeline/networks/plain.py", True),  # its own
+        ("pipeline/base/files.py", True),
+        ("pipeline/data/splits.py", True),
+        ("pipeline/runtime.py", True),
+        ("requirements/tensorflow.txt", True),
+        ("requirements/numpy.txt", True),
+        ("pipeline/networks/whitened.py", False),  # another's
+        ("pipeline/compare/table.py", False),
+        ("pipeline/evaluate/stage.py", False),
+        ("pipeline/ops/lifeline.py", False),
+        ("pipeline/__main__.py", False),
+        ("requirements/reports.txt", False),
+    ],
+)
+def test_other_code_or_libraries_start_anew(
+    project: Path, interrupted: Callable[[], bool], path: str, anew: bool
 ) -> None:
-    from pipeline import fit  # imports TensorFlow, which the fixture has started
+    file = project / path
+    file.write_bytes(file.read_bytes() + b"\n# changed\n")
+    assert interrupted() != anew
 
-    key = checkpoint.identity((), ())
-    assert checkpoint.identity((), ()) == key
-    changed = tmp_path / "fit.py"
-    changed.write_bytes((PROJECT / "pipeline/fit.py").read_bytes() + b"\n")
-    with monkeypatch.context() as patch:
-        patch.setattr(fit, "__file__", str(changed))
-        assert checkpoint.identity((), ()) != key
-    for library in ("numpy", "keras", "tensorflow"):
-        with monkeypatch.context() as patch:
-            patch.setattr(
-                checkpoint,
-                "version",
-                lambda name, changed=library: "0" if name == changed else "1",
-            )
-            other = checkpoint.identity((), ())
-        with monkeypatch.context() as patch:
-            patch.setattr(checkpoint, "version", lambda name: "1")
-            assert checkpoint.identity((), ()) != other
+
+@pytest.mark.parametrize("moved", ["new", "renamed", "deleted"])
+def test_other_files_of_code_start_anew(
+    project: Path, interrupted: Callable[[], bool], moved: str
+) -> None:
+    folder = project / "pipeline/train"
+    if moved == "new":
+        (folder / "new.py").touch()
+    elif moved == "renamed":
+        (folder / "layers.py").rename(folder / "layers_2.py")  # in the same place of the order
+    else:
+        (folder / "layers.py").unlink()
+    assert not interrupted()
+
+
+def test_compiled_code_is_no_code(project: Path, interrupted: Callable[[], bool]) -> None:
+    (project / "pipeline/train/__pycache__").mkdir()
+    (project / "pipeline/train/__pycache__/fit.cpython-311.pyc").write_bytes(b"compiled")
+    assert interrupted()
+
+
+def test_seconds_of_all_parts_are_added_up(
+    project: Path, interrupted: Callable[[], bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def so_far() -> float:
+        with np.load(checkpoint.path("baseline")) as archive:
+            return float(archive["seconds"])
+
+    before = so_far()
+    assert before > 0
+    clock = itertools.count(100, 5)
+    monkeypatch.setattr(train, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    for parts in (1, 2):
+        assert interrupted()
+        assert so_far() == pytest.approx(before + 5 * parts)
 
 
 def test_result_is_the_same_after_a_damaged_checkpoint(
     project: Path, kill_after: Callable[[str, int], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     train.main(["baseline"])
-    whole = outputs(project, "baseline")
-    file = broken_off(project, kill_after)
+    whole = outputs("baseline")
+    kill_after("baseline", 2)
+    file = project / checkpoint.path("baseline")
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     for damaged in (bytes(content), bytes(content[: len(content) // 2]), b""):
         file.write_bytes(damaged)
-        capsys.readouterr()
-        train.main(["baseline"])
+        assert checkpoint.load(file, "any key") is None
         assert "cannot be read" in capsys.readouterr().out
-        assert outputs(project, "baseline") == whole
+    train.main(["baseline"])
+    assert "cannot be read" in capsys.readouterr().out
+    assert outputs("baseline") == whole
 
 
 def test_two_at_once_are_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,8 +297,14 @@ def test_two_at_once_are_refused(project: Path, monkeypatch: pytest.MonkeyPatch)
     train.main(["baseline"])
 
 
-def test_unwritable_place_is_noticed_before_the_training(project: Path) -> None:
-    (project / "models").write_text("a file where a folder should be")
-    with pytest.raises(PipelineError, match=r"cannot write models/baseline\.keras: .*; free space"):
+@pytest.mark.parametrize(
+    ("folder", "output"),
+    [("models", "models/baseline.keras"), ("reports", "reports/variants/baseline/history.csv")],
+)
+def test_unwritable_place_is_noticed_before_the_training(
+    project: Path, monkeypatch: pytest.MonkeyPatch, folder: str, output: str
+) -> None:
+    (project / folder).write_text("a file where a folder should be")
+    monkeypatch.setattr(train, "fit", None)
+    with pytest.raises(PipelineError, match=rf"cannot write {re.escape(output)}: .*; free space"):
         train.main(["baseline"])
-    assert not (project / "reports").exists()

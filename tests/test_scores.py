@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline import scores
+from pipeline.evaluate import scores
 
 LABELS = np.array([0, 0, 1, 2])
 PROBABILITIES = np.array(

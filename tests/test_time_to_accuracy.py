@@ -1,15 +1,22 @@
-"""Accuracy against training time: what the table says, and that the committed one is right."""
+"""Accuracy against training time: the table, the figure, and that the committed one is right."""
 
 import json
 import shutil
 from pathlib import Path
 
+import made_up
+import numpy as np
 import pandas as pd
+import panels
 import pytest
+import yaml
 from conftest import PROJECT
 
-from pipeline import results, time_to_accuracy
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
+from pipeline.compare import results
+from pipeline.compare import stage as compare
+from pipeline.ops import time_to_accuracy
+from pipeline.report.figures import Figure
 
 HISTORY = pd.DataFrame(
     {
@@ -24,48 +31,164 @@ HISTORY = pd.DataFrame(
 
 def test_way_ends_at_the_test_accuracy_after_the_whole_time() -> None:
     way = time_to_accuracy.ours("final", 0.7, 120.0, HISTORY)
+    assert list(way) == ["trained", "variant", "epoch", "seconds", "accuracy", "measured_on"]
+    assert list(way["epoch"]) == [1, 2, 3, 4, 4]
     assert list(way["seconds"]) == [30.0, 60.0, 90.0, 120.0, 120.0]
     assert list(way["accuracy"]) == [0.35, 0.45, 0.5, 0.55, 0.7]
     assert list(way["measured_on"]) == ["validation"] * 4 + ["test"]
+    assert set(zip(way["trained"], way["variant"], strict=True)) == {("pipeline", "final")}
 
 
 def test_without_validation_there_is_only_the_end() -> None:
     blank = HISTORY.assign(val_accuracy=float("nan"), val_loss=float("nan"))
     way = time_to_accuracy.ours("fast", 0.9, 120.0, blank)
-    assert way[["seconds", "accuracy"]].to_numpy().tolist() == [[120.0, 0.9]]
+    assert way[["epoch", "seconds", "accuracy"]].to_numpy().tolist() == [[4, 120.0, 0.9]]
 
 
 def test_notebook_is_what_was_published_at_the_time_it_takes_here() -> None:
-    published = results.read_published(PROJECT / "pipeline/published.csv")
+    published = results.read_published(PROJECT / compare.PUBLISHED)
     seconds = {"baseline": 10.0, "improved": 20.0, "deep": 25.0, "final": 30.0}
-    table = time_to_accuracy.notebook(published, seconds).set_index(["variant", "epoch"])
-    assert table.loc[("final", 30), ["seconds", "accuracy"]].tolist() == [900.0, 0.7143]
-    assert table.loc[("deep", 11), ["seconds", "accuracy"]].tolist() == [275.0, 0.7125]
+    table = time_to_accuracy.notebook(published, seconds)
+    assert table.to_numpy().tolist() == [
+        ["notebook", "baseline", 26, 260.0, 0.6007, "test"],
+        ["notebook", "baseline", 30, 300.0, 0.6005, "test"],
+        ["notebook", "improved", 28, 560.0, 0.6468, "test"],
+        ["notebook", "improved", 30, 600.0, 0.6388, "test"],
+        ["notebook", "deep", 11, 275.0, 0.7125, "test"],
+        ["notebook", "deep", 30, 750.0, 0.6990, "test"],
+        ["notebook", "final", 27, 810.0, 0.7175, "test"],
+        ["notebook", "final", 30, 900.0, 0.7143, "test"],
+    ]
 
 
-def test_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(PipelineError, match=r"reports/comparison\.csv.*run `make repro`"):
-        time_to_accuracy.main()
-
-
-def test_says_which_record_of_a_run_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_figure_shows_each_way_against_time_on_a_logarithmic_axis(
+    tmp_path: Path, drawn: dict[str, Figure]
 ) -> None:
-    for folder in ("reports", "pipeline"):
-        shutil.copytree(PROJECT / folder, tmp_path / folder)
-    first = pd.read_csv(tmp_path / "reports/comparison.csv")["variant"][0]
-    (tmp_path / f"reports/runs/train@{first}.json").unlink()
+    ways = [
+        time_to_accuracy.ours("final", 0.7, 120.0, HISTORY),
+        time_to_accuracy.ours("deep", 0.6, 60.0, HISTORY),
+        time_to_accuracy.ours("deep", 0.5, 90.0, HISTORY).assign(trained="notebook"),
+    ]
+    time_to_accuracy.draw(tmp_path / "time.png", pd.concat(ways))
+    figure = drawn["time.png"]
+    (axis,) = figure.axes
+    expected = {
+        label: panels.points(way["seconds"], way["accuracy"])
+        for label, way in zip(("final", "deep", "deep, notebook"), ways, strict=True)
+    }
+    assert panels.lines(axis) == expected
+    assert panels.legend(figure) == list(expected)
+    # Only the end of a way has a mark; the notebook's are hollow.
+    assert [line.get_markevery() for line in axis.lines] == [[-1]] * 3
+    faces = [line.get_markerfacecolor() for line in axis.lines]
+    assert [face == "white" for face in faces] == [False, False, True]
+    assert (axis.get_xscale(), axis.get_yscale()) == ("log", "linear")
+    names = ["10 s", "30 s", "1 min", "2 min", "5 min", "15 min", "30 min"]
+    seconds = [10, 30, 60, 120, 300, 900, 1800]
+    assert panels.ticks(axis, "x") == dict(zip(names, seconds, strict=True))
+    assert axis.get_xlabel() == (
+        "training time on two CPU cores, start-up included (the notebook's without)"
+    )
+    assert axis.get_ylabel() == "accuracy"
+    assert axis.get_title() == (
+        "Test accuracy (marks) against training time; on the way, lines: validation accuracy,\n"
+        "of the notebook: from its best epoch to its last"
+    )
+
+
+def test_sixteen_variants_and_the_notebooks_four_differ_in_their_look(
+    tmp_path: Path, drawn: dict[str, Figure]
+) -> None:
+    ways = [time_to_accuracy.ours(f"v{n}", 0.7, 60.0, HISTORY) for n in range(16)]
+    ways += [way.assign(trained="notebook") for way in ways[:4]]
+    time_to_accuracy.draw(tmp_path / "time.png", pd.concat(ways))
+    lines = drawn["time.png"].axes[0].lines
+    marks = [(line.get_marker(), line.get_markerfacecolor() == "white") for line in lines]
+    assert len(set(marks)) == len(lines) == 20
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder with two variants compared, one of two seeds, and their runs, entered."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        PipelineError, match=rf"runs/train@{first}\.json.*single-item train@{first}"
-    ):
+    variants = {
+        "final": {"recipe": "study", "seed": 1},
+        "fast": {"recipe": "fast", "seed": 1},
+        "fast_2": {"recipe": "fast", "seed": 2},
+    }
+    params = {"compare": {"confidence": 0.95}, "variants": variants}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    compare.PUBLISHED.parent.mkdir(parents=True)
+    shutil.copy(PROJECT / compare.PUBLISHED, compare.PUBLISHED)
+    made_up.write("final", 70, epochs=4)
+    made_up.write("fast", 80, epochs=8, validated=False)
+    made_up.write("fast_2", 90, epochs=8, validated=False)
+    Path("reports/runs").mkdir()
+    for variant, seconds in (("final", 120.0), ("fast", 50.0), ("fast_2", 70.0)):
+        Path(f"reports/runs/train@{variant}.json").write_text(
+            json.dumps({"seconds": seconds, "libraries": {}})
+        )
+    time_to_accuracy.NOTEBOOK.parent.mkdir()
+    an_epoch = {"baseline": 10.0, "improved": 20.0, "deep": 25.0, "final": 30.0}
+    time_to_accuracy.NOTEBOOK.write_text(json.dumps({"seconds": an_epoch}))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("project")
+def test_writes_the_ways_of_the_compared_variants_and_of_the_notebook(
+    drawn: dict[str, Figure],
+) -> None:
+    compare.main([])
+    time_to_accuracy.main()
+    table = pd.read_csv("reports/time_to_accuracy.csv")
+    assert list(table) == ["trained", "variant", "epoch", "seconds", "accuracy", "measured_on"]
+    assert list(table["trained"]) == ["notebook"] * 8 + ["pipeline"] * 6
+    # The mean accuracy of two seeds, at the time of the first.
+    assert table.iloc[8].tolist() == ["pipeline", "fast", 8, 50.0, 0.85, "test"]
+    final = table.iloc[9:]
+    assert list(final["seconds"]) == [30.0, 60.0, 90.0, 120.0, 120.0]
+    history = pd.read_csv("reports/variants/final/history.csv")
+    assert list(final["accuracy"]) == [*history["val_accuracy"], 0.7]
+    shown = panels.lines(drawn["time_to_accuracy.png"].axes[0])
+    assert list(shown) == [
+        *("fast", "final"),
+        *(f"{name}, notebook" for name in ("baseline", "improved", "deep", "final")),
+    ]
+    assert np.array_equal(shown["final"], final[["seconds", "accuracy"]].to_numpy())
+
+
+def spoil(path: str, text: str | None) -> None:
+    """The file `path` holds `text`, or is missing."""
+    if text is None:
+        Path(path).unlink()
+    else:
+        Path(path).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("comparison.csv", None, r"reports/comparison\.csv.*run `make repro`"),
+        ("comparison.csv", "a,b\n1,2\n", r"reports/comparison\.csv.*run `make repro`"),
+        ("bench/notebook.json", None, r"bench/notebook\.json.*`make bench` for the second"),
+        ("bench/notebook.json", '{"seconds": {"deep": 1}}', r"bench/notebook\.json.*`make bench`"),
+        ("bench/notebook.json", "[]", r"bench/notebook\.json.*`make bench` for the second"),
+        ("bench/notebook.json", "{}", r"bench/notebook\.json.*`make bench` for the second"),
+        ("runs/train@fast.json", None, r"runs/train@fast\.json.*--single-item train@fast`"),
+        ("runs/train@fast.json", "[]", r"runs/train@fast\.json.*--single-item train@fast`"),
+        ("runs/train@fast.json", "{}", r"runs/train@fast\.json.*--single-item train@fast`"),
+        ("variants/final/history.csv", None, r"final/history\.csv.*`dvc repro train@final`"),
+    ],
+)
+@pytest.mark.usefixtures("project")
+def test_says_what_is_missing_and_writes_nothing(
+    drawn: dict[str, Figure], file: str, text: str | None, message: str
+) -> None:
+    compare.main([])
+    spoil(f"reports/{file}", text)
+    with pytest.raises(PipelineError, match=message):
         time_to_accuracy.main()
-    assert _written(tmp_path) == _written(PROJECT)  # nothing half-written
-
-
-def _written(folder: Path) -> list[bytes]:
-    return [path.read_bytes() for path in sorted((folder / "reports").glob("time_to_accuracy.*"))]
+    assert not list(Path("reports").glob("time_to_accuracy.*"))
 
 
 def test_committed_table_is_that_of_the_committed_runs() -> None:

@@ -1,9 +1,10 @@
-"""Training: history, early stopping, progress, and that the same inputs give the same bytes."""
+"""Stage train: its files, its progress, and that the same inputs give the same bytes."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,51 +13,44 @@ import synthetic
 import workspace
 from conftest import PROJECT, small_params
 
-from pipeline import checkpoint, config, files, runtime, settings, train
-from pipeline.errors import PipelineError
+from pipeline import runtime
+from pipeline.base.errors import PipelineError
+from pipeline.report import history, places
+from pipeline.train import stage as train
 
 pytestmark = pytest.mark.usefixtures("trains_here")
-PARAMS = config.read(PROJECT / "params.yaml")
-
-
-def arrays(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    images, labels = synthetic.make_images(count, seed=seed)
-    return images.astype(np.float32) / 255, np.eye(10, dtype=np.float32)[labels]
-
-
-def ignore(state: checkpoint.State) -> None:
-    """For a training that is not to be resumed."""
+COUNTS = {"train": 300, "validation": 100}
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with params.yaml (two epochs) and small arrays, as the current folder."""
+    """The project's files with small params (two epochs) and arrays, as the current folder."""
+    workspace.copy_files(tmp_path)
     workspace.write_params(tmp_path, small_params(epochs=2))
-    for name, count in (("train", 300), ("validation", 100)):
-        images, labels = arrays(count, seed=count)
-        files.write_arrays(tmp_path / f"data/processed/{name}.npz", images=images, labels=labels)
+    synthetic.write_splits(tmp_path / "data/processed", **COUNTS)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-@pytest.mark.parametrize("variant", workspace.trained_variants())
-def test_every_variant_repeats_its_bytes(project: Path, variant: str) -> None:
-    outputs = [project / f"models/{variant}.keras", project / f"reports/{variant}/history.csv"]
-    train.main([variant])
-    first = [path.read_bytes() for path in outputs]
-    train.main([variant])
-    assert [path.read_bytes() for path in outputs] == first
+def outputs(variant: str) -> list[Path]:
+    return [places.model(variant), places.history(variant)]
+
+
+def test_training_repeats_its_bytes(project: Path) -> None:
+    train.main(["deep"])
+    first = [path.read_bytes() for path in outputs("deep")]
+    train.main(["deep"])
+    assert [path.read_bytes() for path in outputs("deep")] == first
     assert not list(project.rglob("*.part*"))
 
 
 def test_threads_side_by_side_repeat_their_bytes(project: Path) -> None:
     """In a process of its own, with the threads of the recipe; this process has others."""
-    outputs = [project / path for path in ("models/fast.keras", "reports/fast/history.csv")]
     twice = (
-        "import hashlib; from pathlib import Path; from pipeline import train\n"
+        "import hashlib; from pathlib import Path; from pipeline.train import stage\n"
         "for _ in range(2):\n"
-        "    train.main(['fast'])\n"
-        f"    for path in {[str(path) for path in outputs]}:\n"
+        "    stage.main(['fast'])\n"
+        f"    for path in {[str(path) for path in outputs('fast')]}:\n"
         "        print(hashlib.sha256(Path(path).read_bytes()).hexdigest())"
     )
     done = subprocess.run(
@@ -75,65 +69,28 @@ def test_saved_model_is_the_trained_one_and_needs_no_code_of_ours(project: Path)
     import keras
 
     train.main(["deep"])
-    rows = (project / "reports/deep/history.csv").read_text().splitlines()
+    rows = places.history("deep").read_text().splitlines()
     assert rows[0] == "epoch,accuracy,loss,val_accuracy,val_loss"
     assert [row.split(",")[0] for row in rows[1:]] == ["1", "2"]
-    model = keras.saving.load_model(project / "models/deep.keras")
+    model = keras.saving.load_model(places.model("deep"))
     assert not model.compiled  # and so no optimizer state in the file
-    images, labels = arrays(100, seed=100)
-    right = model.predict_on_batch(images).argmax(axis=1) == labels.argmax(axis=1)
-    assert right.mean() == pytest.approx(float(rows[-1].split(",")[3]), abs=1e-6)
+    images, labels = synthetic.arrays(100, seed=100)
+    probabilities = model.predict_on_batch(images)
+    right = probabilities.argmax(axis=1) == labels.argmax(axis=1)
+    accuracy, loss = map(float, rows[-1].split(",")[3:])
+    assert right.mean() == pytest.approx(accuracy, abs=1e-6)
+    assert -np.log((probabilities * labels).sum(axis=1)).mean() == pytest.approx(loss, rel=1e-4)
 
 
 @pytest.mark.parametrize("variant", ["baseline", "fast"])
 def test_seed_decides(project: Path, variant: str) -> None:
     train.main([variant])
-    first = (project / f"models/{variant}.keras").read_bytes()
+    first = places.model(variant).read_bytes()
     params = small_params(epochs=2)
     params["variants"][variant]["seed"] = 2
     workspace.write_params(project, params)
     train.main([variant])
-    assert (project / f"models/{variant}.keras").read_bytes() != first
-
-
-def test_learns() -> None:
-    from pipeline import fit
-
-    variant = settings.variant(PARAMS, "final")
-    recipe = settings.recipe(PARAMS, "study").model_copy(update={"epochs": 5})
-    _, history = fit.fit("final", variant, recipe, arrays(1000, 1), arrays(200, 2), None, ignore)
-    assert history["val_accuracy"][-1] > 0.5  # chance is 0.1
-
-
-def test_early_stopping_keeps_the_best_epoch() -> None:
-    from pipeline import fit
-
-    variant = settings.variant(PARAMS, "baseline")
-    # At this rate the validation loss soon turns.
-    recipe = settings.recipe(PARAMS, "study").model_copy(
-        update={"epochs": 40, "early_stopping": 2, "learning_rate": 0.02}
-    )
-    noise = np.random.default_rng(0).random((200, 32, 32, 3), np.float32)
-    labels = np.eye(10, dtype=np.float32)[np.arange(200) % 10]
-    validation = (noise[100:], labels[100:])
-    network, history = fit.fit(
-        "x", variant, recipe, (noise[:100], labels[:100]), validation, None, ignore
-    )
-    assert len(history["loss"]) < 40
-    best = int(np.argmin(history["val_loss"]))
-    assert len(history["loss"]) == best + 3
-    probabilities = network.predict_on_batch(validation[0])
-    loss = -np.log(np.clip((probabilities * validation[1]).sum(axis=1), 1e-7, 1)).mean()
-    assert loss == pytest.approx(history["val_loss"][best], rel=1e-4)
-
-
-def test_diverging_loss_is_an_error_that_names_the_parameter() -> None:
-    from pipeline import fit
-
-    variant = settings.variant(PARAMS, "sgd")
-    recipe = settings.recipe(PARAMS, "trial_sgd").model_copy(update={"learning_rate": 1e30})
-    with pytest.raises(PipelineError, match=r"epoch 1; lower recipes\.trial_sgd\.learning_rate"):
-        fit.fit("sgd", variant, recipe, arrays(200, 1), arrays(100, 2), None, ignore)
+    assert places.model(variant).read_bytes() != first
 
 
 def test_log_has_a_line_an_epoch(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,64 +128,81 @@ def test_variant_must_be_named(project: Path) -> None:
         train.main(["fnal"])
 
 
-def test_all_images_are_trained_where_none_is_held_out(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from pipeline import fit
-
-    given: list[tuple[np.ndarray, ...]] = []
-    original = fit.fit
-
-    def watched(*arguments: Any) -> Any:
-        given.append(arguments[3])
-        assert arguments[4] is None
-        return original(*arguments)
-
-    monkeypatch.setattr(fit, "fit", watched)
-    train.main(["fast"])
-    ((images, labels),) = given
-    for number, array in enumerate((images, labels)):
-        both = [arrays(300, 300)[number], arrays(100, 100)[number]]
-        np.testing.assert_array_equal(array, np.concatenate(both))
-    rows = (project / "reports/fast/history.csv").read_text().splitlines()
-    assert [row.split(",")[3:] for row in rows[1:]] == [["", ""]] * 2
-    assert all(float(cell) > 0 for row in rows[1:] for cell in row.split(",")[1:3])
+class Given(Exception):
+    """What `fit` is asked for, in place of a training."""
 
 
-def test_saved_whitened_network_is_the_trained_one_and_needs_no_code_of_ours(
-    tmp_path: Path,
-) -> None:
-    import keras
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fit(*arguments: Any) -> None:
+        raise Given(*arguments)
 
-    from pipeline import fit, model_file
+    monkeypatch.setattr(train, "fit", SimpleNamespace(fit=fit))
 
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize("variant", ["baseline", "fast"])
+def test_images_are_trained_and_held_out_as_the_recipe_says(project: Path, variant: str) -> None:
+    with pytest.raises(Given) as caught:
+        train.main([variant])
+    _, _, _, training, held_out, saved, _ = caught.value.args
+    parts = [synthetic.arrays(count, seed=count) for count in COUNTS.values()]
+    if variant == "baseline":
+        expected = [*parts[0], *parts[1]]
+        found = [*training, *held_out]
+    else:  # every image is trained, and none is left to watch the training by
+        expected = [np.concatenate(both) for both in zip(*parts, strict=True)]
+        found = [*training]
+        assert held_out is None
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert saved is None
+
+
+@pytest.mark.usefixtures("no_training")
+def test_variant_is_trained_by_its_own_recipe(project: Path) -> None:
     params = small_params(epochs=2)
-    states: list[checkpoint.State] = []
-    network, _ = fit.fit(
-        "fast",
-        settings.variant(params, "fast"),
-        settings.recipe(params, "fast"),
-        arrays(100, 1),
-        None,
-        None,
-        states.append,
-    )
-    model_file.save(network, tmp_path / "fast.keras")
-    opened = keras.saving.load_model(tmp_path / "fast.keras", safe_mode=True)
-    assert all(type(layer).__module__.startswith("keras.") for layer in opened.layers)
-    for number, weights in enumerate(opened.get_weights()):
-        np.testing.assert_array_equal(weights, states[-1][f"variable_{number}"])
-    assert opened.input_shape == (None, 32, 32, 3)
+    for name in ("sgd", "fast"):
+        with pytest.raises(Given) as caught:
+            train.main([name])
+        named, what, how, *_ = caught.value.args
+        recipe = params["recipes"][params["variants"][name]["recipe"]]
+        assert named == name
+        assert what.model_dump(mode="json") == params["variants"][name]
+        assert how.model_dump(mode="json") == recipe
 
 
+def test_figures_of_validation_are_blank_where_none_is_held_out() -> None:
+    table = history.table({"loss": [2.5, 1.25], "accuracy": [0.1, 0.4]})
+    assert table.splitlines()[1:] == ["1,0.100000,2.500000,,", "2,0.400000,1.250000,,"]
+
+
+@pytest.mark.usefixtures("no_training")
 def test_bfloat16_is_refused_where_it_is_emulated(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = small_params(epochs=2)
     params["recipes"]["fast"] |= {"precision": "bfloat16", "cpu_isa": "DEFAULT"}
     workspace.write_params(project, params)
-    monkeypatch.setattr(runtime, "start", lambda _: None)  # this process has other settings
     monkeypatch.setattr(runtime, "cpu_flags", lambda: {"sse4_1", "avx2"})
     with pytest.raises(PipelineError, match=r"recipes\.fast\.precision: bfloat16 needs .*float32"):
         train.main(["fast"])
     assert not (project / "models").exists()
+    monkeypatch.setattr(runtime, "cpu_flags", lambda: {"avx512_bf16"})
+    with pytest.raises(Given):
+        train.main(["fast"])
+
+
+@pytest.mark.usefixtures("no_training")
+def test_tensorflow_is_started_with_the_recipe_s_hardware(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[runtime.Hardware] = []
+    monkeypatch.setattr(runtime, "start", started.append)
+    params = small_params(epochs=2)
+    params["recipes"]["trial_sgd"] |= {"threads_per_operation": 3, "cpu_isa": "AVX"}
+    workspace.write_params(project, params)
+    with pytest.raises(Given):
+        train.main(["sgd"])
+    (hardware,) = started
+    assert (hardware.threads_per_operation, hardware.cpu_isa) == (3, "AVX")

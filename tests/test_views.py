@@ -7,9 +7,10 @@ import pytest
 import yaml
 from conftest import PROJECT
 
-from pipeline import config, views
-from pipeline.errors import PipelineError
-from pipeline.views import ONE, Views
+from pipeline.base import params_file
+from pipeline.base.errors import PipelineError
+from pipeline.evaluate import views
+from pipeline.evaluate.views import ONE, Views
 
 # No two pixels are alike, so that each view is told by its content.
 IMAGES = np.arange(2 * 4 * 6 * 3, dtype=np.float32).reshape(2, 4, 6, 3)
@@ -103,7 +104,7 @@ def test_a_class_ruled_out_in_every_view_stays_so_without_a_warning() -> None:
 
 
 def test_what_is_no_number_is_not_hidden() -> None:
-    """pipeline/trained.py refuses it."""
+    """pipeline/evaluate/trained.py refuses it."""
     wrong = np.full((2, 10), np.nan, np.float32)
     found = views.probabilities(lambda images: wrong, IMAGES, Views(mirrored=True, shift=1))
     assert np.isnan(found).all()
@@ -114,7 +115,7 @@ def test_what_is_no_number_is_not_hidden() -> None:
 )
 def test_refuses_wrong_params(key: str, value: Any) -> None:
     params = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
-    config.section(params, "views.whitened", Views)
+    params_file.section(params, "views.whitened", Views)
     params["views"]["whitened"][key] = value
     with pytest.raises(PipelineError, match=rf"views\.whitened\.{key}: "):
-        config.section(params, "views.whitened", Views)
+        params_file.section(params, "views.whitened", Views)

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import workspace
 import yaml
 
-from pipeline import recorded, verify_workspace
+from pipeline.ops import recorded, verify_committed
 
 STUB = Path(__file__).parent / "stub_training.py"
 VARIANTS = ("baseline", "final", "fast")
@@ -35,24 +36,23 @@ def copied(committed: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     monkeypatch.chdir(folder)
     temporary_beside(folder, monkeypatch)
     monkeypatch.setattr(tempfile, "tempdir", None)  # read it anew
-    monkeypatch.setattr(verify_workspace, "output", lambda *_: ["this has a GPU"])
+    monkeypatch.setattr(verify_committed, "unfixed", lambda *_: ["this has a GPU"])
     return folder
 
 
 def lock(folder: Path) -> None:
     """The dvc.lock that DVC would write after running what verify looks at."""
     params = yaml.safe_load((folder / "params.yaml").read_text())
+    for compiled in folder.rglob("__pycache__"):  # which DVC does not count either
+        shutil.rmtree(compiled)
     entries = {}
     for name, stage in declared.stages(folder).items():
-        if all((folder / path).is_file() for path in stage.outs):
+        if all((folder / path).exists() for path in stage.outs):
             entries[name] = {
-                kind: [
-                    {"path": path, "md5": recorded.md5(folder / path)}
-                    for path in paths
-                    if (folder / path).is_file()
-                ]
-                for kind, paths in (("deps", stage.deps), ("outs", stage.outs))
-            } | {"params": {"params.yaml": {key: _value(params, key) for key in stage.params}}}
+                "deps": _digests(folder, stage.deps),
+                "outs": _digests(folder, stage.outs),
+                "params": {"params.yaml": {key: _value(params, key) for key in stage.params}},
+            }
     (folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": entries}))
 
 
@@ -81,6 +81,11 @@ def temporary_beside(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def temporary(project: Path) -> list[Path]:
     """What is left where `temporary_beside` has temporary folders made."""
     return list((project.parent / "temporary").iterdir())
+
+
+def _digests(folder: Path, paths: Iterable[str]) -> list[dict[str, str | None]]:
+    digests = {path: recorded.digest(folder / path) for path in paths}
+    return [{"path": path, "md5": digest} for path, digest in digests.items() if digest]
 
 
 def _value(params: Any, dotted: str) -> Any:

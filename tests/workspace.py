@@ -1,8 +1,6 @@
 """Copies of the project in temporary folders, as real DVC repositories, for tests of the graph."""
 
-import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -10,16 +8,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from conftest import PROJECT
 
-# Of the network of `fast`: other seeds, widths and numbers of epochs. To a test of the real stages,
-# which shrinks them all, they add nothing but time.
-LIKE_FAST = ("sprint", "fast_2", "fast_3", "best")
-# What a training can leave out is in these: dropout and Adam, Muon and batch normalisation.
-# `make test` trains no other to the end several times over.
-RICHEST = ("deep", "fast")
+# Every operation that a training computes is in one of these: Adam, dropout and images of 2x2
+# pixels; SGD, both flips, rotation and zoom; Muon, batch normalisation, shifts and growing images.
+KINDS = ("deep", "sgd", "fast")
 
 COPIED = ("dvc.yaml", "params.yaml", "pipeline", "requirements", ".gitignore", ".dvcignore")
 
@@ -31,16 +25,21 @@ STUB = Path(__file__).parent / "stub_stage.py"
 def copy_project(folder: Path) -> Path:
     """The project's tracked inputs in `folder`, as a fresh git and DVC repository."""
     folder.mkdir(parents=True)
+    copy_files(folder)
+    run(folder, "git", "init", "--quiet")
+    run(folder, "dvc", "init", "--quiet")
+    shutil.copy(PROJECT / ".dvc/config", folder / ".dvc/config")
+    return folder
+
+
+def copy_files(folder: Path) -> None:
+    """The project's tracked inputs in `folder`."""
     for name in COPIED:
         source = PROJECT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, folder / name)
-    run(folder, "git", "init", "--quiet")
-    run(folder, "dvc", "init", "--quiet")
-    shutil.copy(PROJECT / ".dvc/config", folder / ".dvc/config")
-    return folder
 
 
 def with_stub_stages(folder: Path) -> Path:
@@ -55,35 +54,17 @@ def write_params(folder: Path, params: dict[str, Any]) -> None:
 
 
 def read_params(folder: Path) -> dict[str, Any]:
-    """The params.yaml of `folder`, to be changed: what YAML's aliases share is there twice."""
-    content: dict[str, Any] = json.loads(
-        json.dumps(yaml.safe_load((folder / "params.yaml").read_text()))
-    )
+    """The params.yaml of `folder`, to be changed."""
+    content: dict[str, Any] = yaml.safe_load((folder / "params.yaml").read_text())
     return content
 
 
-def trained_variants() -> list[Any]:
-    """Parameters of a test of trainings: the variants that differ in kind, all but RICHEST slow."""
-    return [
-        name if name in RICHEST else pytest.param(name, marks=pytest.mark.slow)
-        for name in read_params(PROJECT)["variants"]
-        if name not in LIKE_FAST
-    ]
-
-
 def drop_variants(folder: Path, *names: str) -> None:
-    """Take variants out of the params.yaml and the dvc.yaml of `folder`."""
+    """Take variants out of the params.yaml of `folder`."""
     params = read_params(folder)
     for name in names:
         del params["variants"][name]
     write_params(folder, params)
-    lines = []
-    for line in (folder / "dvc.yaml").read_text().splitlines():
-        if line.strip().startswith("cmd: python -m pipeline compare "):
-            line = re.sub(rf"[ ,]({'|'.join(names)})(?=[ ,]|$)", "", line)
-        if not any(f"reports/{name}/" in line for name in names):
-            lines.append(f"{line}\n")
-    (folder / "dvc.yaml").write_text("".join(lines))
 
 
 def light(params: dict[str, Any]) -> dict[str, Any]:

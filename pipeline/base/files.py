@@ -1,0 +1,82 @@
+"""Writing outputs: stable bytes, whole or not at all. Every stage's files go through here."""
+
+import contextlib
+import json
+import os
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.base.errors import PipelineError
+
+
+def write(path: Path, save: Callable[[Path], object]) -> None:
+    """Call `save(temporary path)`, then rename onto `path`: a reader never sees half a file.
+
+    The temporary name keeps the suffix, from which savers tell the format. `path`'s folder is
+    made when missing. Raises PipelineError when the disk is full or the folder read-only.
+    """
+    temporary = _temporary(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):  # it must not hide the error on its way out
+            temporary.unlink(missing_ok=True)
+
+
+def expect_writable(path: Path) -> None:
+    """Raise PipelineError now when `write` could not put a file at `path` later."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _temporary(path)
+        temporary.touch()
+        temporary.unlink()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """`text` as UTF-8 with Unix line ends and one newline at the end, on every system."""
+    content = text.rstrip("\n") + "\n"
+    write(path, lambda temporary: temporary.write_bytes(content.encode("utf-8")))
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """`content` with its keys in the order given; NaN is refused, as JSON has none."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False))
+
+
+def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """The named arrays as an uncompressed .npz without pickle."""
+    write(path, lambda temporary: np.savez(temporary, allow_pickle=False, **arrays))
+
+
+def read_arrays(path: Path, *names: str) -> tuple[np.ndarray, ...]:
+    """The arrays `names` of an .npz; PipelineError when it is missing, damaged or lacks one."""
+    try:
+        # Given a path, np.load leaves the file open when it turns out to be damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return tuple(archive[name] for name in names)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise PipelineError(
+            f"cannot read {', '.join(names)} from {path}: {error}; "
+            "delete the file and run `dvc repro` to make it again"
+        ) from error
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.part{path.suffix}")
+
+
+def _unwritable(path: Path, error: OSError) -> PipelineError:
+    return PipelineError(
+        f"cannot write {path}: {error.strerror or error}; free space or fix its permissions, "
+        "then run again"
+    )

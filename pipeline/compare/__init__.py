@@ -1,0 +1,1 @@
+"""Stage compare: all variants side by side, and beside the study's published figures."""

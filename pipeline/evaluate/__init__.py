@@ -1,0 +1,1 @@
+"""Stage evaluate@variant: how good a trained model is on the test set."""

@@ -1,0 +1,59 @@
+"""The metrics: what each name in metrics.json is, computed from a model's answers.
+
+A new one is a line of METRICS; to show it in the comparison, give it a column there
+(pipeline/compare/table.py).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.evaluate import scores
+from pipeline.report.metrics import Metrics
+
+DECIMALS = 6  # 10,000 images resolve 0.0001; float32 probabilities hold about seven digits
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model says of the test images; arrays as in scores.py.
+
+    `probabilities` are over the views averaged, `one_view` those of the image alone; `loss` is the
+    cross-entropy in nats of the former, `calibration_bins` the number of bins for their confidence.
+    """
+
+    labels: np.ndarray
+    probabilities: np.ndarray
+    one_view: np.ndarray
+    loss: float
+    calibration_bins: int
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """Counts int64 (K, K), rows the true classes, columns the most probable ones."""
+        classes = self.probabilities.shape[1]
+        return scores.confusion_matrix(self.labels, self.probabilities.argmax(axis=1), classes)
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether the most probable class is the true one, bool (N,)."""
+        return self.probabilities.argmax(axis=1) == self.labels
+
+
+METRICS: dict[str, Callable[[Answers], float]] = {
+    "accuracy": lambda said: scores.accuracy(said.labels, said.probabilities),
+    "loss": lambda said: said.loss,
+    "top2_accuracy": lambda said: scores.top_k_accuracy(said.labels, said.probabilities, 2),
+    "macro_f1": lambda said: scores.macro_f1(said.confusion),
+    "calibration_error": lambda said: scores.calibration_error(
+        said.labels, said.probabilities, said.calibration_bins
+    ),
+    "one_view_accuracy": lambda said: scores.accuracy(said.labels, said.one_view),
+}
+
+
+def measure(said: Answers, parameters: int) -> Metrics:
+    """All metrics of a model of `parameters` weights, rounded to DECIMALS."""
+    figures = {name: round(metric(said), DECIMALS) for name, metric in METRICS.items()}
+    return Metrics.model_validate({**figures, "parameters": parameters})

@@ -1,0 +1,15 @@
+"""The settings of evaluate."""
+
+from typing import Annotated
+
+import pydantic
+
+from pipeline.base.params_file import Section
+
+
+class Evaluate(Section):
+    """How the test set is read and how much of the result is shown."""
+
+    calibration_bins: Annotated[int, pydantic.Field(ge=1, le=1000)]
+    # More than 100 would make a picture of over 4 million pixels.
+    mistakes: Annotated[int, pydantic.Field(ge=1, le=100)]

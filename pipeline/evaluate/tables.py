@@ -1,0 +1,43 @@
+"""The tables that evaluate writes about a variant's predictions."""
+
+import numpy as np
+import pandas as pd
+
+from pipeline.data.cifar10 import CLASSES
+from pipeline.evaluate import scores
+
+
+def per_class(confusion: np.ndarray) -> pd.DataFrame:
+    """A row per true class: class, precision, recall, f1, support (its number of test images),
+    and the confusion matrix: for each predicted class, how many of the row's images went there.
+
+    `confusion` holds counts (10, 10), rows the true classes; zero division as in class_scores.
+    """
+    found = scores.class_scores(confusion)
+    figures = pd.DataFrame(
+        {
+            "class": CLASSES,
+            "precision": found.precision,
+            "recall": found.recall,
+            "f1": found.f1,
+            "support": found.support,
+        }
+    )
+    return figures.join(pd.DataFrame(confusion, columns=list(CLASSES)))
+
+
+def predictions(labels: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
+    """A row per test image: its true class and the two most probable ones, with probabilities."""
+    names = np.array(CLASSES)
+    first, second = scores.ranking(probabilities)[:, :2].T
+    rows = np.arange(len(labels))
+    return pd.DataFrame(
+        {
+            "index": rows,
+            "actual": names[labels],
+            "predicted": names[first],
+            "confidence": probabilities[rows, first],
+            "second": names[second],
+            "second_confidence": probabilities[rows, second],
+        }
+    )

@@ -1,0 +1,1 @@
+"""Stage explore: a look at the data before it is used."""

@@ -1,0 +1,1 @@
+"""Stage fetch: the official files, from whichever mirror serves them."""

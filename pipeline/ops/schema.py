@@ -1,0 +1,125 @@
+"""All of params.yaml as one schema: `python -m pipeline.ops.schema` names every mistake in it.
+
+The dispatcher asks for this before every stage, and make before it runs or plans anything; a stage
+reads its own sections through pipeline/base/params_file.py, so that one stage's setting is no
+dependency of another.
+"""
+
+import re
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any, Union
+
+import pydantic
+
+from pipeline.base import params_file
+from pipeline.base.errors import PipelineError
+from pipeline.base.mistakes import nearest
+from pipeline.compare.settings import Compare
+from pipeline.data.cifar10 import SIDE
+from pipeline.evaluate.settings import Evaluate
+from pipeline.evaluate.views import Views
+from pipeline.explore.settings import Explore
+from pipeline.fetch.settings import Fetch
+from pipeline.preprocess import Preprocess
+from pipeline.runtime import Runtime
+from pipeline.train import recipe, variant
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+def _name(name: str) -> str:
+    """It becomes part of stage names, file names and DVC's dotted keys."""
+    if not _NAME.fullmatch(name):
+        raise ValueError("a name of letters, digits, '_' and '-', a letter first")
+    return name
+
+
+def _named(group: dict[str, Any]) -> dict[str, Any]:
+    if not group:
+        raise ValueError("a mapping of at least one name to its settings")
+    folded = [name.lower() for name in group]
+    if twice := [name for name in group if folded.count(name.lower()) > 1]:
+        # Some systems take files of such names for the same.
+        raise ValueError(f"names that differ in more than case, not {' and '.join(twice)}")
+    return group
+
+
+Name = Annotated[str, pydantic.AfterValidator(_name)]
+Named = pydantic.AfterValidator(_named)
+
+
+def schema() -> type[params_file.Section]:
+    """What params.yaml holds, with the networks that have a file now."""
+    kinds: Any = Union[tuple(map(variant.network, variant.networks()))]  # noqa: UP007
+    if len(variant.networks()) > 1:
+        kinds = Annotated[kinds, pydantic.Field(discriminator="network")]
+
+    class Params(params_file.Section):
+        fetch: Fetch
+        preprocess: Preprocess
+        explore: Explore
+        runtime: Runtime
+        recipes: Annotated[dict[Name, recipe.AnyRecipe], Named]
+        variants: Annotated[dict[Name, kinds], Named]
+        views: dict[Annotated[str, params_file.one_of(variant.networks())], Views]
+        evaluate: Evaluate
+        compare: Compare
+
+    return Params
+
+
+def check(params: Mapping[str, Any]) -> None:
+    """Raise PipelineError with a line for every mistake anywhere in `params`."""
+    mistakes: list[str] = []
+    try:
+        params_file.section(params, "", schema())
+    except PipelineError as error:
+        mistakes += str(error).splitlines()
+    for name in params["variants"] if _are_mappings(params, "recipes", "variants") else ():
+        try:
+            _check_recipe(params, str(name))
+        except PipelineError:
+            pass  # it has its lines by now
+        except ValueError as error:
+            mistakes.append(f"{params_file.PARAMS_FILE}: variants.{name}{error}")
+    if mistakes:
+        raise PipelineError("\n".join(mistakes))
+
+
+def _are_mappings(params: Mapping[str, Any], *keys: str) -> bool:
+    return all(isinstance(params.get(key), Mapping) for key in keys)
+
+
+def _check_recipe(params: Mapping[str, Any], name: str) -> None:
+    """ValueError unless the variant's recipe exists and its network fits the images of every epoch.
+
+    PipelineError when one of the two is wrong in itself.
+    """
+    recipes, named = params_file.at(params, "recipes"), params_file.at(params, f"variants.{name}")
+    what = named.get("recipe") if isinstance(named, Mapping) else None
+    if isinstance(what, str) and what not in recipes:
+        raise ValueError(
+            f".recipe: expected one of {', '.join(map(str, recipes))}, found {what!r}"
+            f"{nearest(what, map(str, recipes))}"
+        )
+    chosen = variant.read(params, name)
+    sides = recipe.read(params, chosen.recipe).sides(SIDE)
+    if (least := chosen.least_side(SIDE)) > SIDE:
+        raise ValueError(
+            f": expected a network for images of {SIDE} pixels a side, found one that needs "
+            f"{least}; take fewer widths"
+        )
+    if min(sides) < least or max(sides) > SIDE:
+        raise ValueError(
+            f": expected a recipe whose images have {least} to {SIDE} pixels a side, as network "
+            f"{chosen.network} needs them, found {min(sides)} to {max(sides)} by "
+            f"recipes.{chosen.recipe}.growth; change that ({{}}: whole images in every epoch)"
+        )
+
+
+if __name__ == "__main__":
+    try:
+        check(params_file.read())
+    except PipelineError as error:
+        sys.exit(str(error))

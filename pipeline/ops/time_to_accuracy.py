@@ -1,0 +1,139 @@
+"""Accuracy against training time, beside the notebook's: `python -m pipeline.ops.time_to_accuracy`.
+
+No stage of DVC: how long a training took is no function of parameters, code and data. It reads
+reports/comparison.csv, the recorded runs, the histories and what `make bench` measured of the
+notebook, and writes reports/time_to_accuracy.png and .csv.
+"""
+
+import itertools
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.base import files
+from pipeline.base.errors import PipelineError
+from pipeline.compare import results
+from pipeline.compare.stage import PUBLISHED, REPORTS
+from pipeline.ops import environment
+from pipeline.report import figures
+
+NOTEBOOK = REPORTS / "bench" / "notebook.json"
+COLUMNS = ["trained", "variant", "epoch", "seconds", "accuracy", "measured_on"]
+EPOCHS = 30  # of each of the study's trainings
+# Only the end of a way is marked; hollow marks tell the ninth variant from the first.
+OURS: list[dict[str, Any]] = [
+    {**look, "markersize": 9, "markevery": [-1], "markerfacecolor": face or look["color"]}
+    for face in (None, "white")
+    for look in figures.LINES
+]
+NOTEBOOKS: list[dict[str, Any]] = [
+    {
+        "color": "#666666",
+        "linestyle": ":",
+        "marker": marker,
+        "markersize": 9,
+        "markevery": [-1],
+        "markerfacecolor": "white",
+    }
+    for marker in ("<", ">", "p", "h")
+]
+
+
+def ours(variant: str, accuracy: float, seconds: float, history: pd.DataFrame) -> pd.DataFrame:
+    """The way of a variant to its test `accuracy` after `seconds` of its whole training stage.
+
+    On the way there is the validation accuracy, where images were held out; epochs are taken to
+    be of equal length.
+    """
+    shown = history.dropna()
+    epochs = len(history)
+    way = pd.DataFrame({"epoch": shown["epoch"], "accuracy": shown["val_accuracy"]})
+    way["measured_on"] = "validation"
+    end = pd.DataFrame([{"epoch": epochs, "accuracy": accuracy, "measured_on": "test"}])
+    table = pd.concat([way, end], ignore_index=True)
+    table["seconds"] = seconds * table["epoch"] / epochs
+    return table.assign(trained="pipeline", variant=variant)[COLUMNS]
+
+
+def notebook(published: pd.DataFrame, seconds: dict[str, float]) -> pd.DataFrame:
+    """What the study published, at the time that it takes here; `seconds` are those of an epoch.
+
+    Of each training the best epoch and the last are known, both on the test set, which the study
+    also validated on.
+    """
+    rows = []
+    for name, row in published.iterrows():
+        for epoch, accuracy in (
+            (int(row["best_val_epoch"]), row["best_val_accuracy"]),
+            (EPOCHS, row["accuracy"]),
+        ):
+            spent = epoch * seconds[str(name)]
+            rows.append(("notebook", str(name), epoch, spent, accuracy, "test"))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def draw(path: Path, table: pd.DataFrame) -> None:
+    """The ways of all variants as the PNG `path`, time on a logarithmic axis."""
+    with figures.drawing(path, figsize=(10, 6), dpi=150) as (figure, axis):
+        for trained, looks in (("pipeline", OURS), ("notebook", NOTEBOOKS)):
+            ways = table[table["trained"] == trained].groupby("variant", sort=False)
+            for (name, way), look in zip(ways, itertools.cycle(looks), strict=False):
+                label = str(name) if trained == "pipeline" else f"{name}, notebook"
+                axis.plot("seconds", "accuracy", data=way, label=label, linewidth=1.2, **look)
+        axis.set_xscale("log")
+        axis.set_xticks([10, 30, 60, 120, 300, 900, 1800])
+        axis.set_xticklabels(["10 s", "30 s", "1 min", "2 min", "5 min", "15 min", "30 min"])
+        axis.minorticks_off()
+        axis.set_xlabel(
+            "training time on two CPU cores, start-up included (the notebook's without)"
+        )
+        axis.set_ylabel("accuracy")
+        axis.set_title(
+            "Test accuracy (marks) against training time; on the way, lines: validation accuracy,"
+            "\nof the notebook: from its best epoch to its last"
+        )
+        figure.legend(loc="outside right upper")
+
+
+def _seconds(stage: str) -> float:
+    if run := environment.recorded(stage):
+        return float(run["seconds"])
+    path = environment.path(stage)
+    raise PipelineError(
+        f"{path}: expected how long {stage} took, found no such record; take the committed one, "
+        f"`git checkout HEAD -- {path}`, or run `dvc repro --force --single-item {stage}`"
+    )
+
+
+def main() -> None:
+    """Write the figure and its table for the committed variants.
+
+    A variant of several seeds has their mean accuracy, at the time of the first.
+    """
+    try:
+        comparison = pd.read_csv(REPORTS / "comparison.csv").set_index("variant")
+        measured = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["seconds"]
+        ways = [notebook(results.read_published(PUBLISHED), measured)]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PipelineError(
+            f"expected {REPORTS}/comparison.csv and {NOTEBOOK}, found {error}; run `make repro`, "
+            "and `make bench` for the second"
+        ) from error
+    for name, row in comparison.iterrows():
+        seconds = _seconds(f"train@{name}")
+        history = results.read(str(name)).history
+        ways.append(ours(str(name), row["accuracy"], seconds, history))
+    table = pd.concat(ways, ignore_index=True)
+    draw(REPORTS / "time_to_accuracy.png", table)
+    text = table.to_csv(index=False, float_format="%.4f", lineterminator="\n")
+    files.write_text(REPORTS / "time_to_accuracy.csv", text)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except PipelineError as error:
+        sys.exit(f"time_to_accuracy: {error}")

@@ -1,0 +1,1 @@
+"""What a trained model says to photos: `python -m pipeline.predict PHOTO...`."""

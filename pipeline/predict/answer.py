@@ -1,0 +1,110 @@
+"""What a variant says to some photos, and how it is told: as text, as JSON, as a figure."""
+
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.data.cifar10 import CLASSES
+
+DRAWN_IMAGES = 60  # at most in one figure, which takes 4 s for them
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One image as the network saw it, float32 (32, 32, 3), and its probabilities (10,)."""
+
+    name: str
+    image: np.ndarray
+    probabilities: np.ndarray
+
+    def top(self, count: int) -> list[tuple[str, float]]:
+        """The `count` likeliest classes with their probabilities, likeliest first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:count]
+        return [(CLASSES[index], float(self.probabilities[index])) for index in order]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a variant says to some images; its accuracy is None when it was never evaluated."""
+
+    variant: str
+    test_accuracy: float | None
+    predictions: list[Prediction]
+
+
+def as_text(answer: Answer, *, top: int) -> str:
+    """One line on the variant, then one line an image."""
+    accuracy = answer.test_accuracy
+    measured = "not evaluated" if accuracy is None else f"test accuracy {accuracy:.1%}"
+    lines = [f"variant {answer.variant}, {measured}"]
+    for prediction in answer.predictions:
+        guesses = [f"{name} {share:.1%}" for name, share in prediction.top(top)]
+        lines.append(f"{prediction.name}: {', '.join(guesses)}")
+    return "\n".join(lines)
+
+
+def as_json(answer: Answer, *, top: int) -> str:
+    """The JSON object that pipeline/predict/__main__.py describes, probabilities to 6 decimals."""
+    content = {
+        "variant": answer.variant,
+        "test_accuracy": answer.test_accuracy,
+        "predictions": [
+            {
+                "image": prediction.name,
+                "top": [
+                    {"class": name, "probability": round(share, 6)}
+                    for name, share in prediction.top(top)
+                ],
+            }
+            for prediction in answer.predictions
+        ],
+    }
+    return json.dumps(content, indent=2, allow_nan=False)
+
+
+def draw(answer: Answer, path: Path, *, top: int) -> None:
+    """Draw each image as the network saw it, beside bars of its `top` classes, to a PNG."""
+    from pipeline.report import figures
+
+    columns = min(3, len(answer.predictions))
+    rows = -(-len(answer.predictions) // columns)
+    # A name in a script that the font lacks is drawn as boxes, which needs no warning as well.
+    with (
+        warnings.catch_warnings(action="ignore", category=UserWarning),
+        figures.drawing(
+            path,
+            nrows=rows,
+            ncols=2 * columns,
+            figsize=(4.6 * columns, 1 + (0.9 + 0.16 * top) * rows),
+            width_ratios=[1, 1.4] * columns,
+            squeeze=False,
+        ) as (figure, axes),
+    ):
+        figure.suptitle(f"As variant {answer.variant} saw it")
+        cells = axes.reshape(-1, 2)
+        for axis in axes.flat:
+            axis.set_axis_off()
+        for prediction, (picture, bars) in zip(answer.predictions, cells, strict=False):
+            picture.imshow(prediction.image, interpolation="nearest")
+            # A file name may hold what neither UTF-8 nor mathtext takes.
+            name = Path(prediction.name).name.encode("utf-8", "replace").decode()
+            short = name if len(name) <= 24 else f"{name[:11]}…{name[-12:]}"
+            picture.set_title(short, loc="left", fontsize="medium", parse_math=False)
+            _draw_bars(bars, prediction.top(top))
+
+
+def _draw_bars(axis: Any, guesses: Sequence[tuple[str, float]]) -> None:
+    names, shares = zip(*guesses, strict=True)
+    axis.set_axis_on()
+    bars = axis.barh(names, shares, color="#0072B2")
+    axis.bar_label(bars, [f"{share:.1%}" for share in shares], padding=3)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 1.35)  # leaves the label of a full bar its room
+    axis.set_xticks([])
+    axis.grid(False)
+    axis.spines["bottom"].set_visible(False)

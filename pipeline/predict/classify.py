@@ -1,0 +1,79 @@
+"""Which of the ten classes is in a photo. From Python, in the project's top folder:
+
+from pipeline.predict import classify
+
+answer = classify.photos(["photo.jpg"])  # by the best variant, or variant="final"
+print(answer.variant, answer.predictions[0].top(3))  # best [('horse', 0.883), ...]
+"""
+
+from collections.abc import Sequence
+
+from pipeline import runtime
+from pipeline.base import params_file
+from pipeline.base.errors import PipelineError
+from pipeline.base.mistakes import nearest
+from pipeline.evaluate import trained
+from pipeline.predict import answer, image_files, measured
+from pipeline.report import places
+
+
+def photos(names: Sequence[str], *, variant: str | None = None) -> answer.Answer:
+    """Classify the image files `names` by `variant`, or by the best of the models present.
+
+    `-` is standard input. The work is done in batches of `runtime.inference_batch_size`. Raises
+    PipelineError when a model, its metrics or an image is missing or damaged; images and names
+    are checked before TensorFlow is imported, which takes seconds.
+    """
+    params = params_file.read()
+    settings = params_file.section(params, "runtime", runtime.Runtime)
+    variants = params.get("variants")
+    variant = choose(variant, known=list(variants) if isinstance(variants, dict) else [])
+    accuracy = measured.test_accuracy(variant)
+    images = image_files.load(names)
+    runtime.start(settings)
+    model = trained.load(variant)
+    probabilities = trained.probabilities(
+        model,
+        images,
+        batch_size=settings.inference_batch_size,
+        variant=variant,
+        seen=trained.seen_from(params, model),
+    )
+    rows = zip(names, images, probabilities, strict=True)
+    return answer.Answer(variant, accuracy, [answer.Prediction(*row) for row in rows])
+
+
+def choose(variant: str | None, *, known: Sequence[str]) -> str:
+    """`variant` if its model is there; for None, of the models there, the most accurate in test.
+
+    `known` are the variants of params.yaml. Raises PipelineError, saying how to get a model.
+    """
+    present = sorted(path.stem for path in places.model("*").parent.glob(places.model("*").name))
+    if variant is None:  # a model left over from a variant that is gone may only be named
+        variant = _best([name for name in present if name in known], known)
+    names = sorted({*known, *present})
+    if variant not in names:
+        raise PipelineError(
+            f"--variant: expected one of {', '.join(names)}, found '{variant}'"
+            f"{nearest(variant, names)}"
+        )
+    if variant not in present:
+        raise PipelineError(
+            f"{places.model(variant)}: expected a trained model, found no such file; "
+            f"run `dvc pull {places.model(variant)}` or `dvc repro train@{variant}`"
+        )
+    return variant
+
+
+def _best(present: Sequence[str], known: Sequence[str]) -> str:
+    """The most accurate of the models present; if none is, of the known ones: the one to get."""
+    found = {name: measured.test_accuracy(name) for name in present or known}
+    accuracies = {name: value for name, value in found.items() if value is not None}
+    if accuracies:
+        return max(accuracies, key=accuracies.__getitem__)
+    if present:
+        raise PipelineError(
+            f"reports: expected the metrics of {' or '.join(present)}, found none that belong to "
+            f"these models; run `dvc repro evaluate@{present[0]}`, or name one with --variant"
+        )
+    raise PipelineError("models: expected a trained model, found none; run `dvc repro`")

@@ -1,0 +1,1 @@
+"""What the files of reports/ hold, and how every figure looks."""

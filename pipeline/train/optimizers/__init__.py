@@ -1,0 +1,1 @@
+"""What moves the weights, where Keras's own is too slow or missing."""

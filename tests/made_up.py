@@ -1,0 +1,102 @@
+"""Made-up results of variants: in memory, and as the files that train and evaluate write."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.compare.results import Result
+from pipeline.evaluate import tables
+from pipeline.report import places, right
+from pipeline.report.metrics import Metrics
+
+# Literally, as every table and figure has them in this order.
+NAMES = [
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+]
+PER_CLASS = 100  # test images
+
+
+def history(epochs: int, seed: int, *, validated: bool = True) -> pd.DataFrame:
+    """No two of its figures are equal; those of validation are NaN without one."""
+    figures = np.random.default_rng(seed).permutation(4 * epochs).reshape(4, epochs)
+    names = ("accuracy", "loss", "val_accuracy", "val_loss")
+    table = pd.DataFrame(
+        {name: row / (5 * epochs) for name, row in zip(names, figures, strict=True)}
+    )
+    if not validated:
+        table[["val_accuracy", "val_loss"]] = np.nan
+    table.insert(0, "epoch", range(1, epochs + 1))
+    return table
+
+
+def confusion(right_of_each_class: int, seed: int) -> np.ndarray:
+    """Counts int64 (10, 10), rows the true classes, unequal to their transpose."""
+    generator = np.random.default_rng(seed)
+    counts = np.zeros((10, 10), np.int64)
+    for label in range(10):
+        others = generator.choice([k for k in range(10) if k != label], PER_CLASS)
+        np.add.at(counts[label], others[right_of_each_class:], 1)
+        counts[label, label] = right_of_each_class
+    return counts
+
+
+def result(
+    variant: str = "one",
+    *,
+    accuracy: float = 0.5,
+    learned: pd.DataFrame | None = None,
+    counts: np.ndarray | None = None,
+    right: np.ndarray | None = None,
+    **figures: float,
+) -> Result:
+    """The result of a variant; what is left out is as in any other."""
+    rest = dict.fromkeys(("one_view_accuracy", "top2_accuracy", "macro_f1"), 0.25)
+    found = {"loss": 1.0, **rest, "calibration_error": 0.125, "parameters": 7, **figures}
+    return Result(
+        variant=variant,
+        metrics=Metrics.model_validate({"accuracy": accuracy, **found}),
+        history=history(3, 1) if learned is None else learned,
+        confusion=np.eye(10, dtype=np.int64) if counts is None else counts,
+        right=np.ones(10, bool) if right is None else right,
+    )
+
+
+def write(
+    variant: str,
+    right_of_each_class: int,
+    *,
+    folder: Path = Path(),
+    epochs: int = 4,
+    validated: bool = True,
+    **figures: float,
+) -> None:
+    """The four files of `variant` that compare reads, in the project at `folder`.
+
+    `right_of_each_class`, of 100 images, tells variants apart in all of them.
+    """
+    counts = confusion(right_of_each_class, right_of_each_class)
+    files: Mapping[Path, pd.DataFrame] = {
+        places.history(variant): history(epochs, right_of_each_class, validated=validated),
+        places.classes(variant): tables.per_class(counts),
+    }
+    for path, table in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(folder / path, index=False, lineterminator="\n")
+    have = np.arange(10 * PER_CLASS) % PER_CLASS < right_of_each_class
+    right.write(folder / places.right(variant), have)
+    share = right_of_each_class / PER_CLASS
+    metrics: dict[str, Any] = {
+        "accuracy": share,
+        "loss": 2 - share,
+        "parameters": 66_000 + right_of_each_class,
+        "top2_accuracy": share / 2 + 0.5,
+        "macro_f1": share / 4,
+        "calibration_error": share / 8,
+        "one_view_accuracy": share / 16,
+    }
+    (folder / places.metrics(variant)).write_text(json.dumps(metrics | figures), encoding="utf-8")

@@ -1,0 +1,109 @@
+"""The metrics and tables of made-up answers, against numbers worked out by hand."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from conftest import PROJECT
+from made_up import NAMES
+
+from pipeline.base import params_file
+from pipeline.base.errors import PipelineError
+from pipeline.evaluate import metrics, tables
+from pipeline.evaluate.metrics import Answers
+from pipeline.evaluate.settings import Evaluate
+
+LABELS = np.array([3, 5, 0, 9])  # cat, dog, airplane, truck
+
+
+def probabilities() -> np.ndarray:
+    """For LABELS, float32 (4, 10): right, wrong at 0.625, wrong at 0.875, right."""
+    found = np.zeros((4, 10), np.float32)
+    found[0, [3, 5]] = 0.75, 0.25
+    found[1, [3, 5]] = 0.625, 0.375
+    found[2, [8, 1]] = 0.875, 0.125
+    found[3, [9, 1]] = 0.625, 0.375
+    return found
+
+
+def said(bins: int = 1) -> Answers:
+    one_view = np.eye(10, dtype=np.float32)[[3, 5, 0, 0]]  # three of four right
+    return Answers(LABELS, probabilities(), one_view, 1.23456789, bins)
+
+
+def test_every_metric_by_its_name() -> None:
+    confidence = (0.75 + 0.625 + 0.875 + 0.625) / 4
+    f1 = [2 / 3, 1.0]  # of cat (one of two right guesses) and truck; the other eight have 0
+    assert metrics.measure(said(), 7).model_dump() == {
+        "accuracy": 0.5,
+        "loss": 1.234568,
+        "top2_accuracy": 0.75,
+        "macro_f1": round(sum(f1) / 10, 6),
+        "calibration_error": round(confidence - 0.5, 6),
+        "one_view_accuracy": 0.75,
+        "parameters": 7,
+    }
+
+
+def test_calibration_has_as_many_bins_as_asked_for() -> None:
+    # Of three, (1/3, 2/3] holds 0.625 wrong and 0.625 right, (2/3, 1] 0.75 right and 0.875 wrong.
+    expected = (abs(0.625 + 0.625 - 1) + abs(0.75 + 0.875 - 1)) / 4
+    assert metrics.measure(said(3), 7).model_dump()["calibration_error"] == round(expected, 6)
+
+
+def test_a_new_metric_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(metrics.METRICS, "images", lambda found: float(len(found.labels)))
+    assert metrics.measure(said(), 7).model_dump()["images"] == 4.0
+
+
+def test_answers_have_the_true_class_in_the_rows_of_their_confusion() -> None:
+    confusion = said().confusion
+    assert confusion.shape == (10, 10)
+    found = [tuple(map(int, place)) for place in np.argwhere(confusion)]
+    assert found == [(0, 8), (3, 3), (5, 3), (9, 9)]
+    assert confusion.sum() == 4
+    assert said().right.tolist() == [True, False, False, True]
+
+
+def test_scores_and_counts_of_each_class() -> None:
+    table = tables.per_class(said().confusion)
+    assert list(table) == ["class", "precision", "recall", "f1", "support", *NAMES]
+    assert list(table["class"]) == NAMES
+    rows = table.set_index("class")
+    assert rows.loc["cat"].tolist()[:4] == [0.5, 1, pytest.approx(2 / 3, abs=1e-12), 1]
+    assert rows.loc["dog"].tolist()[:4] == [0, 0, 0, 1]
+    assert rows.loc["bird", "support"] == 0
+    assert rows.loc["dog", "cat"] == rows.loc["airplane", "ship"] == 1
+    assert rows.loc["cat", "dog"] == rows.loc["ship", "airplane"] == 0
+
+
+def test_predictions_name_the_two_likeliest_classes() -> None:
+    table = tables.predictions(LABELS, probabilities())
+    assert list(table) == [
+        *("index", "actual", "predicted", "confidence", "second", "second_confidence"),
+    ]
+    assert table.to_numpy().tolist() == [
+        [0, "cat", "cat", 0.75, "dog", 0.25],
+        [1, "dog", "cat", 0.625, "dog", 0.375],
+        [2, "airplane", "ship", 0.875, "automobile", 0.125],
+        [3, "truck", "truck", 0.625, "automobile", 0.375],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("calibration_bins", 0),
+        ("calibration_bins", 1.5),
+        ("mistakes", 101),
+        ("mistakes", "20"),
+        ("unknown", 1),
+    ],
+)
+def test_refuses_wrong_params(key: str, value: Any) -> None:
+    params = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
+    params_file.section(params, "evaluate", Evaluate)
+    params["evaluate"][key] = value
+    with pytest.raises(PipelineError, match=rf"evaluate\.{key}: "):
+        params_file.section(params, "evaluate", Evaluate)
