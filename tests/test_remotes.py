@@ -181,6 +181,14 @@ def test_a_clone_that_pulls_has_everything_and_nothing_to_do(
     assert workspace.run(clone, "git", "status", "--porcelain") == ""
 
 
+def test_the_best_model_comes_without_a_clone(author: Author, tmp_path: Path) -> None:
+    workspace.run(author.folder, "git", "tag", "--annotate", "best@v1.0.0", "--message", "best")
+    own = re.findall(r"modify --local storage (\w+) (\S+)", author.storage.commands)
+    options = [f"--remote-config={name}={value}" for name, value in own]
+    workspace.run(tmp_path, "dvc", "artifacts", "get", str(author.folder), "best", *options)
+    assert _content(tmp_path / "best.keras") == _content(author.folder / "models/best.keras")
+
+
 def test_a_change_in_a_clone_fetches_only_what_it_needs(author: Author, tmp_path: Path) -> None:
     clone = _changed(author.clone(tmp_path / "elsewhere/clone"))
     workspace.run(clone, *REPRO)
