@@ -113,7 +113,8 @@ def test_experiments(project: Path) -> None:
     workspace.run(project, *command.split())
     difference = workspace.run(project, "dvc", "exp", "diff", "main", "narrow")
     assert re.search(r"variants\.baseline\.dense\s+16\s+8", difference)
-    assert "narrow" in workspace.run(project, "dvc", "exp", "show", "--only-changed", "--no-pager")
+    shown = workspace.run(project, "dvc", "exp", "show", "--only-changed", "--csv")
+    assert "narrow" in shown, shown
 
 
 def test_two_point_sweep(project: Path) -> None:

@@ -166,5 +166,5 @@ def _run(name: str, arguments: list[str], patch: pytest.MonkeyPatch) -> None:
             )
             return path
 
-        patch.setattr("pipeline.fetch.download.download", download)
+        patch.setattr("pipeline.fetch.stage.download", download)
     stage.main(arguments)

@@ -11,6 +11,7 @@ from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data import cifar10
 from pipeline.fetch import archives
+from pipeline.fetch.download import discard, download
 from pipeline.fetch.mirrors import MIRRORS, SourceError
 from pipeline.fetch.settings import Fetch
 
@@ -73,8 +74,6 @@ def fetch(params: Fetch, folder: Path, downloads: Path) -> str:
     Raises PipelineError with each mirror's reason when none could. What had arrived by then
     stays in `downloads` for the next run to resume; on success nothing does.
     """
-    from pipeline.fetch.download import discard
-
     reasons = []
     for name in params.mirrors:
         try:
@@ -96,9 +95,6 @@ def fetch(params: Fetch, folder: Path, downloads: Path) -> str:
 
 def _fetch_from(name: str, params: Fetch, folder: Path, downloads: Path) -> None:
     """Fill `folder` from the mirror `name`; SourceError when that cannot be done."""
-    # requests takes 0.2 s to import, which whoever only checks params.yaml should not wait for.
-    from pipeline.fetch.download import discard, download
-
     parts = [
         download(
             file,
