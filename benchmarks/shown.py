@@ -42,17 +42,17 @@ def run(command: str, folder: Path) -> str:
 def renewed(block: str, folder: Path, names: dict[str, str]) -> str:
     """The console `block` with new output; `names` gives experiments' old names their new ones."""
     renewed = []
-    for part in re.split(r"^(?=\$ )", block, flags=re.MULTILINE):
+    for part in filter(None, re.split(r"^(?=\$ )", block, flags=re.MULTILINE)):
         command, _, before = part.partition("\n")
         for old, new in names.items():
             command = command.replace(old, new)
         if command.startswith("$ dvc queue status"):
             wait(folder)
         plain = command.removeprefix("$ ").partition("  #")[0]
-        output = run(AS_MAKE_DOES.get(plain, plain), folder) if plain else ""
+        output = run(AS_MAKE_DOES.get(plain, plain), folder)
         names |= dict(zip(QUEUED.findall(before), QUEUED.findall(output), strict=False))
         shown = f"{output}\n" if before.strip() else ""
-        renewed.append(f"{command}\n{shown}" + ("\n" if before.endswith("\n\n") else ""))
+        renewed.append(f"{command}\n{shown}" + ("\n" if f"\n{before}".endswith("\n\n") else ""))
     return "".join(renewed)
 
 
