@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import arithmetic
 import overheads
 import scaling
 import study_speed
@@ -19,7 +20,7 @@ from timing import header
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline.base import files
-from pipeline.ops import environment
+from pipeline.ops import processor
 
 FOLDER = Path("reports/bench")
 
@@ -38,6 +39,7 @@ PARTS: dict[str, tuple[Callable[[], list[str]], str]] = {
     "overheads": (overheads.rows, "seconds"),
     "memory": (overheads.memory_rows, "GiB"),
     "scaling": (scaling.rows, "seconds"),
+    "arithmetic": (arithmetic.rows, "seconds"),
 }
 
 
@@ -47,7 +49,7 @@ def circumstances() -> str:
     if _git("status", "--porcelain", "--", ".", ":!reports"):
         commit += "-dirty"
     today = datetime.datetime.now(datetime.UTC).date()
-    return f"{today}, {os.cpu_count()} cores of {environment.processor()}, commit {commit}"
+    return f"{today}, {os.cpu_count()} cores of {processor.name()}, commit {commit}"
 
 
 def _git(*arguments: str) -> str:

@@ -72,13 +72,13 @@ def predict(variant: str) -> tuple[float, float]:
     params = params_file.read()
     settings = params_file.section(params, "runtime", runtime.Runtime)
     with _files() as names:
-        runtime.start(settings)
+        runtime.start(settings.cpu_isa)
         model = trained.load(variant)
         seen = trained.seen_from(params, model)
 
         def ask(images: np.ndarray) -> np.ndarray:
             size = settings.inference_batch_size
-            return trained.probabilities(model, images, batch_size=size, variant=variant, seen=seen)
+            return trained.logits(model, images, batch_size=size, variant=variant, seen=seen)
 
         images = image_files.load(names)
         ask(images)  # builds the graphs, one for every size of batch

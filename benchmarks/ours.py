@@ -1,7 +1,7 @@
 """A variant trained by the pipeline's own `fit`, on noise: what the other benchmarks time.
 
 `python benchmarks/ours.py VARIANT IMAGES EPOCHS [SETTING=VALUE ...]` prints the seconds of each
-epoch as JSON; settings replace those of the variant or its recipe.
+epoch as JSON; settings replace those of the variant, its recipe or its arithmetic.
 """
 
 import json
@@ -16,18 +16,19 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline import runtime
 from pipeline.base import params_file
-from pipeline.train import recipe, variant
+from pipeline.train import arithmetic, recipe, variant
 
 
 def main(name: str, images: int, epochs: int, changes: dict[str, Any]) -> None:
     params = params_file.read()
     own = params["variants"][name]
-    shared = params["recipes"][own["recipe"]]
+    sections = (params["recipes"][own["recipe"]], params["arithmetic"][own["arithmetic"]], own)
     for key, value in ({"epochs": epochs} | changes).items():
-        (shared if key in shared else own)[key] = value
+        next(section for section in sections if key in section)[key] = value
     what = variant.read(params, name)
     how = recipe.read(params, what.recipe)
-    runtime.start(how)
+    numbers = arithmetic.read(params, what.arithmetic)
+    runtime.start(numbers.cpu_isa)
     from pipeline.train import fit  # imports TensorFlow, which must be started first
 
     generator = np.random.default_rng(0)
@@ -37,7 +38,14 @@ def main(name: str, images: int, epochs: int, changes: dict[str, Any]) -> None:
     held_out = (data[:few], labels[:few]) if how.train_on == "train" else None
     ends = [time.monotonic()]
     fit.fit(
-        name, what, how, (data, labels), held_out, None, lambda _: ends.append(time.monotonic())
+        name,
+        what,
+        how,
+        numbers.precision,
+        (data, labels),
+        held_out,
+        None,
+        lambda _: ends.append(time.monotonic()),
     )
     print(json.dumps(np.diff(ends).tolist()))
 

@@ -16,14 +16,14 @@ from pipeline.base import params_file
 from pipeline.data import splits
 from pipeline.data.cifar10 import CLASSES
 from pipeline.report import places
-from pipeline.train import recipe, variant
+from pipeline.train import arithmetic, recipe, variant
 
 
 def main() -> None:
     params = params_file.read()
     what = variant.read(params, "improved")
     how = recipe.read(params, what.recipe)
-    runtime.start(how)
+    runtime.start(arithmetic.read(params, what.arithmetic).cpu_isa)
     import keras
 
     keras.utils.set_random_seed(what.seed)

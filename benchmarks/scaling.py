@@ -23,19 +23,21 @@ WIDTHS = {
     "sprint": ("[32, 64, 64]", "[64, 128, 128]", "[128, 256, 256]"),
 }
 # Enough for the widest network to take some seconds.
-IMAGES = {"final": 4_500, "sprint": 4_000}
+IMAGES = {"final": 4_500, "sprint": 4_000, "best": 4_000}
 FULL = {"final": 45_000, "sprint": 50_000}
 
 
-def epoch(variant: str, images: int, *changes: str, cores: int | None = None) -> float:
+def epoch(
+    variant: str, images: int, *changes: str, cores: int | None = None, threads: int | None = None
+) -> float:
     """Median seconds of the later epochs of one training on images of 32 pixels."""
     command = [sys.executable, str(FOLDER / "ours.py"), variant, str(images), str(EPOCHS)]
-    if variant == "sprint":
-        changes = ("growth={}", *changes)
+    changes = ("growth={}", *changes)
     allowed = sorted(os.sched_getaffinity(0))[:cores]
     done = subprocess.run(
         [*command, *changes],
         stdout=subprocess.PIPE,
+        env={**os.environ, **({"THREADS": str(threads)} if threads else {})},
         check=True,
         preexec_fn=lambda: os.sched_setaffinity(0, allowed),
     )
@@ -53,6 +55,8 @@ def rows() -> list[str]:
     for variant, images in IMAGES.items():
         two, one = _in_turns(*(partial(epoch, variant, images, cores=count) for count in (2, 1)))
         lines.append(row(f"`{variant}`, 2 cores : 1 core", two, one))
+        eight, two = _in_turns(*(partial(epoch, variant, images, threads=n) for n in (8, 2)))
+        lines.append(row(f"`{variant}`, 8 threads on 2 cores : 2 threads", eight, two))
     for variant, choices in WIDTHS.items():
         times = _in_turns(
             *(partial(epoch, variant, IMAGES[variant], f"widths={widths}") for widths in choices)

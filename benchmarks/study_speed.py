@@ -16,7 +16,7 @@ from pathlib import Path
 from timing import row
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline import runtime
+from pipeline.ops import processor, speeds
 
 FOLDER = Path(__file__).parent
 NETWORKS = ("baseline", "improved", "deep", "final")
@@ -46,7 +46,7 @@ def operations(network: str) -> float:
     """
     command = [sys.executable, str(FOLDER / "ours.py"), network, str(FLOOR_IMAGES), "1"]
     done = subprocess.run(
-        [*command, "micro_batch_size=32", "operations_at_once=1"],
+        [*command, "micro_batch_size=32", "micro_batches_at_once=1"],
         env={**os.environ, "ONEDNN_VERBOSE": "profile_exec"},
         stdout=subprocess.PIPE,
         check=True,
@@ -90,7 +90,7 @@ def measured() -> dict[str, Rounds]:
         keep("operations", {name: operations(name) for name in NETWORKS})
         keep("widest", in_turn("ours", WIDEST))
         keep("widest at once", {"four": at_once(WIDEST)})
-        if runtime.cpu_flags() & runtime.BFLOAT16_FLAGS:
+        if processor.flags() & speeds.BFLOAT16_FLAGS:
             keep("bfloat16 at once", {"four": at_once(*BFLOAT16)})
         if _has_torch():
             keep("peer", in_turn("peer"))

@@ -8,12 +8,16 @@ a stage runs, never what it writes, so no stage depends on this file.
 
 import importlib
 import os
+import platform
 import sys
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
-from pipeline.ops import environment, lifeline, recorded, schema
+from pipeline.ops import environment, lifeline, processor, recorded, schema, speeds
+from pipeline.train import arithmetic
 
 STAGES = {
     "fetch": "pipeline.fetch.stage",
@@ -41,11 +45,27 @@ def main(arguments: list[str]) -> None:
         intact.check_inputs(stage_name(arguments))
     if arguments[0] == "compare":
         recorded.expect_current(params["variants"])
+    if arguments[0] == "train" and (line := _advice(params, arguments[1:])):
+        print(line, flush=True)
     files.expect_writable(environment.path(stage_name(arguments)))
     stage = importlib.import_module(STAGES[arguments[0]])
     started = time.monotonic()
     earlier = stage.main(arguments[1:]) or 0.0  # seconds, of a training that was killed before
     environment.record(stage_name(arguments), earlier + time.monotonic() - started)
+    if arguments[0] == "compare" and not processor.is_x86_64():
+        print(
+            f"trained on {platform.machine()}: models have other bytes than the committed ones, "
+            "which are those of x86-64 processors (docs/reproducibility.md#same-bytes)"
+        )
+
+
+def _advice(params: Mapping[str, Any], names: list[str]) -> str | None:
+    """What would train the variant of that name quicker here, if anything."""
+    chosen = params["variants"].get("".join(names))
+    if chosen is None:  # the stage will say so
+        return None
+    key = chosen["arithmetic"]
+    return speeds.advice(arithmetic.read(params, key), chosen["network"], f"arithmetic.{key}")
 
 
 def stage_name(arguments: list[str]) -> str:

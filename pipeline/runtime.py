@@ -2,21 +2,16 @@
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.params_file import Section
-
-BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
-
-
-Threads = Annotated[int, pydantic.Field(gt=0, le=1024)]
 
 
 class Lazy:
@@ -33,25 +28,41 @@ class Lazy:
         return getattr(importlib.import_module(self._name), attribute)
 
 
-class Hardware(Section):
-    """What decides the bits beside the seed: threads and oneDNN's instruction set."""
-
-    threads_per_operation: Threads
-    operations_at_once: Threads
-    cpu_isa: Literal["SSE41", "AVX", "AVX2", "AVX512_CORE", "AVX512_CORE_BF16", "DEFAULT"]
+CpuIsa = Literal["SSE41", "AVX", "AVX2", "AVX512_CORE", "AVX512_CORE_BF16", "DEFAULT"]
 
 
-class Runtime(Hardware):
+class Runtime(Section):
     """How trained models are asked, in evaluation and prediction."""
 
-    # Images; it splits the sums, so it decides bits too.
+    cpu_isa: CpuIsa
+    # Images; it splits the sums, so it decides bits, too.
     inference_batch_size: Annotated[int, pydantic.Field(gt=0, le=100_000)]
 
 
-def start(hardware: Hardware) -> None:
-    """Import TensorFlow with fixed threads, instruction set and float format.
+def threads() -> int:
+    """How many threads work side by side: THREADS of the environment, else a core each.
 
-    Must come before anything else imports TensorFlow, which reads these variables once. Raises
+    Never a matter of results, as what each computes is fixed, and so is the order in which that is
+    put together. Raises PipelineError when THREADS is no number from 1 to 1024.
+    """
+    given = os.environ.get("THREADS")
+    if given is None:
+        # Of the cores of a machine, a job may be allowed some.
+        affinity = getattr(os, "sched_getaffinity", None)  # Linux's alone
+        return len(affinity(0)) if affinity else os.cpu_count() or 1
+    if not re.fullmatch(r"\d{1,4}", given) or not 1 <= int(given) <= 1024:
+        raise PipelineError(
+            f"the environment has THREADS={given}: expected a number from 1 to 1024; correct it, "
+            "or `unset THREADS` for a thread a core"
+        )
+    return int(given)
+
+
+def start(cpu_isa: str) -> None:
+    """Import TensorFlow with `cpu_isa` as oneDNN's widest instructions, and fixed float formats.
+
+    Each operation is the work of one thread; `threads` operations are worked on side by side. Must
+    come before anything else imports TensorFlow, which reads these variables once. Raises
     PipelineError when it was imported earlier under other settings.
     """
     # TensorFlow switches oneDNN on by itself only on newer CPUs, and oneDNN picks the widest
@@ -59,7 +70,7 @@ def start(hardware: Hardware) -> None:
     # the bits.
     wanted = {
         "TF_ENABLE_ONEDNN_OPTS": "1",
-        "ONEDNN_MAX_CPU_ISA": hardware.cpu_isa,
+        "ONEDNN_MAX_CPU_ISA": cpu_isa,
         "ONEDNN_DEFAULT_FPMATH_MODE": "STRICT",
         "TF_XLA_FLAGS": "",
         "KERAS_BACKEND": "tensorflow",
@@ -75,20 +86,21 @@ def start(hardware: Hardware) -> None:
         import keras
         import tensorflow as tf
 
-    threads = hardware.threads_per_operation, hardware.operations_at_once
+    # Two threads would cut an operation's sums otherwise than one.
+    wished = (1, threads())
     threading = tf.config.threading
     now = (
         threading.get_intra_op_parallelism_threads(),
         threading.get_inter_op_parallelism_threads(),
     )
-    if now != threads:
+    if now != wished:
         try:
-            threading.set_intra_op_parallelism_threads(threads[0])
-            threading.set_inter_op_parallelism_threads(threads[1])
+            threading.set_intra_op_parallelism_threads(wished[0])
+            threading.set_inter_op_parallelism_threads(wished[1])
         except RuntimeError as error:
             raise PipelineError(
-                f"TensorFlow already runs with {now[0]} threads_per_operation and {now[1]} "
-                f"operations_at_once, not {threads[0]} and {threads[1]}; call start first, in a "
+                f"TensorFlow already runs with {now[0]} threads an operation and {now[1]} "
+                f"operations at once, not {wished[0]} and {wished[1]}; call start first, in a "
                 "process of its own"
             ) from error
     tf.config.experimental.enable_op_determinism()
@@ -96,32 +108,6 @@ def start(hardware: Hardware) -> None:
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
     keras.config.set_image_data_format("channels_last")
-
-
-def expect_bfloat16(key: str) -> None:
-    """Raise PipelineError, naming the parameter `key`, where bfloat16 would only be emulated.
-
-    To be called after `start`.
-    """
-    import tensorflow as tf
-
-    flags = cpu_flags()
-    if flags and not flags & BFLOAT16_FLAGS and not tf.config.list_physical_devices("GPU"):
-        raise PipelineError(
-            f"params.yaml: {key}: bfloat16 needs a processor with AVX512_BF16 or AMX, or a GPU; "
-            "this machine would take many times as long as in float32: set float32, and cpu_isa "
-            "beside it to AVX2"
-        )
-
-
-def cpu_flags() -> set[str]:
-    """What Linux says this processor can do; empty on other systems."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("flags"):
-                return set(line.partition(":")[2].split())
-    return set()
 
 
 @contextmanager

@@ -19,17 +19,7 @@ PROJECT = Path(__file__).parent.parent
 def tensorflow_started() -> None:
     """TensorFlow as the stages start it; for every test that uses Keras in this process."""
     params = params_file.read(PROJECT / "params.yaml")
-    runtime.start(params_file.section(params, "runtime", runtime.Runtime))
-
-
-@pytest.fixture
-def trains_here(tensorflow_started: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets train.main run in this process, whatever hardware its recipe names.
-
-    TensorFlow reads its threads once a process, and all tests share one. What a recipe computes
-    side by side then comes one after another, to the same bits.
-    """
-    monkeypatch.setattr(runtime, "start", lambda hardware: None)
+    runtime.start(params_file.section(params, "runtime", runtime.Runtime).cpu_isa)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Small studies, from raw data to comparison, run under circumstances that a test chooses."""
 
 import hashlib
-import itertools
 import math
 import shutil
 import subprocess
@@ -9,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import declared
@@ -44,14 +44,15 @@ def prepare(
     *,
     steps: int,
     epochs: int,
-    hardware: Mapping[str, object],
+    cpu_isa: str = "AVX2",
+    recipe: Mapping[str, object] = MappingProxyType({}),
     variants: tuple[str, ...] = workspace.KINDS,
 ) -> None:
     """Make `folder` a project whose recipes have `epochs` epochs of `steps` batches, with raw data.
 
     The steps are those of batches of 32 images, the committed size of the study's own variants.
-    `hardware` replaces settings in every recipe and in the section `runtime`. Whitened networks are
-    narrow, and all train in float32.
+    `recipe` replaces settings in every recipe, `cpu_isa` all instruction sets. Whitened networks
+    are narrow.
     """
     for name in ("pipeline", "requirements"):
         ignored = shutil.ignore_patterns("__pycache__")
@@ -59,9 +60,10 @@ def prepare(
     shutil.copy(PROJECT / "dvc.yaml", folder)
     params = workspace.light(workspace.read_params(PROJECT))
     params["preprocess"] |= {"train_images": 32 * steps, "validation_images": VALIDATION_IMAGES}
-    params["runtime"] |= hardware
-    for recipe in params["recipes"].values():
-        recipe |= {"epochs": epochs, **hardware}
+    for section in (params["runtime"], *params["arithmetic"].values()):
+        section["cpu_isa"] = cpu_isa
+    for shared in params["recipes"].values():
+        shared |= {"epochs": epochs, **recipe}
     workspace.write_params(folder, params)
     workspace.drop_variants(folder, *set(params["variants"]) - set(variants))
     each = math.ceil((32 * steps + VALIDATION_IMAGES) / len(cifar10.TRAIN_FILES) / 10) * 10
@@ -77,9 +79,8 @@ def run(folder: Path, circumstances: Circumstances, *stages: str) -> Outputs:
     names = stages or tuple(name for name in known if name != "fetch")
     if circumstances.command_per_stage:
         commands = [known[name].command.split()[1:] for name in names]
-    else:  # but for the trainings, which start TensorFlow with other threads
-        together = itertools.groupby(names, lambda name: name.startswith("train@"))
-        commands = [[str(SEVERAL_STAGES), *group] for _, group in together]
+    else:
+        commands = [[str(SEVERAL_STAGES), *names]]
     for command in commands:
         done = subprocess.run(
             [*circumstances.prefix, sys.executable, *command],

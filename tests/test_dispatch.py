@@ -1,8 +1,11 @@
 """`python -m pipeline STAGE`: checks first, then the stage, then the record of the run."""
 
 import json
+import platform
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import workspace
@@ -10,7 +13,7 @@ from conftest import PROJECT
 
 from pipeline import __main__ as dispatch
 from pipeline.base.errors import PipelineError
-from pipeline.ops import environment
+from pipeline.ops import environment, processor, recorded, speeds
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,50 @@ def test_variable_that_would_cut_trainings_short_is_refused(
     said = workspace.run(project, "python", "-m", "pipeline", "train", "final", expect=1)
     assert f"the environment has {name}=1" in said
     assert f"`unset {name}`" in said
+
+
+@pytest.mark.parametrize("variant", ["baseline", "fast"])
+def test_what_would_be_quicker_is_said_before_a_training(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variant: str,
+) -> None:
+    network = {"baseline": "plain", "fast": "whitened"}[variant]
+    quicker = speeds.Speed("any", "avx2", network, "float32", "AVX512_CORE", 1.5)
+    monkeypatch.setattr(speeds, "SPEEDS", (quicker,))
+    monkeypatch.setattr(processor, "vendor", lambda: "any")
+    monkeypatch.setattr(processor, "flags", lambda: {"avx2"})
+    monkeypatch.chdir(project)
+    with pytest.raises(PipelineError, match=r"train\.npz"):  # there is no data
+        dispatch.main(["train", variant])
+    kind = {"baseline": "study", "fast": "own"}[variant]
+    assert f"1.5 times as fast, to other bytes, by arithmetic.{kind}." in capsys.readouterr().out
+    other = {"baseline": "fast", "fast": "baseline"}[variant]
+    with pytest.raises(PipelineError, match=r"train\.npz"):
+        dispatch.main(["train", other])
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "AMD64", "arm64"])
+def test_other_bytes_of_another_kind_of_processor_are_told_once(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    machine: str,
+) -> None:
+    """At the end, by the one stage that every run of the pipeline has once."""
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setitem(dispatch.STAGES, "compare", "stand_in")
+    monkeypatch.setitem(sys.modules, "stand_in", SimpleNamespace(main=lambda arguments: None))
+    monkeypatch.setattr(recorded, "expect_current", lambda variants: None)
+    monkeypatch.chdir(project)
+    dispatch.main(["compare"])
+    said = capsys.readouterr().out
+    assert ("trained on arm64: models have other bytes than the committed" in said) == (
+        machine == "arm64"
+    )
+    (project / environment.path("compare")).unlink()
 
 
 def test_pins_name_every_library_that_decides_bytes() -> None:

@@ -42,7 +42,7 @@ class Reached(Exception):
     """The loop begins."""
 
 
-def ready(what: Variant, how: Recipe, held_out: Any = None) -> Ready:
+def ready(what: Variant, how: Recipe, held_out: Any = None, precision: str = "float32") -> Ready:
     """What `fit` has made of IMAGES and LABELS when Keras's loop begins."""
     from pipeline.train import fit
     from pipeline.train.micro_batches import MicroBatched
@@ -53,7 +53,7 @@ def ready(what: Variant, how: Recipe, held_out: Any = None) -> Ready:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MicroBatched, "fit", loop)
         with pytest.raises(Reached) as caught:
-            fit.fit("x", what, how, (IMAGES, LABELS), held_out, None, ignore)
+            fit.fit("x", what, how, precision, (IMAGES, LABELS), held_out, None, ignore)
     found: Ready = caught.value.args[0]
     return found
 
@@ -105,7 +105,7 @@ def test_loss_is_cross_entropy_with_the_recipe_s_smoothing(smoothing: float) -> 
 
 
 def test_steps_are_cut_as_the_recipe_says() -> None:
-    changes = {"batch_size": 20, "micro_batch_size": 7, "operations_at_once": 3}
+    changes = {"batch_size": 20, "micro_batch_size": 7, "micro_batches_at_once": 3}
     model = ready(*settings("baseline", changes)).model
     assert (model.batch_size, model.micro_batch_size, model.at_once) == (20, 7, 3)
 
@@ -144,7 +144,7 @@ def test_held_out_images_are_watched_as_they_are() -> None:
     assert [len(batch) for batch in images] == [15, 5]
     np.testing.assert_array_equal(np.concatenate(images), HELD_OUT[0])
     np.testing.assert_array_equal(np.concatenate(labels), HELD_OUT[1])
-    assert ready(*settings("fast", {"precision": "float32"})).loop["validation_data"] is None
+    assert ready(*settings("fast", {})).loop["validation_data"] is None
 
 
 @pytest.mark.parametrize("seed", [1, 6])
@@ -161,10 +161,10 @@ def test_first_weights_follow_from_the_seed_alone(seed: int) -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_convolutions_alone_are_in_the_recipe_s_precision(precision: str) -> None:
+def test_convolutions_alone_are_in_the_precision_asked_for(precision: str) -> None:
     import keras
 
-    model = ready(*settings("fast", {"precision": precision})).model
+    model = ready(*settings("fast", {}), precision=precision).model
     kinds = {layer.name: layer.compute_dtype for layer in model.layers}
     assert {kinds[f"convolution_{number}"] for number in range(1, 7)} == {precision}
     assert {kinds[name] for name in ("whitening", "pooling", "class")} == {"float32"}
@@ -175,7 +175,7 @@ def test_convolutions_alone_are_in_the_recipe_s_precision(precision: str) -> Non
 def test_network_starts_from_the_training_images() -> None:
     from pipeline.networks.whitened import whitening_weights
 
-    model = ready(*settings("fast", {"precision": "float32"})).model
+    model = ready(*settings("fast", {})).model
     found = model.get_layer("whitening").get_weights()
     for one, other in zip(found, whitening_weights(IMAGES), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -186,7 +186,7 @@ def test_images_of_another_size_and_number_of_classes_are_taken() -> None:
 
     what, how = settings("baseline", {"epochs": 1}, widths=(2,), dense=2)
     network, _ = fit.fit(
-        "x", what, how, (IMAGES[:, :16, :16, :1], LABELS[:, :7]), None, None, ignore
+        "x", what, how, "float32", (IMAGES[:, :16, :16, :1], LABELS[:, :7]), None, None, ignore
     )
     assert network.input_shape == (None, 16, 16, 1)
     assert network.output_shape == (None, 7)
@@ -197,7 +197,7 @@ def test_learns() -> None:
 
     what, how = settings("final", {"epochs": 5})
     training, held_out = synthetic.arrays(1000, seed=1), synthetic.arrays(200, seed=2)
-    _, history = fit.fit("final", what, how, training, held_out, None, ignore)
+    _, history = fit.fit("final", what, how, "float32", training, held_out, None, ignore)
     assert history["val_accuracy"][-1] > 0.5  # chance is 0.1
 
 
@@ -210,7 +210,7 @@ def test_early_stopping_keeps_the_best_epoch() -> None:
     labels = np.eye(10, dtype=np.float32)[np.arange(200) % 10]
     training, held_out = (noise[:100], labels[:100]), (noise[100:], labels[100:])
     network, history = fit.fit(
-        "x", *settings("baseline", changes), training, held_out, None, ignore
+        "x", *settings("baseline", changes), "float32", training, held_out, None, ignore
     )
     assert len(history["loss"]) < 40
     best = int(np.argmin(history["val_loss"]))
@@ -229,7 +229,7 @@ def test_diverging_loss_is_an_error_that_names_the_parameter() -> None:
         match=r"loss of sgd became nan in epoch 1; lower recipes\.trial_sgd\.learning_rate "
         r"\(now 1e\+30\)",
     ):
-        fit.fit("sgd", what, how, (IMAGES, LABELS), HELD_OUT, None, ignore)
+        fit.fit("sgd", what, how, "float32", (IMAGES, LABELS), HELD_OUT, None, ignore)
 
 
 def test_saved_whitened_network_is_the_trained_one_and_needs_no_code_of_ours(
@@ -246,6 +246,7 @@ def test_saved_whitened_network_is_the_trained_one_and_needs_no_code_of_ours(
         "fast",
         what,
         recipe.read(params, what.recipe),
+        "float32",
         synthetic.arrays(100, seed=1),
         None,
         None,

@@ -101,6 +101,14 @@ def another_environment(scratch: Path) -> Circumstances:
     return Circumstances(environment=HOSTILE | places)
 
 
+def three_threads(scratch: Path) -> Circumstances:
+    return Circumstances(environment={"THREADS": "3"})
+
+
+def eight_threads(scratch: Path) -> Circumstances:
+    return Circumstances(environment={"THREADS": "8"})
+
+
 def a_process_per_stage(scratch: Path) -> Circumstances:
     return Circumstances(command_per_stage=True)
 
@@ -113,6 +121,8 @@ VARIATIONS = (
     a_process_per_stage,  # first, as it takes longest
     one_cpu,
     four_cpus,
+    three_threads,
+    eight_threads,
     another_place,
     another_environment,
 )
@@ -151,10 +161,13 @@ def test_every_output_has_the_same_bytes_under(
     assert [path for path in found if found[path] != reference[path]] == []
 
 
-def test_these_steps_can_tell_numbers_of_threads_apart(reference: Outputs, scratch: Path) -> None:
-    """What is fixed matters: with four threads, sums are cut up otherwise (with two, not yet)."""
-    folder = scratch / "four_threads"
-    study.prepare(folder, steps=STEPS, epochs=EPOCHS, hardware={"threads_per_operation": 4})
+def test_these_steps_can_tell_ways_of_cutting_batches_apart(
+    reference: Outputs, scratch: Path
+) -> None:
+    """What is fixed matters: cut into other parts, the same batches give other sums."""
+    folder = scratch / "four_parts"
+    parts = {"micro_batch_size": 8, "micro_batches_at_once": 4}
+    study.prepare(folder, steps=STEPS, epochs=EPOCHS, recipe=parts)
     found = study.run(folder, Circumstances(), "preprocess", "train@deep")
     assert found["models/deep.keras"] != reference["models/deep.keras"]
     assert found["data/processed/train.npz"] == reference["data/processed/train.npz"]
@@ -165,7 +178,7 @@ def _outputs(vary: Callable[[Path], Circumstances], scratch: Path) -> Outputs:
     scratch.mkdir()
     circumstances = vary(scratch)
     folder = scratch / circumstances.folder
-    study.prepare(folder, steps=STEPS, epochs=EPOCHS, hardware={})
+    study.prepare(folder, steps=STEPS, epochs=EPOCHS)
     if circumstances.owner is not None:
         for path in (folder, *folder.rglob("*")):
             shutil.chown(path, circumstances.owner, circumstances.owner)

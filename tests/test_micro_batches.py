@@ -18,8 +18,9 @@ def network(kind: type[Variant], **settings: Any) -> Any:
     import keras
 
     keras.utils.set_random_seed(1)
-    common = {"recipe": "any", "seed": 1, "network": kind.__module__.rpartition(".")[2]}
-    chosen = kind.model_validate({**common, "augmentation": {}, **settings})
+    name = kind.__module__.rpartition(".")[2]
+    common = {"recipe": "any", "arithmetic": "any", "seed": 1}
+    chosen = kind.model_validate({**common, "network": name, "augmentation": {}, **settings})
     return chosen.build(shape=(32, 32, 3), classes=10, training=True)
 
 
@@ -63,6 +64,8 @@ def trained(network: Any, images: np.ndarray, labels: np.ndarray, sizes: list[in
         (33, 16, 2, [33]),  # two groups, the second of a single image
         (100, 8, 3, [100, 100, 37]),  # five groups, the last smaller
         (64, 16, 1, [64, 9]),  # one at a time
+        (80, 8, 5, [80, 41]),  # an odd number of parts
+        (128, 8, 8, [128, 70]),  # two groups of eight
         (8, 16, 2, [8, 3]),  # smaller than a micro-batch
     ],
 )
@@ -83,15 +86,15 @@ def test_weights_and_figures_are_those_of_whole_batches(
         assert found[name] == pytest.approx(values, rel=1e-5)
 
 
-@pytest.mark.parametrize("batch_size", [32, 160])
-def test_no_sum_in_the_graph_that_runs_depends_on_the_moment(batch_size: int) -> None:
+@pytest.mark.parametrize(("batch_size", "at_once"), [(32, 2), (160, 2), (128, 8), (256, 8)])
+def test_no_sum_in_the_graph_that_runs_depends_on_the_moment(batch_size: int, at_once: int) -> None:
     """AddN of more than two begins with whichever it may overwrite, which is a matter of timing."""
     from tensorflow.python.eager import context
 
     # Five blocks: the last convolution's images have 2x2 pixels.
     built = network(plain.Network, widths=(4, 4, 4, 4, 4), dense=8, dropout=0.5)
     context.context().enable_run_metadata()
-    parted = split(built, batch_size, 16, 2)
+    parted = split(built, batch_size, 16, at_once)
     trained(parted, *synthetic.arrays(batch_size, seed=1), [batch_size])
     graphs = context.context().export_run_metadata().function_graphs
     context.context().disable_run_metadata()

@@ -20,6 +20,7 @@ def network(seed: int = 1) -> Any:
 
     chosen = plain.Network(
         recipe="study",
+        arithmetic="study",
         seed=1,
         network="plain",
         augmentation={},

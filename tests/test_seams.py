@@ -178,7 +178,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, study.Outputs
     """The real pipeline on a few made-up images, `improved` and `baseline` trained, and outputs."""
     folder = tmp_path_factory.mktemp("small") / "study"
     variants = ("baseline", "improved")
-    study.prepare(folder, steps=5, epochs=1, hardware={}, variants=variants)
+    study.prepare(folder, steps=5, epochs=1, variants=variants)
     trained = [f"{stage}@{name}" for stage in STAGES for name in variants]
     return folder, study.run(folder, Circumstances(), "preprocess", *trained)
 

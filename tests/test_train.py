@@ -1,6 +1,7 @@
 """Stage train: its files, its progress, and that the same inputs give the same bytes."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.report import history, places
 from pipeline.train import stage as train
 
-pytestmark = pytest.mark.usefixtures("trains_here")
+pytestmark = pytest.mark.usefixtures("tensorflow_started")
 COUNTS = {"train": 300, "validation": 100}
 
 
@@ -45,7 +46,6 @@ def test_training_repeats_its_bytes(project: Path) -> None:
 
 
 def test_threads_side_by_side_repeat_their_bytes(project: Path) -> None:
-    """In a process of its own, with the threads of the recipe; this process has others."""
     twice = (
         "import hashlib; from pathlib import Path; from pipeline.train import stage\n"
         "for _ in range(2):\n"
@@ -60,7 +60,7 @@ def test_threads_side_by_side_repeat_their_bytes(project: Path) -> None:
         text=True,
         check=True,
     )
-    digests = [line for line in done.stdout.splitlines() if "epoch" not in line]
+    digests = re.findall(r"^[0-9a-f]{64}$", done.stdout, re.MULTILINE)
     assert len(digests) == 4
     assert digests[:2] == digests[2:]
 
@@ -145,7 +145,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_images_are_trained_and_held_out_as_the_recipe_says(project: Path, variant: str) -> None:
     with pytest.raises(Given) as caught:
         train.main([variant])
-    _, _, _, training, held_out, saved, _ = caught.value.args
+    _, _, _, _, training, held_out, saved, _ = caught.value.args
     parts = [synthetic.arrays(count, seed=count) for count in COUNTS.values()]
     if variant == "baseline":
         expected = [*parts[0], *parts[1]]
@@ -160,16 +160,23 @@ def test_images_are_trained_and_held_out_as_the_recipe_says(project: Path, varia
 
 
 @pytest.mark.usefixtures("no_training")
-def test_variant_is_trained_by_its_own_recipe(project: Path) -> None:
+def test_variant_is_trained_by_its_own_recipe_and_precision(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     params = small_params(epochs=2)
+    params["arithmetic"]["own"]["precision"] = "bfloat16"
+    params["arithmetic"]["own"]["cpu_isa"] = "DEFAULT"
+    workspace.write_params(project, params)
+    monkeypatch.setattr(runtime, "start", lambda cpu_isa: None)
     for name in ("sgd", "fast"):
         with pytest.raises(Given) as caught:
             train.main([name])
-        named, what, how, *_ = caught.value.args
+        named, what, how, precision, *_ = caught.value.args
         recipe = params["recipes"][params["variants"][name]["recipe"]]
         assert named == name
         assert what.model_dump(mode="json") == params["variants"][name]
         assert how.model_dump(mode="json") == recipe
+        assert precision == {"sgd": "float32", "fast": "bfloat16"}[name]
 
 
 def test_figures_of_validation_are_blank_where_none_is_held_out() -> None:
@@ -178,31 +185,14 @@ def test_figures_of_validation_are_blank_where_none_is_held_out() -> None:
 
 
 @pytest.mark.usefixtures("no_training")
-def test_bfloat16_is_refused_where_it_is_emulated(
+def test_tensorflow_is_started_with_the_instructions_that_the_variant_names(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    params = small_params(epochs=2)
-    params["recipes"]["fast"] |= {"precision": "bfloat16", "cpu_isa": "DEFAULT"}
-    workspace.write_params(project, params)
-    monkeypatch.setattr(runtime, "cpu_flags", lambda: {"sse4_1", "avx2"})
-    with pytest.raises(PipelineError, match=r"recipes\.fast\.precision: bfloat16 needs .*float32"):
-        train.main(["fast"])
-    assert not (project / "models").exists()
-    monkeypatch.setattr(runtime, "cpu_flags", lambda: {"avx512_bf16"})
-    with pytest.raises(Given):
-        train.main(["fast"])
-
-
-@pytest.mark.usefixtures("no_training")
-def test_tensorflow_is_started_with_the_recipe_s_hardware(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started: list[runtime.Hardware] = []
+    started: list[str] = []
     monkeypatch.setattr(runtime, "start", started.append)
     params = small_params(epochs=2)
-    params["recipes"]["trial_sgd"] |= {"threads_per_operation": 3, "cpu_isa": "AVX"}
+    params["arithmetic"]["study"]["cpu_isa"] = "AVX"
     workspace.write_params(project, params)
     with pytest.raises(Given):
         train.main(["sgd"])
-    (hardware,) = started
-    assert (hardware.threads_per_operation, hardware.cpu_isa) == (3, "AVX")
+    assert started == ["AVX"]

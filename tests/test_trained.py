@@ -1,32 +1,60 @@
 """Asking a trained model: a stand-in says how it was asked."""
 
+import threading
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
+from pipeline.base.errors import PipelineError
 from pipeline.evaluate import trained
-from pipeline.evaluate.views import ONE
+from pipeline.evaluate.views import ONE, Views
+
+IMAGES = np.linspace(0, 1, 60, dtype=np.float32).reshape(60, 1, 1, 1) * np.ones((1, 32, 32, 3))
+
+
+class Model(SimpleNamespace):
+    """Gives each image's brightness for each class, and keeps how many it was asked about."""
+
+    input_shape = (None, 32, 32, 3)
+    output_shape = (None, 10)
+
+    def make_predict_function(self) -> None:
+        self.asked: list[int] = []
+
+    def predict_on_batch(self, batch: np.ndarray) -> np.ndarray:
+        self.asked.append(len(batch))
+        return np.repeat(batch.mean(axis=(1, 2, 3))[:, None], 10, axis=1).astype(np.float32)
 
 
 def test_a_model_is_asked_in_batches_of_the_size_that_decides_its_bits() -> None:
-    asked: list[int] = []
+    model = Model()
+    found = trained.logits(model, IMAGES, batch_size=25, variant="tiny", seen=ONE)
+    assert sorted(model.asked) == [10, 25, 25]
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found[:, 3], np.linspace(0, 1, 60), atol=1e-6)  # in their order
 
-    def predict(batch: np.ndarray) -> np.ndarray:
-        asked.append(len(batch))
-        return np.full((len(batch), 10), 0.1, np.float32)
 
-    def evaluate(*_: np.ndarray, batch_size: int, verbose: int) -> float:
-        asked.append(batch_size)
-        return 0.5
+def test_as_many_batches_are_asked_about_at_once_as_there_are_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("THREADS", "3")
+    together = threading.Barrier(3, timeout=20)
 
-    model = SimpleNamespace(
-        input_shape=(None, 32, 32, 3),
-        output_shape=(None, 10),
-        predict_on_batch=predict,
-        compile=lambda loss: None,
-        evaluate=evaluate,
-    )
-    images, labels = np.zeros((60, 32, 32, 3), np.float32), np.zeros((60, 10), np.float32)
-    trained.probabilities(model, images, batch_size=25, variant="tiny", seen=ONE)
-    assert trained.cross_entropy(model, images, labels, batch_size=25) == 0.5
-    assert asked == [25, 25, 10, 25]
+    class Waiting(Model):
+        def predict_on_batch(self, batch: np.ndarray) -> np.ndarray:
+            together.wait()  # raises when fewer come
+            return super().predict_on_batch(batch)
+
+    trained.logits(Waiting(), IMAGES, batch_size=10, variant="tiny", seen=ONE)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_what_is_no_number_is_refused(wrong: float) -> None:
+    class Diverged(Model):
+        def predict_on_batch(self, batch: np.ndarray) -> np.ndarray:
+            return np.full((len(batch), 10), wrong, np.float32)
+
+    seen = Views(mirrored=True, shift=1)
+    with pytest.raises(PipelineError, match=r"tiny\.keras: expected finite numbers .*repro train@"):
+        trained.logits(Diverged(), IMAGES, batch_size=25, variant="tiny", seen=seen)

@@ -11,7 +11,7 @@ import workspace
 from conftest import PROJECT
 
 from pipeline import runtime
-from pipeline.ops import verify_committed, verify_compare
+from pipeline.ops import processor, verify_committed, verify_compare
 from pipeline.ops.verify_compare import Level
 from pipeline.report.metrics import Metrics
 
@@ -97,7 +97,7 @@ def test_the_verdict_names_the_tolerances() -> None:
         ("AVX2", "x86_64", {"avx", "avx2"}, None),
         ("AVX2", "AMD64", set(), None),  # a system without /proc
         ("SSE41", "x86_64", {"sse4_1"}, None),
-        ("AVX2", "x86_64", {"avx"}, "lacks the instructions that recipes.x.cpu_isa names, AVX2"),
+        ("AVX2", "x86_64", {"avx"}, "lacks the instructions that arithmetic.x.cpu_isa names, AVX2"),
         ("AVX512_CORE_BF16", "x86_64", {"avx2", "avx512bw"}, "names, AVX512_CORE_BF16"),
         ("AVX512_CORE", "x86_64", {"avx2", "avx512f"}, "lacks the instructions"),
         ("AVX2", "arm64", set(), "x86-64 processors; this is arm64"),
@@ -112,8 +112,8 @@ def test_a_processor_that_cannot_follow_is_named(
     expected: str | None,
 ) -> None:
     _on(monkeypatch, flags, machine)
-    params = {"runtime": {"cpu_isa": cpu_isa}, "recipes": {"x": {"cpu_isa": cpu_isa}}}
-    variants = {"variants": {"tiny": {"recipe": "x"}}}
+    params = {"runtime": {"cpu_isa": cpu_isa}, "arithmetic": {"x": {"cpu_isa": cpu_isa}}}
+    variants = {"variants": {"tiny": {"arithmetic": "x"}}}
     lines = verify_committed.unfixed(params | variants, ["tiny"])
     assert len(lines) == 2 * (expected is not None)
     assert (expected or "") in "".join(lines)
@@ -121,12 +121,13 @@ def test_a_processor_that_cannot_follow_is_named(
 
 def test_instructions_count_that_the_variants_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
     params = workspace.read_params(PROJECT)
+    params["arithmetic"]["own"]["cpu_isa"] = "AVX512_CORE_BF16"
     _on(monkeypatch, X86)
     assert verify_committed.unfixed(params, ["baseline", "fast"]) == []
     _on(monkeypatch, {"avx2"})
     assert verify_committed.unfixed(params, ["baseline"]) == []
     assert verify_committed.unfixed(params, ["baseline", "fast", "fast_2"]) == [
-        "this processor lacks the instructions that recipes.fast.cpu_isa names, AVX512_CORE_BF16"
+        "this processor lacks the instructions that arithmetic.own.cpu_isa names, AVX512_CORE_BF16"
     ]
 
 
@@ -145,7 +146,7 @@ def _on(
     config = SimpleNamespace(get_visible_devices=lambda kind: gpus)
     monkeypatch.setitem(sys.modules, "tensorflow", SimpleNamespace(config=config))
     monkeypatch.setattr(runtime, "start", lambda limits: None)
-    monkeypatch.setattr(runtime, "cpu_flags", lambda: flags)
+    monkeypatch.setattr(processor, "flags", lambda: flags)
     monkeypatch.setattr(platform, "machine", lambda: machine)
 
 

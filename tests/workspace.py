@@ -68,14 +68,12 @@ def drop_variants(folder: Path, *names: str) -> None:
 
 
 def light(params: dict[str, Any]) -> dict[str, Any]:
-    """`params` with whitened networks that every processor trains at once: narrow, in float32."""
-    portable = {"precision": "float32", "cpu_isa": "AVX2"}
-    recipes = {name: recipe | portable for name, recipe in params["recipes"].items()}
+    """`params` with whitened networks that are narrow."""
     variants = {
         name: variant | ({"widths": [8, 8, 8]} if variant["network"] == "whitened" else {})
         for name, variant in params["variants"].items()
     }
-    return params | {"recipes": recipes, "variants": variants}
+    return params | {"variants": variants}
 
 
 def run(folder: Path, *command: str, expect: int = 0) -> str:

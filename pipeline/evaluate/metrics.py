@@ -6,6 +6,7 @@ A new one is a line of METRICS; to show it in the comparison, give it a column t
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -19,15 +20,19 @@ DECIMALS = 6  # 10,000 images resolve 0.0001; float32 probabilities hold about s
 class Answers:
     """What a model says of the test images; arrays as in scores.py.
 
-    `probabilities` are over the views averaged, `one_view` those of the image alone; `loss` is the
-    cross-entropy in nats of the former, `calibration_bins` the number of bins for their confidence.
+    `logits` are averaged over the views, `one_view` those of the image alone; `calibration_bins` is
+    the number of bins for confidence.
     """
 
     labels: np.ndarray
-    probabilities: np.ndarray
+    logits: np.ndarray
     one_view: np.ndarray
-    loss: float
     calibration_bins: int
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """The softmax of the logits, float32 (N, K)."""
+        return scores.softmax(self.logits)
 
     @property
     def confusion(self) -> np.ndarray:
@@ -43,7 +48,7 @@ class Answers:
 
 METRICS: dict[str, Callable[[Answers], float]] = {
     "accuracy": lambda said: scores.accuracy(said.labels, said.probabilities),
-    "loss": lambda said: said.loss,
+    "loss": lambda said: scores.cross_entropy(said.labels, said.logits),
     "top2_accuracy": lambda said: scores.top_k_accuracy(said.labels, said.probabilities, 2),
     "macro_f1": lambda said: scores.macro_f1(said.confusion),
     "calibration_error": lambda said: scores.calibration_error(

@@ -82,10 +82,24 @@ def calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int) 
     return float(np.abs(surplus).sum() / len(labels))
 
 
-def cross_entropy(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """The mean of -ln p of the true class, in nats; a p that was rounded to 0 counts as 1e-38."""
-    true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.maximum(true, 1e-38)).mean())
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities float32 (N, K) from `logits` float64 (N, K).
+
+    In float64, whose last bits, where processors differ in exp, float32 does not show.
+    """
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def cross_entropy(labels: np.ndarray, logits: np.ndarray) -> float:
+    """The mean of -ln p of the true class, in nats, for p the softmax of `logits` float64 (N, K).
+
+    From the logits, where a confident mistake costs what it costs; from probabilities that were
+    rounded to 0 it would be cut off.
+    """
+    above = logits - logits.max(axis=1, keepdims=True)
+    true = above[np.arange(len(labels)), labels]
+    return float((np.log(np.exp(above).sum(axis=1)) - true).mean())
 
 
 def _quotient(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

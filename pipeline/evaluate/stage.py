@@ -7,10 +7,10 @@ from pipeline import runtime
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data import splits
-from pipeline.evaluate import metrics, mistakes, scores, tables, trained
+from pipeline.evaluate import metrics, mistakes, tables, trained
 from pipeline.evaluate.metrics import DECIMALS, Answers
 from pipeline.evaluate.settings import Evaluate
-from pipeline.evaluate.views import ONE
+from pipeline.evaluate.views import ONE, Views
 from pipeline.report import places, right
 from pipeline.report.metrics import Metrics
 
@@ -27,21 +27,17 @@ def main(arguments: list[str]) -> None:
     settings = params_file.section(params, "evaluate", Evaluate)
     limits = params_file.section(params, "runtime", runtime.Runtime)
     images, one_hot = splits.read("test")
-    runtime.start(limits)
+    runtime.start(limits.cpu_isa)
     model = trained.load(variant)
-    one_view = trained.probabilities(
-        model, images, batch_size=limits.inference_batch_size, variant=variant, seen=ONE
-    )
+
+    def asked(seen: Views) -> np.ndarray:
+        size = limits.inference_batch_size
+        return trained.logits(model, images, batch_size=size, variant=variant, seen=seen)
+
     seen = trained.seen_from(params, model)
-    labels, probabilities = one_hot.argmax(axis=1), one_view
-    if seen.several:
-        probabilities = trained.probabilities(
-            model, images, batch_size=limits.inference_batch_size, variant=variant, seen=seen
-        )
-        loss = scores.cross_entropy(labels, probabilities)
-    else:
-        loss = trained.cross_entropy(model, images, one_hot, batch_size=limits.inference_batch_size)
-    said = Answers(labels, probabilities, one_view, loss, settings.calibration_bins)
+    one_view = asked(ONE)
+    logits = asked(seen) if seen.several else one_view
+    said = Answers(one_hot.argmax(axis=1), logits, one_view, settings.calibration_bins)
     found = metrics.measure(said, model.count_params())
     _save(variant, images, said, found, settings.mistakes)
     print(

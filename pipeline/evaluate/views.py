@@ -28,25 +28,18 @@ class Views(Section):
 ONE = Views(mirrored=False, shift=0)
 
 
-def probabilities(
+def averaged(
     ask: Callable[[np.ndarray], np.ndarray], images: np.ndarray, views: Views
 ) -> np.ndarray:
-    """Class probabilities float32 (N, K) that `ask` gives for the views of `images`, averaged.
+    """What `ask` gives for the views of `images`, float (N, K), averaged, as float64.
 
-    `images` are float32 (N, H, W, 3). Averaged are the logarithms, that is the network's outputs
-    before the softmax; the image itself, and its mirror image, count as much as the two shifted
-    ones together.
+    `images` are float32 (N, H, W, 3). The image itself, and its mirror image, count as much as the
+    two shifted ones together.
     """
-    if not views.several:
-        return ask(images)
-    # In float64, whose last bits, where processors differ in exp and log, float32 does not show.
-    # Its least positive number stands for what it rounded to 0.
-    tiny = np.finfo(np.float32).tiny
-    scores: np.ndarray | float = 0.0
+    total: np.ndarray | float = 0.0
     for weight, view in _weighted(images, views):
-        scores = scores + weight * np.log(np.maximum(ask(view), tiny).astype(np.float64))
-    shares = np.exp(scores - np.max(scores, axis=1, keepdims=True))
-    return (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+        total = total + weight * ask(view).astype(np.float64)
+    return np.asarray(total)
 
 
 def _weighted(images: np.ndarray, views: Views) -> Iterator[tuple[float, np.ndarray]]:

@@ -86,9 +86,9 @@ class Network(Variant):
         )(hidden)
         return keras.Model(image, probabilities, name="whitened")
 
-    def start(self, model: Any, images: np.ndarray) -> None:
+    def start(self, model: Any, images: Any) -> None:
         """Give the whitening of `model` its weights for `images`."""
-        model.get_layer("whitening").set_weights(whitening_weights(images))
+        model.get_layer("whitening").set_weights(whitening_weights(np.asarray(images[:_IMAGES])))
 
 
 def whitening_weights(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +98,7 @@ def whitening_weights(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     their negatives. Learning them is what the first convolution of a network otherwise spends its
     time on. Source: Page, How to train your ResNet, 2019.
     """
-    few = images[:_IMAGES].astype(np.float64)
+    few = images.astype(np.float64)
     windows = np.lib.stride_tricks.sliding_window_view(few, (SIZE, SIZE), axis=(1, 2))
     patches = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, SIZE * SIZE * images.shape[3])
     mean = patches.mean(axis=0)

@@ -16,6 +16,7 @@ from typing import Any
 
 from pipeline.base import files
 from pipeline.base.errors import PipelineError
+from pipeline.ops import processor
 
 PINS = tuple(Path("requirements") / f"{name}.txt" for name in ("numpy", "tensorflow", "reports"))
 RUNS = Path("reports/runs")
@@ -68,7 +69,7 @@ def record(stage: str, seconds: float) -> None:
     """
     run = {
         "seconds": round(seconds, 1),
-        "processor": processor(),
+        "processor": processor.name(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -84,16 +85,6 @@ def recorded(stage: str, folder: Path = Path()) -> Mapping[str, Any] | None:
         if isinstance(run, dict) and isinstance(run.get("libraries"), dict):
             return run if isinstance(run.get("seconds"), (int, float)) else None
     return None
-
-
-def processor() -> str:
-    """The processor's model name; platform.processor() is empty or generic on Linux."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
 
 
 if __name__ == "__main__":

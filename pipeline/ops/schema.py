@@ -23,7 +23,7 @@ from pipeline.explore.settings import Explore
 from pipeline.fetch.settings import Fetch
 from pipeline.preprocess import Preprocess
 from pipeline.runtime import Runtime
-from pipeline.train import recipe, variant
+from pipeline.train import arithmetic, recipe, variant
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
@@ -60,6 +60,7 @@ def schema() -> type[params_file.Section]:
         preprocess: Preprocess
         explore: Explore
         runtime: Runtime
+        arithmetic: Annotated[dict[Name, arithmetic.Arithmetic], Named]
         recipes: Annotated[dict[Name, recipe.AnyRecipe], Named]
         variants: Annotated[dict[Name, kinds], Named]
         views: dict[Annotated[str, params_file.one_of(variant.networks())], Views]
@@ -92,17 +93,19 @@ def _are_mappings(params: Mapping[str, Any], *keys: str) -> bool:
 
 
 def _check_recipe(params: Mapping[str, Any], name: str) -> None:
-    """ValueError unless the variant's recipe exists and its network fits the images of every epoch.
+    """ValueError unless what the variant names exists and its network fits every epoch's images.
 
     PipelineError when one of the two is wrong in itself.
     """
-    recipes, named = params_file.at(params, "recipes"), params_file.at(params, f"variants.{name}")
-    what = named.get("recipe") if isinstance(named, Mapping) else None
-    if isinstance(what, str) and what not in recipes:
-        raise ValueError(
-            f".recipe: expected one of {', '.join(map(str, recipes))}, found {what!r}"
-            f"{nearest(what, map(str, recipes))}"
-        )
+    named = params_file.at(params, f"variants.{name}")
+    for key, section in (("recipe", "recipes"), ("arithmetic", "arithmetic")):
+        known = params_file.at(params, section)
+        what = named.get(key) if isinstance(named, Mapping) else None
+        if isinstance(what, str) and what not in known:
+            raise ValueError(
+                f".{key}: expected one of {', '.join(map(str, known))}, found {what!r}"
+                f"{nearest(what, map(str, known))}"
+            )
     chosen = variant.read(params, name)
     sides = recipe.read(params, chosen.recipe).sides(SIDE)
     if (least := chosen.least_side(SIDE)) > SIDE:

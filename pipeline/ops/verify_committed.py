@@ -10,7 +10,7 @@ from typing import Any
 from pipeline import runtime
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
-from pipeline.ops import environment, recorded
+from pipeline.ops import environment, processor, recorded
 from pipeline.ops.recorded import Run
 from pipeline.report import places
 
@@ -80,20 +80,21 @@ def _changes(then: Any, now: Mapping[str, Any]) -> Iterator[str]:
 def unfixed(params: Mapping[str, Any], variants: Iterable[str]) -> list[str]:
     """A line for each thing here that `params` do not fix for `variants`; starts TensorFlow."""
     lines = []
-    machine, flags = platform.machine(), runtime.cpu_flags()
-    recipes = {f"recipes.{params['variants'][name]['recipe']}" for name in variants}
-    for section in ("runtime", *sorted(recipes)):
+    flags = processor.flags()
+    named = {f"arithmetic.{params['variants'][name]['arithmetic']}" for name in variants}
+    for section in ("runtime", *sorted(named)):
         key = f"{section}.cpu_isa"
         cpu_isa = params_file.at(params, key)
-        if machine.lower() not in ("x86_64", "amd64"):
-            lines.append(f"{key} fixes the instructions of x86-64 processors; this is {machine}")
+        if not processor.is_x86_64():
+            lines.append(
+                f"{key} fixes the instructions of x86-64 processors; this is {platform.machine()}"
+            )
         elif cpu_isa == "DEFAULT":
             lines.append(f"{key} is DEFAULT: every processor uses its own widest instructions")
         elif flags and FLAGS.get(cpu_isa, cpu_isa.lower()) not in flags:
             lines.append(f"this processor lacks the instructions that {key} names, {cpu_isa}")
     given = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(PREFIXES)}
-    some = runtime.Hardware(threads_per_operation=1, operations_at_once=1, cpu_isa="DEFAULT")
-    runtime.start(some)  # which sets variables: those are not the user's
+    runtime.start("DEFAULT")  # which sets variables: those are not the user's
     import tensorflow as tf
 
     lines += [f"TensorFlow computes on {gpu.name}" for gpu in tf.config.get_visible_devices("GPU")]

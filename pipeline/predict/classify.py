@@ -12,7 +12,7 @@ from pipeline import runtime
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
 from pipeline.base.mistakes import nearest
-from pipeline.evaluate import trained
+from pipeline.evaluate import scores, trained
 from pipeline.predict import answer, image_files, measured
 from pipeline.report import places
 
@@ -30,16 +30,16 @@ def photos(names: Sequence[str], *, variant: str | None = None) -> answer.Answer
     variant = choose(variant, known=list(variants) if isinstance(variants, dict) else [])
     accuracy = measured.test_accuracy(variant)
     images = image_files.load(names)
-    runtime.start(settings)
+    runtime.start(settings.cpu_isa)
     model = trained.load(variant)
-    probabilities = trained.probabilities(
+    logits = trained.logits(
         model,
         images,
         batch_size=settings.inference_batch_size,
         variant=variant,
         seen=trained.seen_from(params, model),
     )
-    rows = zip(names, images, probabilities, strict=True)
+    rows = zip(names, images, scores.softmax(logits), strict=True)
     return answer.Answer(variant, accuracy, [answer.Prediction(*row) for row in rows])
 
 

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from pipeline.train.augment import Draw, Images, augment
+
+Array: TypeAlias = Any  # NumPy's, or a tensor of TensorFlow's, which then shares its memory
 
 # There is nothing to tune, and the tuner's thread sleeps for longer and longer. Every epoch's end
 # waited for it, both cores idle: up to 5 seconds in the study, 10 and more in longer epochs.
@@ -33,8 +34,8 @@ def scaled(images: Images, side: Any) -> Images:
 
 
 def training_batches(
-    images: np.ndarray,
-    labels: np.ndarray,
+    images: Array,
+    labels: Array,
     *,
     batch_size: int,
     amounts: Mapping[str, float],
@@ -50,7 +51,7 @@ def training_batches(
     saving and no thread can change them. In epoch e, counted from 0, the augmented images are
     scaled to `sides[e]` pixels a side.
     """
-    all_images, all_labels = tf.constant(images), tf.constant(labels)
+    all_images, all_labels = tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
     positions = tf.range(len(images))
     whole = images.shape[1]
     first_draws = tf.random.stateless_uniform((len(images),), [seed, 1])
@@ -79,9 +80,9 @@ def training_batches(
     return batches.with_options(_UNTUNED)
 
 
-def validation_batches(images: np.ndarray, labels: np.ndarray, batch_size: int) -> tf.data.Dataset:
+def validation_batches(images: Array, labels: Array, batch_size: int) -> tf.data.Dataset:
     """`images` float32 (N, H, W, C) and `labels` float32 (N, K) in batches, in their order."""
-    all_images, all_labels = tf.constant(images), tf.constant(labels)
+    all_images, all_labels = tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
 
     def batch(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return all_images[start : start + batch_size], all_labels[start : start + batch_size]

@@ -103,8 +103,12 @@ def claimed(file: Path) -> Iterator[None]:
     # Under a name of its own: the temporary file of `file` may be another process's, at work.
     files.expect_writable(file.with_name(f"{file.stem}-{os.getpid()}{file.suffix}"))
     try:
-        with filelock.FileLock(file.with_suffix(".lock"), timeout=WAIT_SECONDS):
-            yield
+        with filelock.FileLock(lock := file.with_suffix(".lock"), timeout=WAIT_SECONDS):
+            try:
+                yield
+            finally:
+                # Still held. Whoever waits for it sees that it is gone and makes another.
+                lock.unlink(missing_ok=True)
     except filelock.Timeout:
         raise PipelineError(
             f"{file}: another process is training the same variant in this folder; wait for it, "

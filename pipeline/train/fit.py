@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from pipeline.base.errors import PipelineError
-from pipeline.train.batches import EpochClock, training_batches, validation_batches
+from pipeline.train.batches import Array, EpochClock, training_batches, validation_batches
 from pipeline.train.callbacks import Progress, Resuming
 from pipeline.train.checkpoint import State
 from pipeline.train.micro_batches import MicroBatched
@@ -16,7 +16,7 @@ from pipeline.train.optimizers.muon import Muon
 from pipeline.train.recipe import Recipe
 from pipeline.train.variant import Variant
 
-Arrays = tuple[np.ndarray, np.ndarray]
+Arrays = tuple[Array, Array]
 
 # Each by its recipe and the number of steps it will take.
 OPTIMIZERS: Mapping[str, Callable[[Any, int], keras.optimizers.Optimizer]] = {
@@ -39,6 +39,7 @@ def fit(
     name: str,
     variant: Variant,
     recipe: Recipe,
+    precision: str,
     training: Arrays,
     validation: Arrays | None,
     saved: State | None,
@@ -47,12 +48,12 @@ def fit(
     """The model trained, and its history: accuracy and loss per epoch, and val_accuracy and
     val_loss where there is `validation`.
 
-    `training` and `validation` are images float32 (N, H, W, C) in [0, 1] with one-hot labels
-    float32 (N, K). The result is a function of the arguments up to these alone; `name` is for
-    the progress and for errors. `save` gets the whole state after each epoch; from such a state,
-    given as `saved`, a training goes on to the same result. Raises PipelineError when the loss is
-    no longer a number. Accuracy and loss in training are means over the epoch's images, as Keras
-    gives them, each image seen by the model of its step.
+    `precision` is a key of POLICIES. `training` and `validation` are images float32 (N, H, W, C) in
+    [0, 1] with one-hot labels float32 (N, K). The result is a function of the arguments up to these
+    alone; `name` is for the progress and for errors. `save` gets the whole state after each epoch;
+    from such a state, given as `saved`, a training goes on to the same result. Raises PipelineError
+    when the loss is no longer a number. Accuracy and loss in training are means over the epoch's
+    images, as Keras gives them, each image seen by the model of its step.
     """
     images, labels = training
     clock = EpochClock()
@@ -68,7 +69,7 @@ def fit(
     size = recipe.validation_batch_size
     held_out = validation_batches(*validation, size) if validation and size else None
     steps = int(batches.cardinality())
-    model = _to_train(variant, recipe, images, labels)
+    model = _to_train(variant, recipe, precision, images, labels)
     model.compile(
         optimizer=OPTIMIZERS[recipe.optimizer](recipe, recipe.epochs * steps),
         loss=LOSSES[recipe.loss](label_smoothing=recipe.label_smoothing),
@@ -114,15 +115,15 @@ def _early_stopping(recipe: Recipe) -> keras.callbacks.EarlyStopping | None:
 
 
 def _to_train(
-    variant: Variant, recipe: Recipe, images: np.ndarray, labels: np.ndarray
+    variant: Variant, recipe: Recipe, precision: str, images: Array, labels: Array
 ) -> MicroBatched:
     """The model before training: weights, and dropout's draws, follow from the variant's seed."""
     keras.utils.set_random_seed(variant.seed)
-    keras.config.set_dtype_policy(POLICIES[recipe.precision])
+    keras.config.set_dtype_policy(POLICIES[precision])
     built = variant.build(shape=images.shape[1:], classes=labels.shape[1], training=True)
     keras.config.set_dtype_policy("float32")
     variant.start(built, images)
     model = MicroBatched(built.inputs, built.outputs, name=built.name)
     model.batch_size, model.micro_batch_size = recipe.batch_size, recipe.micro_batch_size
-    model.at_once = recipe.operations_at_once
+    model.at_once = recipe.micro_batches_at_once
     return model

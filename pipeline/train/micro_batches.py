@@ -1,5 +1,6 @@
 """A step on one batch, computed in micro-batches whose gradients are added up."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -12,8 +13,9 @@ class MicroBatched(keras.Model):
 
     The gradient of a batch's mean loss is the sum of its micro-batches' gradients, so the
     mathematics is that of the whole batch (but for batch normalisation, whose statistics are those
-    of a micro-batch). `at_once` micro-batches stand side by side in the graph, so that as many
-    threads of TensorFlow work on them; they are added in a fixed order, which keeps the bits.
+    of a micro-batch). `at_once` micro-batches stand side by side in the graph, so that up to as
+    many threads of TensorFlow work on them. However many do, they are added in a fixed order, which
+    keeps the bits.
     """
 
     batch_size: int
@@ -71,8 +73,11 @@ class MicroBatched(keras.Model):
         edges = [size * part // self.at_once for part in range(self.at_once + 1)]
         parts = [self._part(images, labels, start, stop, count) for start, stop in pairwise(edges)]
         gradients, losses, predicted = zip(*parts, strict=True)
-        summed = [tf.add_n(same) for same in zip(*gradients, strict=True)]
-        return summed, tf.add_n(losses), tf.concat(predicted, axis=0)
+        summed = [
+            _sum(same, variable.shape)
+            for variable, *same in zip(self.trainable_variables, *gradients, strict=True)
+        ]
+        return summed, _sum(losses, ()), tf.concat(predicted, axis=0)
 
     def _part(
         self, images: Any, labels: Any, start: Any, stop: Any, count: Any
@@ -89,10 +94,27 @@ class MicroBatched(keras.Model):
         return gradients, loss, predicted[: stop - start]
 
 
+def _sum(parts: Sequence[Any], shape: Sequence[int]) -> Any:
+    """The sum of tensors of one `shape`, pair by pair: ((a + b) + (c + d)) + ..."""
+    level = 0
+    while len(parts) > 1:
+        level += 1
+        sums = map(tf.add_n, zip(parts[::2], parts[1::2], strict=False))
+        odd = parts[len(parts) // 2 * 2 :]
+        parts = [_apart(part, level) for part in (*sums, *odd)]
+    return tf.reshape(parts[0], shape)
+
+
 def _row(part: Any) -> Any:
-    """`part` in another shape: of sums upon sums of one shape TensorFlow makes a single AddN.
+    """`part` as it is added to the sum over groups."""
+    return _apart(part, 1)
+
+
+def _apart(part: Any, level: int) -> Any:
+    """`part` in another shape at each `level`: of sums upon sums of one shape TensorFlow makes a
+    single AddN.
 
     That adds three or more tensors beginning with whichever it may overwrite first, so the last
     bits could depend on the moment.
     """
-    return tf.reshape(part, (1, -1))
+    return tf.reshape(part, (*[1] * level, -1))

@@ -7,16 +7,15 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 
 from pipeline.base import params_file
-from pipeline.runtime import Hardware
 from pipeline.train.variant import Fraction
 
 # More than anybody means, and far from where libraries overflow.
 Count = Annotated[int, pydantic.Field(gt=0, le=1_000_000)]
-BFLOAT16_ISAS = ("AVX512_CORE_BF16", "DEFAULT")
+Parts = Annotated[int, pydantic.Field(gt=0, le=64)]  # each stands in the graph by itself
 _SIDE_KEY = re.compile(r"px([1-9]\d{0,3})")
 
 
-class Recipe(Hardware):
+class Recipe(params_file.Section):
     """What every recipe says, whatever its optimizer."""
 
     optimizer: str
@@ -29,10 +28,10 @@ class Recipe(Hardware):
     growth: dict[str, Count]
     batch_size: Count  # images a step
     micro_batch_size: Count  # images a gradient; a step adds up those of its batch
+    micro_batches_at_once: Parts  # a core each, where there are so many
     train_on: Literal["train", "train_and_validation"]
     validation_batch_size: Count | None  # images; null where none are held out
     early_stopping: Count | None  # epochs of patience on validation loss
-    precision: Literal["float32", "bfloat16"]  # of convolutions; weights are always float32
 
     def sides(self, whole: int) -> tuple[int, ...]:
         """The images' side in pixels, epoch by epoch, where whole ones have `whole`."""
@@ -45,15 +44,6 @@ class Recipe(Hardware):
         if not all(map(_SIDE_KEY.fullmatch, value)):
             raise ValueError("sides in pixels as keys, such as px24")
         return value
-
-    @pydantic.model_validator(mode="after")
-    def _has_instructions(self) -> Self:
-        if self.precision == "bfloat16" and self.cpu_isa not in BFLOAT16_ISAS:
-            raise ValueError(
-                f"cpu_isa to be {' or '.join(BFLOAT16_ISAS)} where precision is bfloat16, which "
-                "oneDNN computes as fast with no others"
-            )
-        return self
 
     @pydantic.model_validator(mode="after")
     def _validates_on_held_out_images(self) -> Self:

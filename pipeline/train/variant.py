@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import pydantic
 
 from pipeline.base import params_file
@@ -33,6 +32,7 @@ class Variant(params_file.Section):
     """What every variant says. A network's file adds its own settings and the methods below."""
 
     recipe: str
+    arithmetic: str
     network: str
     seed: params_file.Seed  # of the weights, the order of the images and their augmentation
     augmentation: dict[Augmentation, Amount]
@@ -53,8 +53,11 @@ class Variant(params_file.Section):
         """
         raise NotImplementedError
 
-    def start(self, model: Any, images: np.ndarray) -> None:
-        """Give the `model` for training what it takes from the training `images` (N, *shape)."""
+    def start(self, model: Any, images: Any) -> None:
+        """Give the `model` for training what it takes from the training `images` (N, *shape).
+
+        They are an array or a tensor.
+        """
 
 
 def networks() -> list[str]:

@@ -1,4 +1,4 @@
-"""A trained network's normalisation is Keras's own, but for what processors differ in."""
+"""A trained network answers as Keras's own, but for what processors differ in."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import pytest
 from conftest import PROJECT
 
 from pipeline.base import params_file
+from pipeline.evaluate import scores
 from pipeline.train import variant
 
 pytestmark = pytest.mark.usefixtures("tensorflow_started")
@@ -37,32 +38,38 @@ def operations(model: Any) -> set[str]:
     return {operation.type for operation in graph.get_operations()}
 
 
-def test_answers_as_keras_does_without_reciprocal_roots() -> None:
-    from pipeline.evaluate.fixed_normalization import fixed
+def test_answers_as_keras_does_without_reciprocals() -> None:
+    from pipeline.evaluate.portable import portable
 
     model = network("sprint")
     images = np.random.default_rng(2).random((5, 32, 32, 3), np.float32)
-    kept = fixed(model)
-    assert np.allclose(kept(images), model(images), atol=1e-5)
-    assert np.ptp(np.asarray(kept(images)), axis=0).max() > 1e-3
-    assert "Rsqrt" in operations(model)
-    assert not {"Rsqrt", "Sqrt"} & operations(kept)
+    kept = portable(model)
+    logits = np.asarray(kept(images), np.float64)
+    assert np.allclose(scores.softmax(logits), model(images), atol=1e-5)
+    assert np.ptp(logits, axis=0).max() > 1e-3
+    assert {"Rsqrt", "Softmax"} < operations(model)
+    assert not {"Rsqrt", "Sqrt", "Softmax"} & operations(kept)
 
 
-def test_weights_and_name_are_kept() -> None:
-    from pipeline.evaluate.fixed_normalization import FixedNormalization, fixed
+@pytest.mark.parametrize(("name", "normalizations"), [("sprint", 6), ("baseline", 0)])
+def test_weights_and_name_are_kept(name: str, normalizations: int) -> None:
+    from pipeline.evaluate.portable import FixedNormalization, portable
 
-    model = network("sprint")
-    kept = fixed(model)
+    model = network(name)
+    kept = portable(model)
     assert kept.name == model.name
     assert kept.count_params() == model.count_params()
-    assert sum(isinstance(layer, FixedNormalization) for layer in kept.layers) == 6
+    kinds = [type(layer) for layer in kept.layers]
+    assert kinds.count(FixedNormalization) == normalizations
     for own, other in zip(kept.get_weights(), model.get_weights(), strict=True):
         assert np.array_equal(own, other)
 
 
-def test_network_without_normalisation_is_left_alone() -> None:
-    from pipeline.evaluate.fixed_normalization import fixed
+def test_network_that_ends_in_no_softmax_is_refused() -> None:
+    import keras
 
-    model = network("baseline")
-    assert fixed(model) is model
+    from pipeline.evaluate.portable import portable
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(10, name="last")])
+    with pytest.raises(ValueError, match="its last layer, last, has no softmax"):
+        portable(model)

@@ -1,8 +1,8 @@
-"""Batch normalisation of a trained network, the same on every processor.
+"""A trained network such that its answers are the same on every processor.
 
-Keras takes 1 / sqrt(variance) by an instruction whose last bits each make of processor chooses for
-itself, and TensorFlow would turn a division by a square root into it as well. A trained network's
-variances are constants, so NumPy takes their roots once.
+Keras takes 1 / sqrt(variance), and TensorFlow the quotient in a softmax, by an instruction whose
+last bits each make of processor chooses for itself. A trained network's variances are constants, so
+NumPy takes their roots once; the softmax is left to scores.py, in float64.
 """
 
 from typing import Any
@@ -29,15 +29,21 @@ class FixedNormalization(layers.BatchNormalization):
         return inputs * self.factor + self.term
 
 
-def fixed(model: keras.Model) -> keras.Model:
-    """`model` with each of its batch normalisations fixed; the weights are the same."""
-    if not any(isinstance(layer, layers.BatchNormalization) for layer in model.layers):
-        return model
+def portable(model: keras.Model) -> keras.Model:
+    """`model` up to its last softmax, with each batch normalisation fixed; the weights are equal.
+
+    Raises ValueError when the last layer is no softmax.
+    """
+    last = model.layers[-1]
+    if keras.activations.serialize(getattr(last, "activation", None)) != "softmax":
+        raise ValueError(f"its last layer, {last.name}, has no softmax as its activation")
 
     def copy(layer: layers.Layer) -> layers.Layer:
-        kind = type(layer)
+        kind, config = type(layer), layer.get_config()
+        if layer is last:
+            config["activation"] = "linear"
         return (FixedNormalization if kind is layers.BatchNormalization else kind).from_config(
-            layer.get_config()
+            config
         )
 
     clone = keras.models.clone_model(model, clone_function=copy)

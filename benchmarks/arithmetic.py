@@ -1,0 +1,52 @@
+"""Which numbers and instructions train quickest on this processor: each against float32 by AVX2.
+
+Images are noise and whole, in every epoch. Settings that the processor has no instructions for are
+left out.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from timing import row
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from pipeline.ops import processor
+
+FOLDER = Path(__file__).parent
+ROUNDS, EPOCHS = 3, 3
+IMAGES = {"improved": 6_000, "deep": 6_000, "final": 6_000, "sprint": 6_000, "fast": 4_000}
+EXACT = ("float32", "AVX2")
+# Each with what Linux calls the instructions.
+OTHERS = {
+    ("float32", "AVX512_CORE"): "avx512bw",
+    ("bfloat16", "AVX512_CORE"): "avx512bw",
+    ("bfloat16", "AVX512_CORE_BF16"): "avx512_bf16",
+    ("bfloat16", "DEFAULT"): "amx_bf16",
+}
+
+
+def epoch(variant: str, precision: str, cpu_isa: str) -> float:
+    """Median seconds of the later epochs of one training."""
+    command = [sys.executable, str(FOLDER / "ours.py"), variant, str(IMAGES[variant]), str(EPOCHS)]
+    changes = [f"precision={precision}", f"cpu_isa={cpu_isa}", "growth={}"]
+    done = subprocess.run([*command, *changes], stdout=subprocess.PIPE, check=True)
+    return statistics.median(json.loads(done.stdout.splitlines()[-1])[1:])
+
+
+def rows() -> list[str]:
+    """The table's rows; a round measures all settings of a variant in turns."""
+    settings = [setting for setting, flag in OTHERS.items() if flag in processor.flags()]
+    lines = []
+    for variant in IMAGES:
+        rounds = [
+            {setting: epoch(variant, *setting) for setting in (EXACT, *settings)}
+            for _ in range(ROUNDS)
+        ]
+        exact = [found[EXACT] for found in rounds]
+        for setting in settings:
+            name = f"`{variant}`, {' by '.join(setting)} : {' by '.join(EXACT)}"
+            lines.append(row(name, [found[setting] for found in rounds], exact))
+    return lines

@@ -1,0 +1,107 @@
+"""A recipe tried on held-out images: `python benchmarks/recipes.py VARIANT [SETTING=VALUE ...]`.
+
+Trains the variant with the settings changed (of itself, its recipe or its arithmetic) on the
+training images, and measures it on the validation images; the test set is not read. Adds a row to
+reports/bench/recipes.csv and writes a table of all, seeds together, to recipes.md beside it:
+docs/recipes.md says what was chosen by it.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from pipeline import runtime
+from pipeline.base import files, params_file
+from pipeline.data import splits
+from pipeline.evaluate import scores, trained
+from pipeline.evaluate.views import ONE, Views
+from pipeline.ops import processor
+from pipeline.train import arithmetic, recipe, variant
+
+TABLE = Path("reports/bench/recipes.csv")
+COLUMNS = {
+    "accuracy": ["count", "mean", "std"],
+    "one_view": ["mean"],
+    "petaflop": ["first"],
+    "seconds": ["median"],
+}
+
+
+def tried(name: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """The row of one training."""
+    params = params_file.read()
+    own = params["variants"][name]
+    how, numbers = params["recipes"][own["recipe"]], params["arithmetic"][own["arithmetic"]]
+    for key, value in changes.items():
+        next(section for section in (own, how, numbers) if key in section)[key] = value
+    how |= {"train_on": "train", "validation_batch_size": 1000}
+    what, chosen = variant.read(params, name), recipe.read(params, own["recipe"])
+    exact = arithmetic.read(params, own["arithmetic"])
+    runtime.start(exact.cpu_isa)
+    from pipeline.evaluate import portable
+    from pipeline.train import fit
+
+    training, held_out = splits.read("train"), splits.read("validation")
+    started = time.monotonic()
+    model, _ = fit.fit(
+        name, what, chosen, exact.precision, training, held_out, None, lambda _: None
+    )
+    seconds = time.monotonic() - started
+    asked = portable.portable(model)
+    truth = held_out.labels.argmax(axis=1)
+
+    def accuracy(seen: Views) -> float:
+        logits = trained.logits(asked, held_out.images, batch_size=100, variant=name, seen=seen)
+        return scores.accuracy(truth, logits)
+
+    operations = sum(multiplications(model, side) for side in chosen.sides(32))
+    return {
+        "variant": name,
+        "changed": " ".join(f"{key}={value}" for key, value in changes.items() if key != "seed"),
+        "seed": what.seed,
+        "accuracy": round(accuracy(params_file.section(params, "views.whitened", Views)), 4),
+        "one_view": round(accuracy(ONE), 4),
+        # Two for a multiplication and addition; backwards costs twice what forwards does.
+        "petaflop": round(6 * operations * len(truth) * 10 / 1e15, 4),
+        "seconds": round(seconds),
+        "processor": processor.name(),
+    }
+
+
+def multiplications(model: Any, side: int) -> int:
+    """Of the trained convolutions of `model`, for an image of `side` pixels a side."""
+    total = 0
+    for layer in model.layers:
+        kind = type(layer).__name__
+        if kind == "Conv2D":
+            side -= 0 if layer.padding == "same" else layer.kernel_size[0] - 1
+            total += side**2 * int(np.prod(layer.kernel.shape)) if layer.trainable else 0
+        elif kind == "MaxPooling2D":
+            side //= 2
+    return total
+
+
+def main(name: str, changes: dict[str, Any]) -> None:
+    rows = [tried(name, changes)]
+    if TABLE.exists():
+        rows = [*pd.read_csv(TABLE, keep_default_na=False).to_dict("records"), *rows]
+    table = pd.DataFrame(rows)
+    files.write_text(TABLE, table.to_csv(index=False, lineterminator="\n"))
+    summary = table.groupby(["variant", "changed"], sort=False).agg(COLUMNS)
+    summary.columns = ["seeds", "accuracy", "±", "one view", "PFLOP", "seconds"]
+    text = summary.reset_index().to_markdown(
+        index=False, floatfmt=("",) * 3 + (".4f",) * 4 + (".0f",)
+    )
+    files.write_text(TABLE.with_suffix(".md"), text)
+    print(text)
+
+
+if __name__ == "__main__":
+    pairs = (argument.partition("=") for argument in sys.argv[2:])
+    main(sys.argv[1], {key: yaml.safe_load(value) for key, _, value in pairs})
