@@ -73,6 +73,24 @@ def at_once(*changes: str) -> float:
         return max(pool.map(queue, QUEUES))
 
 
+def beside_notebook() -> dict[str, Rounds]:
+    """The notebook's way and ours, in turns, ROUNDS times."""
+    rounds = [(in_turn("notebook"), in_turn("ours")) for _ in range(ROUNDS)]
+    notebook, ours = zip(*rounds, strict=True)
+    return {"notebook": list(notebook), "ours": list(ours)}
+
+
+def notebook_rows(found: dict[str, Rounds]) -> list[str]:
+    """The table's rows of what `beside_notebook` found, or of all that was `measured`."""
+    notebook, ours = found["notebook"], found["ours"]
+    lines = [
+        row(f"an epoch of `{name}` : as the notebook", _of(ours, name), _of(notebook, name))
+        for name in NETWORKS
+    ]
+    name = "the four, one after another : as the notebook"
+    return [*lines, row(name, _four(ours), _four(notebook))]
+
+
 def measured() -> dict[str, Rounds]:
     """Every way of training the four, in turns, ROUNDS times, so that noise hits them alike.
 
@@ -99,13 +117,8 @@ def measured() -> dict[str, Rounds]:
 
 def rows(found: dict[str, Rounds]) -> list[str]:
     """The table's rows of what was `measured`."""
-    notebook, ours = found["notebook"], found["ours"]
-    lines = [
-        row(f"an epoch of `{name}` : as the notebook", _of(ours, name), _of(notebook, name))
-        for name in NETWORKS
-    ]
+    lines, notebook = notebook_rows(found), found["notebook"]
     for name, way in (
-        ("the four, one after another", "ours"),
         ("the four, two at once", "ours at once"),
         ("oneDNN's operations alone, on both cores", "operations"),
         ("the same with AVX-512, one after another", "widest"),

@@ -89,11 +89,12 @@ def start(folder: Path, command: str, stage: str = STAGE) -> subprocess.Popen[by
         pytest.param("trap '' INT TERM HUP; {python} stage.py; true", id="deaf to signals"),
     ],
 )
-def test_stage_ends_when_its_dvc_is_killed(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_stage_ends_when_its_dvc_is_killed(tmp_path: Path, command: str, how: int) -> None:
     dvc = start(tmp_path, command)
     stage = max(psutil.Process(dvc.pid).children(recursive=True), key=lambda each: each.pid)
     # Not waited for, so it stays in the process table, as under a parent that is busy.
-    dvc.send_signal(signal.SIGKILL)
+    dvc.send_signal(how)
     stage.wait(timeout=8)
     dvc.wait()
     log = (tmp_path / "log").read_text()

@@ -69,7 +69,7 @@ def test_figure_shows_each_way_against_time_on_a_logarithmic_axis(
         time_to_accuracy.ours("deep", 0.6, 60.0, HISTORY),
         time_to_accuracy.ours("deep", 0.5, 90.0, HISTORY).assign(trained="notebook"),
     ]
-    time_to_accuracy.draw(tmp_path / "time.png", pd.concat(ways))
+    time_to_accuracy.draw(tmp_path / "time.png", pd.concat(ways), "4 cores of a machine")
     figure = drawn["time.png"]
     (axis,) = figure.axes
     expected = {
@@ -87,7 +87,7 @@ def test_figure_shows_each_way_against_time_on_a_logarithmic_axis(
     seconds = [10, 30, 60, 120, 300, 900, 1800]
     assert panels.ticks(axis, "x") == dict(zip(names, seconds, strict=True))
     assert axis.get_xlabel() == (
-        "training time on two CPU cores, start-up included (the notebook's without)"
+        "training time on 4 cores of a machine, start-up included (the notebook's without)"
     )
     assert axis.get_ylabel() == "accuracy"
     assert axis.get_title() == (
@@ -101,7 +101,7 @@ def test_sixteen_variants_and_the_notebooks_four_differ_in_their_look(
 ) -> None:
     ways = [time_to_accuracy.ours(f"v{n}", 0.7, 60.0, HISTORY) for n in range(16)]
     ways += [way.assign(trained="notebook") for way in ways[:4]]
-    time_to_accuracy.draw(tmp_path / "time.png", pd.concat(ways))
+    time_to_accuracy.draw(tmp_path / "time.png", pd.concat(ways), "4 cores of a machine")
     lines = drawn["time.png"].axes[0].lines
     marks = [(line.get_marker(), line.get_markerfacecolor() == "white") for line in lines]
     assert len(set(marks)) == len(lines) == 20
@@ -126,7 +126,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("reports/runs").mkdir()
     for variant, seconds in (("final", 120.0), ("fast", 50.0), ("fast_2", 70.0)):
         Path(f"reports/runs/train@{variant}.json").write_text(
-            json.dumps({"seconds": seconds, "libraries": {}})
+            json.dumps({"seconds": seconds, "processor": "a P", "cores": 4, "libraries": {}})
         )
     time_to_accuracy.NOTEBOOK.parent.mkdir()
     an_epoch = {"baseline": 10.0, "improved": 20.0, "deep": 25.0, "final": 30.0}
@@ -149,7 +149,9 @@ def test_writes_the_ways_of_the_compared_variants_and_of_the_notebook(
     assert list(final["seconds"]) == [30.0, 60.0, 90.0, 120.0, 120.0]
     history = pd.read_csv("reports/variants/final/history.csv")
     assert list(final["accuracy"]) == [*history["val_accuracy"], 0.7]
-    shown = panels.lines(drawn["time_to_accuracy.png"].axes[0])
+    (axis,) = drawn["time_to_accuracy.png"].axes
+    assert axis.get_xlabel().startswith("training time on 4 cores of a P, start-up included")
+    shown = panels.lines(axis)
     assert list(shown) == [
         *("fast", "final"),
         *(f"{name}, notebook" for name in ("baseline", "improved", "deep", "final")),

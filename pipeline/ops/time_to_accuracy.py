@@ -8,6 +8,7 @@ notebook, and writes reports/time_to_accuracy.png and .csv.
 import itertools
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,8 @@ def notebook(published: pd.DataFrame, seconds: dict[str, float]) -> pd.DataFrame
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def draw(path: Path, table: pd.DataFrame) -> None:
-    """The ways of all variants as the PNG `path`, time on a logarithmic axis."""
+def draw(path: Path, table: pd.DataFrame, machine: str) -> None:
+    """The ways of all variants as the PNG `path`, time on `machine` on a logarithmic axis."""
     with figures.drawing(path, figsize=(10, 6), dpi=150) as (figure, axis):
         for trained, looks in (("pipeline", OURS), ("notebook", NOTEBOOKS)):
             ways = table[table["trained"] == trained].groupby("variant", sort=False)
@@ -87,9 +88,7 @@ def draw(path: Path, table: pd.DataFrame) -> None:
         axis.set_xticks([10, 30, 60, 120, 300, 900, 1800])
         axis.set_xticklabels(["10 s", "30 s", "1 min", "2 min", "5 min", "15 min", "30 min"])
         axis.minorticks_off()
-        axis.set_xlabel(
-            "training time on two CPU cores, start-up included (the notebook's without)"
-        )
+        axis.set_xlabel(f"training time on {machine}, start-up included (the notebook's without)")
         axis.set_ylabel("accuracy")
         axis.set_title(
             "Test accuracy (marks) against training time; on the way, lines: validation accuracy,"
@@ -98,9 +97,9 @@ def draw(path: Path, table: pd.DataFrame) -> None:
         figure.legend(loc="outside right upper")
 
 
-def _seconds(stage: str) -> float:
+def _run(stage: str) -> Mapping[str, Any]:
     if run := environment.recorded(stage):
-        return float(run["seconds"])
+        return run
     path = environment.path(stage)
     raise PipelineError(
         f"{path}: expected how long {stage} took, found no such record; take the committed one, "
@@ -122,12 +121,14 @@ def main() -> None:
             f"expected {REPORTS}/comparison.csv and {NOTEBOOK}, found {error}; run `make repro`, "
             "and `make bench` for the second"
         ) from error
+    machines = []
     for name, row in comparison.iterrows():
-        seconds = _seconds(f"train@{name}")
+        run = _run(f"train@{name}")
+        machines.append(f"{run.get('cores')} cores of {run.get('processor')}")
         history = results.read(str(name)).history
-        ways.append(ours(str(name), row["accuracy"], seconds, history))
+        ways.append(ours(str(name), row["accuracy"], float(run["seconds"]), history))
     table = pd.concat(ways, ignore_index=True)
-    draw(REPORTS / "time_to_accuracy.png", table)
+    draw(REPORTS / "time_to_accuracy.png", table, " and ".join(dict.fromkeys(machines)))
     text = table.to_csv(index=False, float_format="%.4f", lineterminator="\n")
     files.write_text(REPORTS / "time_to_accuracy.csv", text)
 
