@@ -7,7 +7,6 @@ docs/recipes.md says what was chosen by it.
 """
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,12 @@ from pipeline.train import arithmetic, recipe, variant
 
 TABLE = Path("reports/bench/recipes.csv")
 IMAGES = 50_000  # in an epoch of the committed trainings, for which operations are counted
+SHOWN = ("widths", "epochs", "growth", "precision", "cpu_isa", "seed")
+SETTINGS = ["variant", "widths", "epochs", "growth", "arithmetic", "otherwise"]
 COLUMNS = {
     "accuracy": ["count", "mean", "std"],
     "one_view": ["mean"],
     "petaflop": ["first"],
-    "seconds": ["median"],
 }
 
 
@@ -49,11 +49,9 @@ def tried(name: str, changes: dict[str, Any]) -> dict[str, Any]:
     from pipeline.train import fit
 
     training, held_out = splits.read("train"), splits.read("validation")
-    started = time.monotonic()
     model, _ = fit.fit(
         name, what, chosen, exact.precision, training, held_out, None, lambda _: None
     )
-    seconds = time.monotonic() - started
     asked = portable.portable(model)
     truth = held_out.labels.argmax(axis=1)
 
@@ -64,13 +62,16 @@ def tried(name: str, changes: dict[str, Any]) -> dict[str, Any]:
     operations = sum(multiplications(model, side) for side in chosen.sides(32))
     return {
         "variant": name,
-        "changed": " ".join(f"{key}={value}" for key, value in changes.items() if key != "seed"),
+        "widths": " ".join(map(str, own["widths"])),
+        "epochs": chosen.epochs,
+        "growth": " ".join(f"{side}:{epochs}" for side, epochs in how["growth"].items()),
+        "arithmetic": f"{exact.precision} by {exact.cpu_isa}",
+        "otherwise": " ".join(f"{key}={changes[key]}" for key in changes if key not in SHOWN),
         "seed": what.seed,
         "accuracy": round(accuracy(params_file.section(params, "views.whitened", Views)), 4),
         "one_view": round(accuracy(ONE), 4),
         # Two for a multiplication and addition; backwards costs twice what forwards does.
         "petaflop": round(6 * operations * IMAGES / 1e15, 4),
-        "seconds": round(seconds),
         "processor": processor.name(),
     }
 
@@ -88,19 +89,23 @@ def multiplications(model: Any, side: int) -> int:
     return total
 
 
+def summary(rows: pd.DataFrame) -> str:
+    """A table of what was tried, the seeds of each together; no spread for a single one."""
+    found = rows.groupby(SETTINGS, sort=False).agg(COLUMNS)
+    found.columns = pd.Index(["seeds", "accuracy", "±", "one view", "PFLOP"])
+    shown = found.reset_index().astype(object)
+    digits = ("",) * 7 + (".4f",) * 4
+    return shown.where(shown.notna(), None).to_markdown(index=False, floatfmt=digits, missingval="")
+
+
 def main(name: str, changes: dict[str, Any]) -> None:
     rows = [tried(name, changes)]
     if TABLE.exists():
         rows = [*pd.read_csv(TABLE, keep_default_na=False).to_dict("records"), *rows]
     table = pd.DataFrame(rows)
     files.write_text(TABLE, table.to_csv(index=False, lineterminator="\n"))
-    summary = table.groupby(["variant", "changed"], sort=False).agg(COLUMNS)
-    summary.columns = ["seeds", "accuracy", "±", "one view", "PFLOP", "seconds"]
-    text = summary.reset_index().to_markdown(
-        index=False, floatfmt=("",) * 3 + (".4f",) * 4 + (".0f",)
-    )
-    files.write_text(TABLE.with_suffix(".md"), text)
-    print(text)
+    files.write_text(TABLE.with_suffix(".md"), summary(table))
+    print(summary(table))
 
 
 if __name__ == "__main__":
