@@ -44,6 +44,7 @@ PARTS: dict[str, tuple[Callable[[], list[str]], str]] = {
     "study": (study, "seconds"),
     "overheads": (overheads.rows, "seconds"),
     "memory": (overheads.memory_rows, "GiB"),
+    "cores": (scaling.core_rows, "seconds"),
     "scaling": (scaling.rows, "seconds"),
     "arithmetic": (arithmetic.rows, "seconds"),
 }

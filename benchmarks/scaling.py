@@ -1,4 +1,4 @@
-"""How the time of an epoch grows with images, cores and widths, so that a user can tell their own.
+"""How the time of an epoch grows with images, widths and cores, so that a user can tell their own.
 
 Each row compares with the one before it: a ratio below that of the images means that what an epoch
 costs beside its images is spread thinner.
@@ -24,6 +24,24 @@ WIDTHS = {
 }
 # Enough for the widest network to take some seconds.
 IMAGES = {"final": 4_500, "sprint": 4_000, "best": 4_000}
+# Each batch in more parts than cores : in as many.
+PARTS = {
+    "final": (
+        "quarters of a batch : halves",
+        ("micro_batch_size=8", "micro_batches_at_once=4"),
+        ("micro_batch_size=16", "micro_batches_at_once=2"),
+    ),
+    "sprint": (
+        "8 micro-batches at once : 2",
+        ("micro_batches_at_once=8",),
+        ("micro_batches_at_once=2",),
+    ),
+    "best": (
+        "8 micro-batches at once : 2",
+        ("micro_batches_at_once=8",),
+        ("micro_batches_at_once=2",),
+    ),
+}
 FULL = {"final": 45_000, "sprint": 50_000}
 
 
@@ -44,19 +62,28 @@ def epoch(
     return statistics.median(json.loads(done.stdout.splitlines()[-1])[1:])
 
 
+def core_rows() -> list[str]:
+    """The table's rows for cores, threads and the parts of a batch."""
+    lines = []
+    for variant, images in IMAGES.items():
+        two, one = _in_turns(*(partial(epoch, variant, images, cores=count) for count in (2, 1)))
+        lines.append(row(f"`{variant}`, 2 cores : 1 core", two, one))
+        eight, two = _in_turns(*(partial(epoch, variant, images, threads=n) for n in (8, 2)))
+        lines.append(row(f"`{variant}`, 8 threads on 2 cores : 2 threads", eight, two))
+    for variant, (name, *ways) in PARTS.items():
+        one, other = _in_turns(*(partial(epoch, variant, IMAGES[variant], *way) for way in ways))
+        lines.append(row(f"`{variant}`, {name}", one, other))
+    return lines
+
+
 def rows() -> list[str]:
-    """The table's rows for images, cores and widths; what they compare is measured in turns."""
+    """The table's rows for images and widths; what they compare is measured in turns."""
     lines = []
     for variant, full in FULL.items():
         shares = _in_turns(*(partial(epoch, variant, full * share // 100) for share in SHARES))
         for number in range(1, len(SHARES)):
             name = f"`{variant}`, {SHARES[number]} % of the images : {SHARES[number - 1]} %"
             lines.append(row(name, shares[number], shares[number - 1]))
-    for variant, images in IMAGES.items():
-        two, one = _in_turns(*(partial(epoch, variant, images, cores=count) for count in (2, 1)))
-        lines.append(row(f"`{variant}`, 2 cores : 1 core", two, one))
-        eight, two = _in_turns(*(partial(epoch, variant, images, threads=n) for n in (8, 2)))
-        lines.append(row(f"`{variant}`, 8 threads on 2 cores : 2 threads", eight, two))
     for variant, choices in WIDTHS.items():
         times = _in_turns(
             *(partial(epoch, variant, IMAGES[variant], f"widths={widths}") for widths in choices)
