@@ -34,6 +34,8 @@ def main(arguments: list[str]) -> None:
     """Run the stage `arguments[0]` with the rest; PipelineError when there is no such stage."""
     if not arguments or arguments[0] not in STAGES:
         raise PipelineError(f"usage: python -m pipeline {{{','.join(STAGES)}}} [ARGUMENTS]")
+    # Keras imports matplotlib, which fails by it where it names what is not installed here.
+    os.environ.pop("MPLBACKEND", None)
     lifeline.watch()
     params = params_file.read()
     schema.check(params)

@@ -57,6 +57,22 @@ def test_variable_that_would_cut_trainings_short_is_refused(
     assert f"`unset {name}`" in said
 
 
+@pytest.mark.parametrize("module", ["pipeline", "pipeline.predict"])
+def test_backend_of_another_program_is_not_heeded(project: Path, module: str) -> None:
+    """With such a name the mere import of Keras fails."""
+    stage = {"pipeline": ["train", "final"], "pipeline.predict": ["photo.png"]}[module]
+    program = (
+        "import importlib, os\n"
+        f"main = importlib.import_module('{module}.__main__').main\n"
+        "try:\n"
+        f"    main({stage})\n"
+        "finally:\n"
+        "    print('found', os.environ.get('MPLBACKEND'))\n"
+    )
+    command = ("env", "MPLBACKEND=nonsense", "python", "-c", program)
+    assert "found None" in workspace.run(project, *command, expect=1)
+
+
 @pytest.mark.parametrize("variant", ["baseline", "fast"])
 def test_what_would_be_quicker_is_said_before_a_training(
     project: Path,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 from pipeline.base.errors import PipelineError
 from pipeline.predict import image_files
@@ -137,6 +137,172 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, quarters:
     name = save(tmp_path / "a.jpg", image, exif=exif, quality=95, subsampling=0)
     expected = np.rot90(image_files.to_input(image), quarters)
     np.testing.assert_allclose(image_files.load([name])[0], expected, atol=0.05)
+
+
+def quarters() -> Image.Image:
+    """64 pixels a side, each quarter of another colour."""
+    colours = np.array([[RED, GREEN], [BLUE, WHITE]], np.uint8) * 255
+    return Image.fromarray(colours.repeat(32, 0).repeat(32, 1))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_undone(tmp_path: Path, orientation: int) -> None:
+    """As Pillow does it for sound EXIF."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    name = save(tmp_path / "a.png", quarters(), exif=exif)
+    with Image.open(name) as image:
+        expected = image_files.to_input(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(image_files.load([name])[0], expected)
+
+
+def entry(tag: int, kind: int, count: int, value: int) -> bytes:
+    return struct.pack("<HHII", tag, kind, count, value)
+
+
+def exif_of(*, rational_in_gps: bool) -> bytes:
+    """EXIF of orientation 6 with a signed rational -1 / 0, as some cameras write it."""
+    rational = struct.pack("<ii", -1, 0)
+    if rational_in_gps:
+        first = [entry(0x0112, 3, 1, 6), entry(0x8825, 4, 1, 38)]
+        gps = struct.pack("<H", 1) + entry(6, 10, 1, 56) + bytes(4)
+        body = struct.pack("<H", 2) + b"".join(first) + bytes(4) + gps
+    else:
+        first = [entry(0x0112, 3, 1, 6), entry(0x9204, 10, 1, 38)]
+        body = struct.pack("<H", 2) + b"".join(first) + bytes(4)
+    return b"Exif\0\0II*\0" + struct.pack("<I", 8) + body + rational
+
+
+@pytest.mark.parametrize("rational_in_gps", [False, True])
+def test_orientation_counts_whatever_else_exif_holds(tmp_path: Path, rational_in_gps: bool) -> None:
+    content = exif_of(rational_in_gps=rational_in_gps)
+    name = save(tmp_path / "a.jpg", quarters(), exif=content, quality=95, subsampling=0)
+    expected = np.rot90(image_files.to_input(quarters()), -1)
+    np.testing.assert_allclose(image_files.load([name])[0], expected, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Exif\0\0XX*\0\x08\0\0\0",  # no TIFF header
+        b"Exif\0\0II*\0\xff\xff\xff\x7f",  # its first entries lie beyond the end
+        b"Exif\0\0II*\0\x08\0\0\0\x02\0" + entry(0x0112, 3, 1, 99) + bytes(4),  # none of the eight
+        b"Exif\0\0II*\0\x08\0\0\0\x01\0" + entry(0x0112, 2, 2, 0x41) + bytes(4),  # text
+    ],
+)
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_where_the_orientation_cannot_be_read_the_image_is_taken_as_it_is(
+    tmp_path: Path, suffix: str, content: bytes
+) -> None:
+    options: dict[str, Any] = {"quality": 95, "subsampling": 0} if suffix == "jpg" else {}
+    name = save(tmp_path / f"a.{suffix}", quarters(), exif=content, **options)
+    expected = image_files.to_input(quarters())
+    np.testing.assert_allclose(image_files.load([name])[0], expected, atol=0.05)
+
+
+def grey_png(bits: int, level: int, clear: int | None) -> bytes:
+    """A grey PNG of 8x8 pixels of one `level`, of which `clear` is named as transparent."""
+    row = b"\0" + (
+        struct.pack(">8H", *[level] * 8)
+        if bits == 16
+        else int(f"{level:0{bits}b}" * 8, 2).to_bytes(bits, "big")
+    )
+    named = [(b"tRNS", struct.pack(">H", clear))] if clear is not None else []
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 8, 8, bits, 0, 0, 0, 0)),
+        *named,
+        (b"IDAT", zlib.compress(row * 8)),
+        (b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_transparent_grey_is_white_at_every_depth(tmp_path: Path, bits: int) -> None:
+    level = 2**bits // 3
+    for clear, expected in ((level, 1.0), (2**bits - 1, level / (2**bits - 1)), (None, None)):
+        (tmp_path / "a.png").write_bytes(grey_png(bits, level, clear))
+        found = image_files.load([str(tmp_path / "a.png")])
+        shown = level / (2**bits - 1) if expected is None else expected
+        np.testing.assert_allclose(found, shown, atol=1e-4)
+
+
+def test_transparent_colour_is_white_at_sixteen_bits(tmp_path: Path) -> None:
+    pixel = struct.pack(">3H", 0x1234, 0x5678, 0x9ABC)
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)),
+        (b"tRNS", pixel),
+        (b"IDAT", zlib.compress((b"\0" + pixel * 8) * 8)),
+        (b"IEND", b""),
+    ]
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
+    (tmp_path / "a.png").write_bytes(content)
+    assert (image_files.load([str(tmp_path / "a.png")]) == 1).all()
+
+
+@pytest.mark.parametrize(("white", "level"), [(65535, 13107), (1023, 205), (255, 51)])
+@pytest.mark.parametrize("kind", ["P5", "P2"])
+def test_white_of_a_pgm_is_what_it_says(tmp_path: Path, kind: str, white: int, level: int) -> None:
+    head = f"{kind}\n9 9\n{white}\n".encode()
+    size = "B" if white < 256 else "H"
+    body = struct.pack(f">81{size}", *[level] * 81) if kind == "P5" else f"{level} ".encode() * 81
+    (tmp_path / "a.pgm").write_bytes(head + body)
+    np.testing.assert_allclose(
+        image_files.load([str(tmp_path / "a.pgm")]), level / white, atol=1e-4
+    )
+
+
+def grey_tiff(bits: int, level: int, photometric: int) -> bytes:
+    """A grey TIFF of 8x8 pixels of one `level`."""
+    if bits == 12:
+        pixels = (level << 12 | level).to_bytes(3, "big") * 32
+    else:
+        pixels = level.to_bytes(bits // 8, "little") * 64
+    entries = [
+        *((256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, bits), (259, 3, 1, 1)),
+        *((262, 3, 1, photometric), (273, 4, 1, 8), (277, 3, 1, 1), (278, 3, 1, 8)),
+        (279, 4, 1, len(pixels)),
+    ]
+    table = struct.pack("<H", len(entries)) + b"".join(entry(*each) for each in entries) + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels + table
+
+
+@pytest.mark.parametrize(
+    ("bits", "level", "photometric", "expected"),
+    [
+        (12, 2048, 1, 0.5),
+        (12, 4095, 1, 1.0),
+        (16, 13107, 1, 0.2),
+        (16, 13107, 0, 0.8),
+        (8, 51, 0, 0.8),
+    ],
+)
+def test_white_of_a_tiff_is_what_it_says(
+    tmp_path: Path, bits: int, level: int, photometric: int, expected: float
+) -> None:
+    content = grey_tiff(bits, level, photometric)
+    (tmp_path / "a.tif").write_bytes(content)
+    np.testing.assert_allclose(image_files.load([str(tmp_path / "a.tif")]), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["cat.jpg", "cat.eps"])
+def test_no_photo_starts_another_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def start(*_: Any, **__: Any) -> None:
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr("subprocess.Popen", start)
+    Image.new("RGB", (9, 9), "red").save(tmp_path / "a.eps")
+    (tmp_path / name).write_bytes((tmp_path / "a.eps").read_bytes())
+    with pytest.raises(PipelineError, match="found something that Pillow cannot read"):
+        image_files.load([str(tmp_path / name)])
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png"])

@@ -89,6 +89,8 @@ def main(arguments: Sequence[str]) -> None:
     """Classify the images that `arguments` name, draw them if asked to, print the answer."""
     options = _parse(arguments)
     _check(options)
+    # Keras imports matplotlib, which fails by it where it names what is not installed here.
+    os.environ.pop("MPLBACKEND", None)
     found = classify.photos(options.images, variant=options.variant)
     if options.plot:
         answer.draw(found, options.plot, top=options.top)
