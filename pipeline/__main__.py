@@ -14,10 +14,15 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.base import files, params_file
-from pipeline.base.errors import PipelineError
-from pipeline.ops import environment, lifeline, processor, recorded, schema, speeds
-from pipeline.train import arithmetic
+from pipeline.ops import activation
+
+try:
+    from pipeline.base import files, params_file
+    from pipeline.base.errors import PipelineError
+    from pipeline.ops import environment, lifeline, memory, processor, recorded, schema, speeds
+    from pipeline.train import arithmetic
+except ModuleNotFoundError as error:  # as by `.venv/bin/dvc repro`, whose stages ask for `python`
+    sys.exit(f"pipeline: {error}: {activation.REMEDY}")
 
 STAGES = {
     "fetch": "pipeline.fetch.stage",
@@ -47,8 +52,9 @@ def main(arguments: list[str]) -> None:
         intact.check_inputs(stage_name(arguments))
     if arguments[0] == "compare":
         recorded.expect_current(params["variants"])
-    if arguments[0] == "train" and (line := _advice(params, arguments[1:])):
-        print(line, flush=True)
+    if arguments[0] == "train":
+        for line in filter(None, (memory.warning(), _advice(params, arguments[1:]))):
+            print(line, flush=True)
     files.expect_writable(environment.path(stage_name(arguments)))
     stage = importlib.import_module(STAGES[arguments[0]])
     started = time.monotonic()

@@ -13,7 +13,7 @@ from conftest import PROJECT
 
 from pipeline import __main__ as dispatch
 from pipeline.base.errors import PipelineError
-from pipeline.ops import environment, processor, recorded, speeds
+from pipeline.ops import environment, memory, processor, recorded, speeds
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,16 @@ def test_variable_that_would_cut_trainings_short_is_refused(
 
 
 @pytest.mark.parametrize("module", ["pipeline", "pipeline.predict"])
+def test_python_of_somebody_else_is_told_what_to_do(project: Path, module: str) -> None:
+    """As `.venv/bin/dvc repro` finds it where .venv is not activated."""
+    bare = ("python", "-S", "-m", module)  # without site-packages
+    said = workspace.run(project, *bare, expect=1)
+    assert len(said.splitlines()) == 1
+    assert "No module named" in said
+    assert "`make setup` once, then `. .venv/bin/activate`" in said
+
+
+@pytest.mark.parametrize("module", ["pipeline", "pipeline.predict"])
 def test_backend_of_another_program_is_not_heeded(project: Path, module: str) -> None:
     """With such a name the mere import of Keras fails."""
     stage = {"pipeline": ["train", "final"], "pipeline.predict": ["photo.png"]}[module]
@@ -83,6 +93,7 @@ def test_what_would_be_quicker_is_said_before_a_training(
     network = {"baseline": "plain", "fast": "whitened"}[variant]
     quicker = speeds.Speed("any", "avx2", network, "float32", "AVX512_CORE", 1.5)
     monkeypatch.setattr(speeds, "SPEEDS", (quicker,))
+    monkeypatch.setattr(memory, "warning", lambda: None)
     monkeypatch.setattr(processor, "vendor", lambda: "any")
     monkeypatch.setattr(processor, "flags", lambda: {"avx2"})
     monkeypatch.chdir(project)

@@ -14,9 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import PipelineError
-from pipeline.data.cifar10 import CLASSES
-from pipeline.predict import answer, classify
+from pipeline.ops import activation
+
+try:
+    from pipeline.base.errors import PipelineError
+    from pipeline.data.cifar10 import CLASSES
+    from pipeline.predict import answer, classify
+except ModuleNotFoundError as error:
+    sys.exit(f"predict: {error}: {activation.REMEDY}")
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "--variant": {"help": "the model to ask; without it, the best on the test set"},
