@@ -4,8 +4,8 @@
 can touch a committed result. Only data/raw is shared: a download serves both.
 """
 
+import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import yaml
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
 from pipeline.fetch import stage as fetch
-from pipeline.ops import schema
+from pipeline.ops import git, schema
 
 FOLDER = Path(".quick")
 TRAIN_IMAGES = 4000
@@ -66,15 +66,8 @@ def prepare(folder: Path, *, project: Path) -> None:
 
 def _files(project: Path) -> list[str]:
     """What a commit of everything in `project` would hold, but for what is ignored."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    try:
-        listing = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise PipelineError(
-            f"cannot list the files of {project.resolve()} with git: "
-            f"{getattr(error, 'stderr', None) or error}; run in a clone of the project"
-        ) from None
-    return listing.stdout.rstrip("\0").split("\0")
+    listing = ("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    return os.fsdecode(git.output(*listing, folder=project)).rstrip("\0").split("\0")
 
 
 if __name__ == "__main__":

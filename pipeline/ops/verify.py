@@ -23,7 +23,7 @@ import numpy as np
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
 from pipeline.fetch import stage as fetch
-from pipeline.ops import recorded, stopping, verify_committed, verify_compare
+from pipeline.ops import git, recorded, stopping, verify_committed, verify_compare
 from pipeline.ops.recorded import Run
 from pipeline.ops.verify_compare import Comparison, Level
 from pipeline.report import history, metrics, places
@@ -36,9 +36,9 @@ LOOK_SECONDS = 0.1  # between two looks at a stage that is at work
 def main(arguments: list[str]) -> int:
     """The command line; the exit status is 1 when a variant's results are different ones."""
     options = _options(arguments)
-    commit = _git("rev-parse", "--verify", "HEAD").decode().strip()
+    commit = git.output("rev-parse", "--verify", "HEAD").decode().strip()
     print(f"verify: training {', '.join(options.variants)} again as of commit {commit[:12]}")
-    if left_out := _git("status", "--short", "--untracked-files=all"):
+    if left_out := git.output("status", "--short", "--untracked-files=all"):
         print(f"verify: not committed, so left out:\n{left_out.decode(errors='replace')}")
     with tempfile.TemporaryDirectory(prefix="verify-") as root:
         committed, here = _copies(commit, root)
@@ -73,21 +73,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
-def _git(*arguments: str) -> bytes:
-    """What git prints; without optional locks it writes nothing, not even its index."""
-    done = subprocess.run(["git", "--no-optional-locks", *arguments], capture_output=True)
-    if done.returncode:
-        raise PipelineError(
-            f"{Path().resolve()}: expected the top folder of a git repository with a commit; git "
-            f"says: {done.stderr.decode(errors='replace').strip()}; run in a clone of the project"
-        )
-    return done.stdout
-
-
 def _copies(commit: str, root: str) -> tuple[Path, Path]:
     """Two folders in `root` with the files of `commit`: one to compare with, one to work in."""
     copies = Path(root, "committed"), Path(root, "here")
-    with zipfile.ZipFile(io.BytesIO(_git("archive", "--format=zip", commit))) as archive:
+    with zipfile.ZipFile(io.BytesIO(git.output("archive", "--format=zip", commit))) as archive:
         for copy in copies:
             archive.extractall(copy)
     return copies
