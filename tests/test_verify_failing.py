@@ -14,6 +14,9 @@ from pipeline.base.errors import PipelineError
 from pipeline.ops import verify
 
 
+SED = "sed -i.before"  # which macOS takes, too
+
+
 @pytest.mark.parametrize(
     ("damage", "expected"),
     [
@@ -23,11 +26,11 @@ from pipeline.ops import verify
         ),
         ("echo a: [ > dvc.lock", "entry for preprocess, found none; run `dvc repro` and commit"),
         (
-            "sed -i s/train@baseline/train@other/ dvc.lock",
+            f"{SED} s/train@baseline/train@other/ dvc.lock",
             "expected a complete entry for train@baseline .*; run `dvc repro` and commit",
         ),
         (
-            "sed -i '/train@baseline:/,/params:/ s/outs:/lost:/' dvc.lock",
+            f"{SED} '/train@baseline:/,/params:/ s/outs:/lost:/' dvc.lock",
             "expected a complete entry for train@baseline .*; run `dvc repro` and commit",
         ),
         (
@@ -35,7 +38,7 @@ from pipeline.ops import verify
             "entry for train@baseline that names the committed reports/.*/history.csv, found none",
         ),
         (
-            "sed -i s/0.5,/0.6,/ reports/variants/baseline/metrics.json",
+            f"{SED} s/0.5,/0.6,/ reports/variants/baseline/metrics.json",
             "entry for evaluate@baseline that names the committed reports/.*/metrics.json, found",
         ),
         ("rm -rf .git; git init -q", "expected the top folder of a git repository with a commit"),
