@@ -13,7 +13,6 @@ import workspace
 from pipeline.base.errors import PipelineError
 from pipeline.ops import verify
 
-
 SED = "sed -i.before"  # which macOS takes, too
 
 

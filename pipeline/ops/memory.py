@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psutil
 
-# Measured: `best` on eight threads, the most of all (docs/benchmarks.md#memory), in GiB; and the
-# addresses that it reserves, of which most are never used.
-NEEDED, ADDRESSES = 3.3, 16.0
+# In GiB, measured: what `best` takes on eight threads, the most of all trainings, and a half more
+# than the addresses that it reserves on two, of which most are never used.
+NEEDED, ADDRESSES = 3.3, 8.0
 GIB = 2**30
 CGROUPS, OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
