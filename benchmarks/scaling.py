@@ -41,36 +41,31 @@ PARTS = {
 FULL = {"final": 45_000, "sprint": 50_000}
 
 
-def epoch(
-    variant: str, images: int, *changes: str, cores: int | None = None, threads: int | None = None
-) -> float:
+def epoch(variant: str, images: int, *changes: str, threads: int | None = None) -> float:
     """Median seconds of the later epochs of one training on images of 32 pixels."""
     command = [sys.executable, str(FOLDER / "ours.py"), variant, str(images), str(EPOCHS)]
     changes = ("growth={}", *changes)
-    allowed = sorted(os.sched_getaffinity(0))[:cores]
     done = subprocess.run(
         [*command, *changes],
         stdout=subprocess.PIPE,
         env={**os.environ, **({"THREADS": str(threads)} if threads else {})},
         check=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, allowed),
     )
     return statistics.median(json.loads(done.stdout.splitlines()[-1])[1:])
 
 
 def core_rows() -> list[str]:
-    """The table's rows for cores, threads and the parts of a batch."""
+    """The table's rows for threads and the parts of a batch."""
     lines = []
     for variant, images in SHARED_OUT.items():
-        two, one = _in_turns(*(partial(epoch, variant, images, cores=count) for count in (2, 1)))
-        lines.append(row(f"`{variant}`, 2 cores : 1 core", two, one))
-        eight, two = _in_turns(*(partial(epoch, variant, images, threads=n) for n in (8, 2)))
-        lines.append(row(f"`{variant}`, 8 threads on 2 cores : 2 threads", eight, two))
-    for variant, (name, *ways) in PARTS.items():
-        one, other = _in_turns(
-            *(partial(epoch, variant, SHARED_OUT[variant], *way) for way in ways)
+        one, two, eight = _in_turns(
+            *(partial(epoch, variant, images, threads=n) for n in (1, 2, 8))
         )
-        lines.append(row(f"`{variant}`, {name}", one, other))
+        lines.append(row(f"`{variant}`, 2 threads : 1", two, one))
+        lines.append(row(f"`{variant}`, 8 threads on 2 cores : 2", eight, two))
+    for variant, (name, *ways) in PARTS.items():
+        cut, less = _in_turns(*(partial(epoch, variant, SHARED_OUT[variant], *way) for way in ways))
+        lines.append(row(f"`{variant}`, {name}", cut, less))
     return lines
 
 
