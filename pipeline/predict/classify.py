@@ -3,7 +3,7 @@
 from pipeline.predict import classify
 
 answer = classify.photos(["photo.jpg"])  # by the best variant, or variant="final"
-print(answer.variant, answer.predictions[0].top(3))  # best [('horse', 0.883), ...]
+print(answer.variant, answer.predictions[0].top(3))  # best [('horse', 0.884), ...]
 """
 
 from collections.abc import Sequence
