@@ -81,16 +81,17 @@ def start(folder: Path, command: str, stage: str = STAGE) -> subprocess.Popen[by
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("how", "command"),
     [
-        pytest.param("exec {python} stage.py", id="directly"),
-        pytest.param("{python} stage.py; true", id="by a shell that stays"),
-        pytest.param("sh -c '{python} stage.py; true'; true", id="by two shells"),
-        pytest.param("trap '' INT TERM HUP; {python} stage.py; true", id="deaf to signals"),
+        pytest.param(signal.SIGKILL, "exec {python} stage.py", id="directly"),
+        pytest.param(signal.SIGTERM, "{python} stage.py; true", id="by a shell that stays"),
+        pytest.param(signal.SIGKILL, "sh -c '{python} stage.py; true'; true", id="by two shells"),
+        pytest.param(
+            signal.SIGTERM, "trap '' INT TERM HUP; {python} stage.py; true", id="deaf to signals"
+        ),
     ],
 )
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_stage_ends_when_its_dvc_is_killed(tmp_path: Path, command: str, how: int) -> None:
+def test_stage_ends_when_its_dvc_is_ended(tmp_path: Path, how: int, command: str) -> None:
     dvc = start(tmp_path, command)
     stage = max(psutil.Process(dvc.pid).children(recursive=True), key=lambda each: each.pid)
     # Not waited for, so it stays in the process table, as under a parent that is busy.

@@ -68,6 +68,7 @@ def add_network(folder: Path) -> None:
     params = workspace.read_params(folder)
     params["variants"]["small"] = {
         "recipe": "study",
+        "arithmetic": "study",
         "seed": 1,
         "network": "tiny",
         "units": 8,

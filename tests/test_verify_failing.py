@@ -76,7 +76,7 @@ def test_no_room_for_the_copy(verifiable: Path) -> None:
         expect=2,
     )
     assert said.splitlines()[-1] == (
-        "verify: [Errno 27] File too large; it needs git, and 1 GB in /tmp or TMPDIR"
+        "verify: [Errno 27] File too large; it needs 1 GB in /tmp or TMPDIR"
     )
     assert not verifying.temporary(verifiable)
 
@@ -89,8 +89,8 @@ def test_without_git(verifiable: Path) -> None:
         expect=2,
     )
     assert said == (
-        "verify: [Errno 2] No such file or directory: 'git'; it needs git, and 1 GB in /tmp or "
-        "TMPDIR\n"
+        "verify: cannot start git: [Errno 2] No such file or directory: 'git'; install it, then "
+        "run again\n"
     )
 
 

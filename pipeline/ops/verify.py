@@ -134,7 +134,7 @@ if __name__ == "__main__":
     except PipelineError as error:
         print(f"verify: {error}", file=sys.stderr)
     except OSError as error:
-        print(f"verify: {error}; it needs git, and 1 GB in /tmp or TMPDIR", file=sys.stderr)
+        print(f"verify: {error}; it needs 1 GB in /tmp or TMPDIR", file=sys.stderr)
     except Exception:
         traceback.print_exc()
     sys.exit(2)  # Python's own status would be 1, which says: different results
