@@ -70,5 +70,5 @@ def test_every_output_has_the_same_bytes_on(
 
 
 def _outputs(folder: Path, circumstances: Circumstances, cpu_isa: str = "AVX2") -> Outputs:
-    study.prepare(folder, steps=STEPS, epochs=EPOCHS, cpu_isa=cpu_isa)
+    study.prepare(folder, steps=STEPS, epochs=EPOCHS, cpu_isa=cpu_isa, variants=VARIANTS)
     return study.run(folder, circumstances, *STAGES)
