@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import workspace
+from dvc.scm import SCMError
 
 from pipeline.base.errors import PipelineError
-from pipeline.ops import git
+from pipeline.ops import dvc_project, git
 
 
 def test_prints_what_git_prints_in_the_folder(tmp_path: Path) -> None:
@@ -22,6 +23,12 @@ def test_prints_what_git_prints_in_the_folder(tmp_path: Path) -> None:
 def test_folder_without_a_repository_is_told_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"not a git repository.*`git init && git add \."):
         git.output("status", folder=tmp_path)
+
+
+def test_plan_says_the_same_of_a_folder_without_a_repository() -> None:
+    said = str(dvc_project.unreadable(SCMError("/x is not a git repository")))
+    assert "`git init && git add ." in said
+    assert "mend that first" not in said
 
 
 def test_repository_of_another_user_has_one_remedy(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from dvc.fs import localfs
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 from dvc.rwlock import RWLOCK_FILE, RWLockFileCorruptedError, RWLockFileFormatError, rwlock
-from dvc.scm import NoSCMError
 from dvc.stage.exceptions import StageNotFound
 
 from pipeline.base.errors import PipelineError
@@ -41,7 +40,7 @@ def unreadable(error: DvcException) -> PipelineError:
     remedy = "mend that first"
     if recorded.LOCK.name in str(error):
         remedy = recorded.REMEDY
-    if isinstance(error, NoSCMError) or "not a git repository" in str(error):
+    if "not a git repository" in str(error):
         remedy = git.MAKE_ONE
     if isinstance(error, StageNotFound):
         remedy = "`dvc stage list` names those that exist"

@@ -23,8 +23,8 @@ class Speed(NamedTuple):
     times: float
 
 
-# Measured by `python benchmarks/bench.py arithmetic`: docs/speed.md. Processors that are not here
-# were not.
+# From single trials: docs/speed.md. `python benchmarks/bench.py arithmetic` measures them properly;
+# processors that are not here were not tried.
 SPEEDS = (
     Speed("GenuineIntel", "avx512bw", "plain", "float32", "AVX512_CORE", 1.3),
     Speed("GenuineIntel", "amx_bf16", "plain", "bfloat16", "DEFAULT", 1.8),
