@@ -52,10 +52,10 @@ def main(arguments: list[str]) -> None:
         intact.check_inputs(stage_name(arguments))
     if arguments[0] == "compare":
         recorded.expect_current(params["variants"])
+    files.expect_writable(environment.path(stage_name(arguments)))
     if arguments[0] == "train":
         for line in filter(None, (memory.warning(), _advice(params, arguments[1:]))):
             print(line, flush=True)
-    files.expect_writable(environment.path(stage_name(arguments)))
     stage = importlib.import_module(STAGES[arguments[0]])
     started = time.monotonic()
     earlier = stage.main(arguments[1:]) or 0.0  # seconds, of a training that was killed before

@@ -88,7 +88,11 @@ def test_read_only_models_are_noticed_before_the_training(project: Path) -> None
     python -m pipeline train final 2>&1 || exit 0
     """
     said = mounted(project, script)
-    assert said == f"pipeline train final: cannot write models/final.keras: {READ_ONLY}\n"
+    # A processor that could be quicker by other arithmetic says so in a line before.
+    assert said.splitlines()[-1] == (
+        f"pipeline train final: cannot write models/final.keras: {READ_ONLY}"
+    )
+    assert "epoch" not in said
 
 
 def test_read_only_models_stop_dvc_before_the_training(reproduced: Path) -> None:
