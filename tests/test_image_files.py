@@ -481,3 +481,14 @@ def test_damage_of_any_kind_is_an_image_or_a_pipeline_error(tmp_path: Path) -> N
                 assert image_files.load([str(path)]).shape == (1, 32, 32, 3)
             except PipelineError as error:
                 assert str(error).startswith(f"{path}: ")  # noqa: PT017 (either way is right)
+
+
+def test_transparency_is_laid_over_white_before_the_photo_is_scaled() -> None:
+    """Scaled first, the levels of faint pixels would be rounded twice, to 8 bits times alpha."""
+    generator = np.random.default_rng(1)
+    photo = Image.fromarray(generator.integers(0, 256, (80, 80, 4), np.uint8)).convert("RGBA")
+    levels = np.asarray(photo, float)
+    alpha = levels[:, :, 3:] / 255
+    over = Image.fromarray(np.rint(levels[:, :, :3] * alpha + 255 * (1 - alpha)).astype(np.uint8))
+    found = 255 * image_files.to_input(photo)
+    assert np.abs(found - 255 * image_files.to_input(over)).max() <= 2

@@ -97,11 +97,9 @@ def to_input(image: Image.Image) -> np.ndarray:
     if clear is not None:
         upright.info["transparency"] = clear
     if upright.has_transparency_data:
-        square = _centre_square(upright.convert("RGBA"))
-        square = Image.alpha_composite(Image.new("RGBA", square.size, "white"), square)
-    else:
-        square = _centre_square(upright.convert("RGB"))
-    return np.asarray(square.convert("RGB"), np.float32) / 255
+        white_behind = Image.new("RGBA", upright.size, "white")
+        upright = Image.alpha_composite(white_behind, upright.convert("RGBA"))
+    return np.asarray(_centre_square(upright.convert("RGB")), np.float32) / 255
 
 
 def _orientation(image: Image.Image) -> object:
