@@ -31,7 +31,11 @@ MINUTES ?= 2
 REPRO = "$(CURDIR)/$(BIN)/$(if $(JOBS),python" -m pipeline.ops.parallel --jobs $(JOBS),dvc" repro) \
 	|| { "$(CURDIR)/$(BIN)/python" -m pipeline.ops.free_space; exit 1; }
 
-.PHONY: help repro quick plan verify check bench test test-all lint lock setup clean
+# How long trainings took is known after DVC alone; the page shows it, and runs again when it is new.
+TIMED = $(BIN)/python -m pipeline.ops.time_to_accuracy && \
+	$(BIN)/dvc repro --single-item page > /dev/null
+
+.PHONY: help repro quick plan verify check plots bench test test-all lint lock setup clean
 .PHONY: anew
 .DEFAULT_GOAL := help
 
@@ -43,7 +47,7 @@ repro: .venv/ready ## run what is missing or has changed; JOBS=2 trains two vari
 	@$(BIN)/python -m pipeline.ops.environment
 	@$(BIN)/python -m pipeline.ops.intact
 	@$(REPRO)
-	@$(BIN)/python -m pipeline.ops.time_to_accuracy
+	@$(TIMED)
 
 quick: .venv/ready ## the whole graph, narrow, on 4,000 images and one epoch, in .quick/
 	@$(BIN)/python -m pipeline.ops.quick
@@ -60,9 +64,13 @@ verify: .venv/ready ## train again from the last commit: same results here? VARI
 check: .venv/ready ## read DVC's cache and the outputs again, and name what is damaged
 	@$(BIN)/python -m pipeline.ops.intact
 
+plots: .venv/ready ## draw DVC's plots into dvc_plots/, no network needed; REV=HEAD~1 beside older ones
+	@$(BIN)/python -m pipeline.ops.plots
+	@$(BIN)/dvc plots $(if $(REV),diff $(REV),show) --html-template .dvc/tmp/plots.html
+
 bench: .venv/ready ## measure speed, overheads and scaling on an idle machine; writes reports/bench/
 	@$(BIN)/python benchmarks/bench.py
-	@$(BIN)/python -m pipeline.ops.time_to_accuracy
+	@$(TIMED)
 
 test: .venv/ready lint ## check the style, then run all but the slow tests
 	@$(BIN)/python -m pytest -m "not slow"

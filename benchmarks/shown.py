@@ -16,7 +16,11 @@ from pathlib import Path
 PROJECT = Path(__file__).parent.parent
 PAGE = PROJECT / "docs/experiments.md"
 CHANGE = ("    dense: 16\n", "    dense: 32\n")
-AS_MAKE_DOES = {"make plan": "python -m pipeline.ops.plan"}  # without a .venv in the clone
+AS_MAKE_DOES = {  # without a .venv in the clone
+    "make plan": "python -m pipeline.ops.plan",
+    "make plots REV=HEAD": "python -m pipeline.ops.plots && "
+    "dvc plots diff HEAD --html-template .dvc/tmp/plots.html",
+}
 # What the page says between its blocks: back to the commit.
 BACK = "git checkout --quiet . && dvc checkout --quiet"
 QUEUED = re.compile(r"Queued experiment '([^']+)'")
@@ -48,7 +52,7 @@ def renewed(block: str, folder: Path, names: dict[str, str]) -> str:
             command = command.replace(old, new)
         if command.startswith("$ dvc queue status"):
             wait(folder)
-        plain = command.removeprefix("$ ").partition("  #")[0]
+        plain = command.removeprefix("$ ").partition("  #")[0].rstrip()
         output = run(AS_MAKE_DOES.get(plain, plain), folder)
         names |= dict(zip(QUEUED.findall(before), QUEUED.findall(output), strict=False))
         shown = f"{output}\n" if before.strip() else ""

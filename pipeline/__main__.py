@@ -31,6 +31,7 @@ STAGES = {
     "train": "pipeline.train.stage",
     "evaluate": "pipeline.evaluate.stage",
     "compare": "pipeline.compare.stage",
+    "page": "pipeline.page.stage",
 }
 PER_VARIANT = ("train", "evaluate")
 
@@ -50,7 +51,7 @@ def main(arguments: list[str]) -> None:
         from pipeline.ops import intact  # imports DVC, which takes half a second
 
         intact.check_inputs(stage_name(arguments))
-    if arguments[0] == "compare":
+    if arguments[0] in ("compare", "page"):
         recorded.expect_current(params["variants"])
     files.expect_writable(environment.path(stage_name(arguments)))
     if arguments[0] == "train":

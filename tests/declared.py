@@ -1,5 +1,6 @@
 """dvc.yaml read by itself, without DVC: what each stage declares, and what must follow from it."""
 
+import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ def stages(folder: Path) -> dict[str, Stage]:
                 stage = _stage(f"{name}@{variant}", _filled(body["do"], variant, settings))
                 found[stage.name] = stage
         else:
-            found[name] = _stage(name, body)
+            found[name] = _stage(name, _named(body, params))
     return found
 
 
@@ -70,6 +71,18 @@ def leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
         for key, child in tree.items()
         for leaf, value in leaves(child, f"{prefix}.{key}" if prefix else key).items()
     }
+
+
+def _named(body: Any, params: dict[str, Any]) -> Any:
+    """`body` with the parameters in it that stand in `${}`, as `${page.variant}`."""
+    text = re.sub(
+        r"\$\{([\w.]+)\}",
+        lambda match: str(
+            functools.reduce(lambda tree, key: tree[key], match[1].split("."), params)
+        ),
+        yaml.safe_dump(body),
+    )
+    return yaml.safe_load(text)
 
 
 def _filled(body: Any, variant: str, settings: dict[str, Any]) -> Any:

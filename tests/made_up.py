@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.compare.results import Result
-from pipeline.evaluate import tables
+from pipeline.evaluate import examples, tables
 from pipeline.report import places, right
 from pipeline.report.metrics import Metrics
 
@@ -75,7 +75,7 @@ def write(
     validated: bool = True,
     **figures: float,
 ) -> None:
-    """The four files of `variant` that compare reads, in the project at `folder`.
+    """The files of `variant` that compare and page read, in the project at `folder`.
 
     `right_of_each_class`, of 100 images, tells variants apart in all of them.
     """
@@ -89,6 +89,16 @@ def write(
         table.to_csv(folder / path, index=False, lineterminator="\n")
     have = np.arange(10 * PER_CLASS) % PER_CLASS < right_of_each_class
     right.write(folder / places.right(variant), have)
+    worth = pd.DataFrame(
+        [
+            (100 * actual + said, NAMES[actual], NAMES[said], 0.5 + 0.04 * said)
+            for actual in range(10)
+            for said in range(10)
+            if counts[actual, said]
+        ],
+        columns=["index", "actual", "predicted", "confidence"],
+    )
+    worth.to_csv(folder / examples.path(variant), index=False, lineterminator="\n")
     share = right_of_each_class / PER_CLASS
     metrics: dict[str, Any] = {
         "accuracy": share,

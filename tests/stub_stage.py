@@ -34,7 +34,7 @@ def resolved(text: str, variant: str | None, params: Any) -> str:
         settings = params["variants"][variant]
         text = re.sub(r"\$\{item\.(\w+)\}", lambda match: settings[match[1]], text)
         text = text.replace("${key}", variant)
-    return text
+    return re.sub(r"\$\{([\w.]+)\}", lambda match: value(params, match[1]), text)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import yaml
 
 from pipeline.base import files
+from pipeline.evaluate import examples
 from pipeline.ops import environment, lifeline
 from pipeline.report import history, places
 from pipeline.train import checkpoint
@@ -59,6 +60,7 @@ def evaluate(variant: str) -> None:
     files.write_json(places.metrics(variant), metrics)
     for place in (places.predictions, places.classes, places.right, places.mistakes):
         files.write_text(place(variant), f"{place.__name__} {variant}")
+    files.write_text(examples.path(variant), f"examples {variant}")
 
 
 def main(stage: str, *arguments: str) -> None:

@@ -17,6 +17,7 @@ import workspace
 from conftest import PROJECT
 
 from pipeline.data import cifar10
+from pipeline.page import times
 
 SEVERAL_STAGES = Path(__file__).parent / "whole_study.py"
 # Fixed, so that only the circumstance under test changes it.
@@ -58,6 +59,8 @@ def prepare(
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(PROJECT / name, folder / name, ignore=ignored)
     shutil.copy(PROJECT / "dvc.yaml", folder)
+    (folder / times.PATH).parent.mkdir()
+    shutil.copy(PROJECT / times.PATH, folder / times.PATH)
     params = workspace.light(workspace.read_params(PROJECT))
     params["preprocess"] |= {"train_images": 32 * steps, "validation_images": VALIDATION_IMAGES}
     for section in (params["runtime"], *params["arithmetic"].values()):

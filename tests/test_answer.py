@@ -28,7 +28,9 @@ def test_each_photo_beside_the_bars_of_its_likeliest_classes(
     long = "a_photo_with_a_very_long_name.jpeg"
     names = ["folder/cat.png", "$x$.png", long, "bird.png"]
     predictions = [prediction(name, number) for number, name in enumerate(names)]
-    answer.draw(answer.Answer("final", 0.5, predictions), tmp_path / "out.png", top=3)
+    answer.draw(
+        answer.Answer("final", 0.5, "models/final.keras", predictions), tmp_path / "out.png", top=3
+    )
     figure = drawn["out.png"]
     assert figure.get_suptitle() == "As variant final saw it"
     pairs = list(zip(figure.axes[::2], figure.axes[1::2], strict=True))
@@ -56,6 +58,10 @@ def test_each_photo_beside_the_bars_of_its_likeliest_classes(
 
 
 def test_one_photo_has_the_figure_to_itself(tmp_path: Path, drawn: dict[str, Figure]) -> None:
-    answer.draw(answer.Answer("final", None, [prediction("a", 0)]), tmp_path / "out.png", top=1)
+    answer.draw(
+        answer.Answer("final", None, "models/final.keras", [prediction("a", 0)]),
+        tmp_path / "out.png",
+        top=1,
+    )
     assert len(drawn["out.png"].axes) == 2
     assert list(panels.ticks(drawn["out.png"].axes[1], "y")) == ["airplane"]

@@ -24,7 +24,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("arguments", [[], ["fecth"], ["plan"]])
 def test_only_stages_of_dvc_yaml_are_run(project: Path, arguments: list[str]) -> None:
     said = workspace.run(project, "python", "-m", "pipeline", *arguments, expect=1)
-    stages = "{fetch,preprocess,explore,train,evaluate,compare}"
+    stages = "{fetch,preprocess,explore,train,evaluate,compare,page}"
     assert said.endswith(f": usage: python -m pipeline {stages} [ARGUMENTS]\n")
 
 

@@ -66,8 +66,9 @@ def test_one_knob_runs_one_variant(project: Path) -> None:
     _set(project, "variants.final.dense", 256)
     plan = plan_stages.make(root=project)
     will = {stage.stage: stage.reasons for stage in plan.having(plan_stages.Status.WILL_RUN)}
-    # compare groups the variants by their settings, so it depends on these, too.
-    assert will == dict.fromkeys(("train@final", "compare"), ("variants.final.dense 512 → 256",))
+    # compare groups the variants by their settings, and the page shows them.
+    changed = ("train@final", "compare", "page")
+    assert will == dict.fromkeys(changed, ("variants.final.dense 512 → 256",))
     diff = workspace.run(project, "dvc", "params", "diff")
     assert re.search(r"variants\.final\.dense\s+512\s+256", diff)
     assert len(diff.splitlines()) == 2, "a header and one row"
@@ -75,6 +76,7 @@ def test_one_knob_runs_one_variant(project: Path) -> None:
         "train@final",
         "evaluate@final",
         "compare",
+        "page",
     }
     changes = workspace.run(project, "dvc", "metrics", "diff")
     assert set(re.findall(r"reports/variants/(\w+)/metrics\.json", changes)) == {"final"}
@@ -90,7 +92,7 @@ def test_a_new_variant_is_yaml_only(project: Path) -> None:
     params = workspace.read_params(project)
     params["variants"]["wide"] = params["variants"]["baseline"] | {"widths": [32]}
     workspace.write_params(project, params)
-    stages = {"train@wide", "evaluate@wide", "compare"}
+    stages = {"train@wide", "evaluate@wide", "compare", "page"}
     assert _ran(workspace.run(project, "dvc", "repro")) == stages
     assert "| wide " in (project / "reports/comparison.md").read_text()
 

@@ -16,7 +16,7 @@ from made_up import NAMES
 from pipeline import runtime
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
-from pipeline.evaluate import metrics, mistakes, trained
+from pipeline.evaluate import examples, metrics, mistakes, tables, trained
 from pipeline.evaluate import stage as evaluate
 from pipeline.report import places, right
 
@@ -24,6 +24,7 @@ OUTPUTS = [
     "data/predictions/tiny.csv",
     "reports/mistakes/tiny.png",
     "reports/variants/tiny/classes.csv",
+    "reports/variants/tiny/examples.csv",
     "reports/variants/tiny/metrics.json",
     "reports/variants/tiny/right.png",
 ]
@@ -131,6 +132,13 @@ def test_agrees_with_keras_and_repeats_its_bytes(project: Path) -> None:
     assert (counts != counts.T).any()
     have = right.read(places.right("tiny"), IMAGES, "")
     assert have.tolist() == (chosen == actual).tolist()
+    named = examples.read("tiny", IMAGES)
+    assert sorted({*zip(named["actual"], named["predicted"], strict=True)}) == sorted(
+        {(int(i), int(j)) for i, j in zip(*np.nonzero(counts), strict=True)}
+    )
+    for index, is_, says, confidence in named.itertuples(index=False):
+        assert (actual[index], chosen[index]) == (is_, says)
+        assert confidence == pytest.approx(predictions["confidence"][index], abs=1e-6)
 
 
 def test_tables_have_six_decimals_and_unix_line_ends(project: Path) -> None:
@@ -212,14 +220,16 @@ def test_every_setting_is_heeded(project: Path, monkeypatch: pytest.MonkeyPatch)
     spy(trained, "logits")
     spy(metrics, "measure")
     spy(mistakes, "draw")
+    spy(tables, "examples")
     params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
     params["runtime"]["inference_batch_size"] = 23
-    params["evaluate"] = {"calibration_bins": 7, "mistakes": 3}
+    params["evaluate"] = {"calibration_bins": 7, "mistakes": 3, "examples": 2}
     (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     evaluate.main(["tiny"])
     assert heeded["logits"][1]["batch_size"] == 23
     assert heeded["measure"][0][0].calibration_bins == 7
     assert heeded["draw"][1]["count"] == 3
+    assert heeded["examples"][0][2] == 2
 
 
 def truncate(path: Path) -> None:

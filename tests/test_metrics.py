@@ -110,3 +110,20 @@ def test_refuses_wrong_params(key: str, value: Any) -> None:
     params["evaluate"][key] = value
     with pytest.raises(PipelineError, match=rf"evaluate\.{key}: "):
         params_file.section(params, "evaluate", Evaluate)
+
+
+def test_examples_are_the_most_confident_of_each_pair() -> None:
+    """Two classes of ten; all confidences differ."""
+    labels = np.array([0, 0, 0, 0, 0, 0, 1, 1])
+    of_first = np.array([0.9, 0.8, 0.7, 0.2, 0.1, 0.3, 0.4, 0.05])
+    probabilities = np.zeros((8, 10), np.float32)
+    probabilities[:, 0], probabilities[:, 1] = of_first, 1 - of_first
+    found = tables.examples(labels, probabilities, 1)
+    assert found.drop(columns="confidence").to_numpy().tolist() == [
+        [0, "airplane", "airplane"],
+        [4, "airplane", "automobile"],
+        [7, "automobile", "automobile"],
+    ]
+    assert found["confidence"].tolist() == pytest.approx([0.9, 0.9, 0.95])
+    both = tables.examples(labels, probabilities, 2)
+    assert both["index"].tolist() == [0, 1, 4, 3, 7, 6]

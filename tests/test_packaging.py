@@ -188,7 +188,10 @@ def test_quick_copies_what_git_would_hold_but_no_results(tmp_path: Path) -> None
     assert copied == {
         *("params.yaml", ".gitignore", ".dvc/config", ".dvc/config.local"),
         *("pipeline/tracked.py", "pipeline/new.py", "data/raw/batch.bin"),
+        "reports/training_times.csv",
     }
+    table = (folder / "reports/training_times.csv").read_text(encoding="utf-8")
+    assert table == "trained,variant,history,seconds,machine\n"
     assert params_file.read(folder / "params.yaml") == quick.shortened(
         params_file.read(project / "params.yaml")
     )

@@ -271,6 +271,11 @@ MISTAKES = {
         "rotation: 0.0",
         r"variants\.improved\.augmentation\.rotation: expected a number above 0, found 0\.0",
     ),
+    "unknown variant of the page": (
+        "  variant: fast ",
+        "  variant: fats ",
+        r"page\.variant: expected one of baseline, .*found 'fats'; did you mean 'fast'",
+    ),
     "broken YAML": ("widths: [16]\n", "widths: [16\n", r"not valid YAML"),
 }
 

@@ -73,3 +73,21 @@ def test_network_that_ends_in_no_softmax_is_refused() -> None:
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(10, name="last")])
     with pytest.raises(ValueError, match="its last layer, last, has no softmax"):
         portable(model)
+
+
+@pytest.mark.parametrize(("scale", "center"), [(True, True), (True, False), (False, False)])
+def test_normalization_of_any_kind_is_kept(scale: bool, center: bool) -> None:
+    """A network that somebody adds may have Keras's default, which also scales."""
+    import keras
+
+    from pipeline.evaluate.portable import portable
+
+    image = keras.Input((4, 4, 3))
+    hidden = keras.layers.BatchNormalization(scale=scale, center=center, epsilon=0.01)(image)
+    hidden = keras.layers.Flatten()(hidden)
+    model = keras.Model(image, keras.layers.Dense(5, activation="softmax")(hidden))
+    drawn = np.random.default_rng(1)
+    model.set_weights([drawn.uniform(0.2, 1.5, weight.shape) for weight in model.get_weights()])
+    images = drawn.random((6, 4, 4, 3)).astype(np.float32)
+    found = scores.softmax(np.asarray(portable(model)(images), np.float64))
+    np.testing.assert_allclose(found, model(images), rtol=1e-4)

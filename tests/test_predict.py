@@ -21,8 +21,9 @@ from pipeline import runtime
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data.cifar10 import CLASSES
+from pipeline.page import packed
 from pipeline.predict import __main__ as command
-from pipeline.predict import answer, classify, measured
+from pipeline.predict import answer, carried, classify, measured
 from pipeline.report import places
 
 # The class that stands for each colour: the network's weights say so.
@@ -110,7 +111,8 @@ def test_json_is_one_object_as_documented(capsys: pytest.CaptureFixture[str]) ->
     content = json.loads(capsys.readouterr().out)
     assert (content["variant"], content["test_accuracy"]) == ("final", 0.7)
     assert [item["image"] for item in content["predictions"]] == ["blue.png", "red.png"]
-    assert list(content) == ["variant", "test_accuracy", "predictions"]
+    assert list(content) == ["variant", "test_accuracy", "model", "predictions"]
+    assert content["model"] == "models/final.keras"
     top = content["predictions"][0]["top"]
     assert {item["class"] for item in top} == set(CLASSES)
     assert top[0] == {"class": "bird", "probability": round(float(np.exp(5) / (np.exp(5) + 9)), 6)}
@@ -277,7 +279,11 @@ def test_plot_shows_each_photo(project: Path, capsys: pytest.CaptureFixture[str]
 def test_plot_takes_any_file_name(tmp_path: Path, name: str) -> None:
     shares = np.full(10, 0.1, np.float32)
     prediction = answer.Prediction(name, np.zeros((32, 32, 3), np.float32), shares)
-    answer.draw(answer.Answer("final", None, [prediction]), tmp_path / "out.png", top=10)
+    answer.draw(
+        answer.Answer("final", None, "models/final.keras", [prediction]),
+        tmp_path / "out.png",
+        top=10,
+    )
     assert drawn(tmp_path / "out.png").std() > 0
 
 
@@ -307,3 +313,45 @@ def test_model_of_a_removed_variant_answers_only_by_name(project: Path, models: 
     add_model(project, models, "removed", 0.9)
     assert classify.choose(None, known=["final"]) == "final"
     assert classify.choose("removed", known=["final"]) == "removed"
+
+
+def carry(project: Path, models: Path, variant: str) -> None:
+    """A page that carries the sound model as that of `variant`."""
+    image = {"variant": variant, "accuracy": 0.875, **packed.network(models / "sound.keras", "")}
+    content = f'<script type="application/json" id="network">{json.dumps(image)}</script>'
+    files.write_text(project / carried.PAGE, content)
+
+
+def test_before_any_training_the_page_answers_and_says_so(
+    project: Path, models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(packed.LAYERS, "Cropping2D", {})
+    remove_all(project)
+    carry(project, models, "fast")
+    command.main([*PHOTOS, "--top", "1"])
+    rounded = " before reports/index.html rounded its kernels to 16 bits"
+    assert capsys.readouterr().out.splitlines() == [
+        f"variant fast, test accuracy 87.5%{rounded}",
+        f"red.png: airplane {FIRST}",
+        f"lime.png: automobile {FIRST}",
+        f"blue.png: bird {FIRST}",
+    ]
+    command.main(["red.png", "--variant", "fast", "--json"])
+    content = json.loads(capsys.readouterr().out)
+    assert (content["model"], content["test_accuracy"]) == ("reports/index.html", 0.875)
+    with pytest.raises(PipelineError, match=r"models/best\.keras: expected a trained model"):
+        classify.photos(["red.png"], variant="best")
+
+
+def test_a_trained_model_takes_over_from_the_page(
+    project: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(packed.LAYERS, "Cropping2D", {})
+    carry(project, models, "fast")
+    found = classify.photos(["red.png"])
+    assert (found.variant, found.model) == ("final", "models/final.keras")
+    found = classify.photos(["red.png"], variant="fast")  # which is not trained here
+    assert (found.variant, found.model) == ("fast", "reports/index.html")
+    add_model(project, models, "fast", 0.8)
+    found = classify.photos(["red.png"], variant="fast")
+    assert (found.test_accuracy, found.model) == (0.8, "models/fast.keras")

@@ -20,7 +20,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def photos(given: Sequence[str], *, variant: str | None) -> answer.Answer:
         names.extend(given)
-        return answer.Answer("final", 0.7, [])
+        return answer.Answer("final", 0.7, "models/final.keras", [])
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(classify, "photos", photos)
@@ -60,7 +60,7 @@ def test_other_names_with_a_dash_are_mistaken_options(
 ANSWERING = """
 import runpy, sys
 from pipeline.predict import answer, classify
-classify.photos = lambda names, variant: answer.Answer("final", 0.7, [])
+classify.photos = lambda names, variant: answer.Answer("final", 0.7, "models/final.keras", [])
 sys.argv = ["predict", "photo.png", *sys.argv[1:]]
 runpy.run_module("pipeline.predict", run_name="__main__")
 """

@@ -21,7 +21,7 @@ from conftest import PROJECT
 CHANGED = "baseline"
 TRAIN = "data/processed/train.npz"
 MODEL = "models/deep.keras"  # of a variant that is not changed
-RUN_BY_THE_CHANGE = [f"train@{CHANGED}", f"evaluate@{CHANGED}", "compare"]
+RUN_BY_THE_CHANGE = [f"train@{CHANGED}", f"evaluate@{CHANGED}", "compare", "page"]
 REPRO = ("dvc", "repro", "--pull", "--allow-missing")
 DVC_ERROR = 255
 pytestmark = pytest.mark.slow
@@ -203,6 +203,7 @@ def test_a_change_in_a_clone_fetches_only_what_it_needs(author: Author, tmp_path
     }
     before = _hashes(author.folder)
     needed = {before[f"data/processed/{name}.npz"] for name in ("train", "validation", "test")}
+    needed |= {before["models/fast.keras"]}  # which the page carries
     assert cached - made == needed
     assert after[f"models/{CHANGED}.keras"] in cached
 

@@ -330,7 +330,10 @@ def test_who_waits_for_a_claim_gets_one_of_its_own(project: Path) -> None:
 
 @pytest.mark.parametrize(
     ("folder", "output"),
-    [("models", "models/baseline.keras"), ("reports", "reports/variants/baseline/history.csv")],
+    [
+        ("models", "models/baseline.keras"),
+        ("reports/variants", "reports/variants/baseline/history.csv"),
+    ],
 )
 def test_unwritable_place_is_noticed_before_the_training(
     project: Path, monkeypatch: pytest.MonkeyPatch, folder: str, output: str

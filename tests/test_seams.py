@@ -128,12 +128,12 @@ def ran(folder: Path) -> set[str]:
 
 def test_a_variant_is_one_block_of_yaml(project: Path) -> None:
     add_variant(project, "wide", "baseline", widths=[32])
-    assert ran(project) == {"train@wide", "evaluate@wide", "compare"}
+    assert ran(project) == {"train@wide", "evaluate@wide", "compare", "page"}
 
 
 def test_a_network_is_one_file_and_one_block(project: Path) -> None:
     add_network(project)
-    assert ran(project) == {"train@small", "evaluate@small", "compare"}
+    assert ran(project) == {"train@small", "evaluate@small", "compare", "page"}
     with (project / "pipeline/networks/tiny.py").open("a") as file:
         file.write("# of one layer\n")
     assert ran(project) == {"train@small"}, "a comment changes no byte"
@@ -147,7 +147,7 @@ def test_an_augmentation_is_one_place_in_code_and_one_key(project: Path) -> None
 
 def test_a_removed_variant_leaves_the_comparison_and_nothing_else_to_do(project: Path) -> None:
     workspace.drop_variants(project, "fast_3")
-    assert ran(project) == {"compare"}
+    assert ran(project) == {"compare", "page"}
     assert (project / "reports/variants/fast_3/metrics.json").exists(), "a leftover, ignored"
 
 
@@ -162,7 +162,7 @@ def test_what_dvc_writes_and_what_a_person_edits_then_mean_the_same(project: Pat
     smoothing = {name: recipe["label_smoothing"] for name, recipe in after["recipes"].items()}
     assert smoothing["fast"] == 0.1
     assert smoothing["best"] == smoothing["sprint"] == 0.3
-    assert ran(project) == {"train@best", "evaluate@best", "compare"}
+    assert ran(project) == {"train@best", "evaluate@best", "compare", "page"}
     assert before["variants"] == after["variants"]
     alike = groups.alike(after["variants"])
     assert alike == [("baseline",), ("best",), ("fast",), ("fast_2", "fast_3")]

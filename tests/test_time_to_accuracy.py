@@ -16,6 +16,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.compare import results
 from pipeline.compare import stage as compare
 from pipeline.ops import time_to_accuracy
+from pipeline.page import times
 from pipeline.report.figures import Figure
 
 HISTORY = pd.DataFrame(
@@ -125,13 +126,18 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made_up.write("fast_2", 90, epochs=8, validated=False)
     Path("reports/runs").mkdir()
     for variant, seconds in (("final", 120.0), ("fast", 50.0), ("fast_2", 70.0)):
-        Path(f"reports/runs/train@{variant}.json").write_text(
-            json.dumps({"seconds": seconds, "processor": "a P", "cores": 4, "libraries": {}})
-        )
+        record(variant, seconds, "a P, b")
     time_to_accuracy.NOTEBOOK.parent.mkdir()
     an_epoch = {"baseline": 10.0, "improved": 20.0, "deep": 25.0, "final": 30.0}
-    time_to_accuracy.NOTEBOOK.write_text(json.dumps({"seconds": an_epoch}))
+    found = {"measured": "2026-11-25, 4 cores of a P, b, commit 0858dbf", "seconds": an_epoch}
+    time_to_accuracy.NOTEBOOK.write_text(json.dumps(found))
     return tmp_path
+
+
+def record(variant: str, seconds: float, processor: str) -> None:
+    """That a training took so long, there."""
+    run = {"seconds": seconds, "processor": processor, "cores": 4, "libraries": {}}
+    Path(f"reports/runs/train@{variant}.json").write_text(json.dumps(run))
 
 
 @pytest.mark.usefixtures("project")
@@ -150,7 +156,7 @@ def test_writes_the_ways_of_the_compared_variants_and_of_the_notebook(
     history = pd.read_csv("reports/variants/final/history.csv")
     assert list(final["accuracy"]) == [*history["val_accuracy"], 0.7]
     (axis,) = drawn["time_to_accuracy.png"].axes
-    assert axis.get_xlabel().startswith("training time on 4 cores of a P, start-up included")
+    assert axis.get_xlabel().startswith("training time on 4 cores of a P, b, start-up included")
     shown = panels.lines(axis)
     assert list(shown) == [
         *("fast", "final"),
@@ -173,7 +179,11 @@ def spoil(path: str, text: str | None) -> None:
         ("comparison.csv", None, r"reports/comparison\.csv.*run `make repro`"),
         ("comparison.csv", "a,b\n1,2\n", r"reports/comparison\.csv.*run `make repro`"),
         ("bench/notebook.json", None, r"bench/notebook\.json.*`make bench` for the second"),
-        ("bench/notebook.json", '{"seconds": {"deep": 1}}', r"bench/notebook\.json.*`make bench`"),
+        (
+            "bench/notebook.json",
+            '{"measured": "d, m, c", "seconds": {"deep": 1}}',
+            r"bench/notebook\.json.*`make bench`",
+        ),
         ("bench/notebook.json", "[]", r"bench/notebook\.json.*`make bench` for the second"),
         ("bench/notebook.json", "{}", r"bench/notebook\.json.*`make bench` for the second"),
         ("runs/train@fast.json", None, r"runs/train@fast\.json.*--single-item train@fast`"),
@@ -190,7 +200,52 @@ def test_says_what_is_missing_and_writes_nothing(
     spoil(f"reports/{file}", text)
     with pytest.raises(PipelineError, match=message):
         time_to_accuracy.main()
+    assert not list(Path("reports").glob("t*ing_times.csv"))
     assert not list(Path("reports").glob("time_to_accuracy.*"))
+
+
+@pytest.mark.usefixtures("drawn", "project")
+def test_a_time_stays_as_first_measured_while_the_training_has_the_same_history() -> None:
+    compare.main([])
+    time_to_accuracy.main()
+    first = times.PATH.read_bytes()
+    on = "4 cores of a P, b"
+    assert times.of(times.read(), "final") == times.Time(120.0, on)
+    assert times.of(times.read(), "fast") == times.Time(50.0, on)
+    assert list(times.read()["seconds"]) == [50.0, 120.0, 300.0, 600.0, 750.0, 900.0]
+    assert set(times.read()["machine"]) == {on}
+
+    record("final", 1.0, "another")  # the same training, elsewhere
+    time_to_accuracy.main()
+    assert times.PATH.read_bytes() == first
+
+    made_up.write("final", 70, epochs=5)
+    assert times.of(times.read(), "final") is None
+    assert times.of(times.read(), "fast") == times.Time(50.0, on)
+    time_to_accuracy.main()
+    assert times.of(times.read(), "final") == times.Time(1.0, "4 cores of another")
+    assert times.of(times.read(), "fast") == times.Time(50.0, on)
+    table = pd.read_csv("reports/time_to_accuracy.csv")
+    assert table[table["variant"] == "final"]["seconds"].max() == 900.0
+    assert table[(table["variant"] == "final") & (table["trained"] == "pipeline")].iloc[-1][
+        "seconds"
+    ] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "trained,variant\n", "trained,variant,history,seconds,machine\na,b,c,d,e\n"]
+)
+def test_damaged_times_name_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        times.PATH.parent.mkdir()
+        times.PATH.write_text(text)
+    with pytest.raises(
+        PipelineError, match=r"reports/training_times\.csv: expected .*git checkout"
+    ):
+        times.read()
 
 
 def test_committed_table_is_that_of_the_committed_runs() -> None:
@@ -198,7 +253,10 @@ def test_committed_table_is_that_of_the_committed_runs() -> None:
     ends = table[table["trained"] == "pipeline"].groupby("variant").last()
     comparison = pd.read_csv(PROJECT / "reports/comparison.csv").set_index("variant")
     assert set(ends.index) == set(comparison.index), "run `make repro`"
+    known = times.read(PROJECT)
+    known = known[known["trained"] == times.PIPELINE]
     for variant, row in ends.iterrows():
-        run = json.loads((PROJECT / f"reports/runs/train@{variant}.json").read_text())
-        assert row["seconds"] == pytest.approx(run["seconds"], abs=1e-4), "run `make repro`"
+        (time,) = known[known["variant"] == variant].to_dict("records")
+        assert time["history"] == times.history_digest(str(variant), PROJECT), "run `make repro`"
+        assert row["seconds"] == pytest.approx(time["seconds"], abs=1e-4), "run `make repro`"
         assert row["accuracy"] == pytest.approx(comparison.loc[variant, "accuracy"], abs=1e-4)

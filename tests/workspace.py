@@ -15,7 +15,10 @@ from conftest import PROJECT
 # pixels; SGD, both flips, rotation and zoom; Muon, batch normalisation, shifts and growing images.
 KINDS = ("deep", "sgd", "fast")
 
-COPIED = ("dvc.yaml", "params.yaml", "pipeline", "requirements", ".gitignore", ".dvcignore")
+COPIED = (
+    *("dvc.yaml", "params.yaml", "pipeline", "requirements", ".gitignore", ".dvcignore"),
+    "reports/training_times.csv",
+)
 
 # A stage that is quick and honest: what it writes follows from what dvc.yaml lets it read, less
 # comments, so that a change of a comment leaves its outputs' bytes equal.
@@ -39,6 +42,7 @@ def copy_files(folder: Path) -> None:
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
+            (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy(source, folder / name)
 
 
@@ -49,7 +53,13 @@ def with_stub_stages(folder: Path) -> Path:
 
 
 def write_params(folder: Path, params: dict[str, Any]) -> None:
-    """`params` as the params.yaml of `folder`, the keys in their order."""
+    """`params` as the params.yaml of `folder`, the keys in their order.
+
+    A page whose variant is not among them carries the first.
+    """
+    if params["page"]["variant"] not in params["variants"]:
+        page = params["page"] | {"variant": next(iter(params["variants"]))}
+        params = params | {"page": page}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 

@@ -13,7 +13,7 @@ from keras import layers
 
 
 class FixedNormalization(layers.BatchNormalization):
-    """Keras's layer without scale, for a trained network: one multiplication and one addition."""
+    """Keras's layer for a trained network: one multiplication and one addition."""
 
     factor: Any = 1.0
     term: Any = 0.0
@@ -22,7 +22,10 @@ class FixedNormalization(layers.BatchNormalization):
         """Take the layer's weights for final."""
         variance, mean = np.asarray(self.moving_variance), np.asarray(self.moving_mean)
         self.factor = 1 / np.sqrt(variance + np.float32(self.epsilon))
-        self.term = np.asarray(self.beta) - mean * self.factor
+        if self.scale:
+            self.factor = np.asarray(self.gamma) * self.factor
+        shift = np.asarray(self.beta) if self.center else np.zeros_like(mean)
+        self.term = shift - mean * self.factor
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """`inputs` (N, H, W, C) normalised by the moving mean and variance."""

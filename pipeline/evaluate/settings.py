@@ -13,3 +13,4 @@ class Evaluate(Section):
     calibration_bins: Annotated[int, pydantic.Field(ge=1, le=1000)]
     # More than 100 would make a picture of over 4 million pixels.
     mistakes: Annotated[int, pydantic.Field(ge=1, le=100)]
+    examples: Annotated[int, pydantic.Field(ge=1, le=100)]

@@ -7,7 +7,7 @@ from pipeline import runtime
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data import splits
-from pipeline.evaluate import metrics, mistakes, tables, trained
+from pipeline.evaluate import examples, metrics, mistakes, tables, trained
 from pipeline.evaluate.metrics import DECIMALS, Answers
 from pipeline.evaluate.settings import Evaluate
 from pipeline.evaluate.views import ONE, Views
@@ -39,24 +39,28 @@ def main(arguments: list[str]) -> None:
     logits = asked(seen) if seen.several else one_view
     said = Answers(one_hot.argmax(axis=1), logits, one_view, settings.calibration_bins)
     found = metrics.measure(said, model.count_params())
-    _save(variant, images, said, found, settings.mistakes)
+    _save(variant, images, said, found, settings)
     print(
         f"{variant}: accuracy {found.accuracy:.4f}, loss {found.loss:.4f} "
         f"on {len(images):,} test images"
     )
 
 
-def _save(variant: str, images: np.ndarray, said: Answers, found: Metrics, count: int) -> None:
+def _save(
+    variant: str, images: np.ndarray, said: Answers, found: Metrics, settings: Evaluate
+) -> None:
     mistakes.draw(
         places.mistakes(variant),
         variant,
         images=images,
         labels=said.labels,
         probabilities=said.probabilities,
-        count=count,
+        count=settings.mistakes,
     )
     predictions = tables.predictions(said.labels, said.probabilities)
+    worth = tables.examples(said.labels, said.probabilities, settings.examples)
     files.write_text(places.predictions(variant), _csv(predictions))
+    files.write_text(examples.path(variant), _csv(worth))
     files.write_text(places.classes(variant), _csv(tables.per_class(said.confusion)))
     right.write(places.right(variant), said.right)
     files.write_json(places.metrics(variant), found.model_dump())

@@ -26,6 +26,18 @@ def per_class(confusion: np.ndarray) -> pd.DataFrame:
     return figures.join(pd.DataFrame(confusion, columns=list(CLASSES)))
 
 
+def examples(labels: np.ndarray, probabilities: np.ndarray, each: int) -> pd.DataFrame:
+    """Test images worth a look: index, actual and predicted class, confidence, by both classes.
+
+    Of each true and each predicted class the `each` most confident ones. Arrays as in
+    `predictions`.
+    """
+    table = predictions(labels, probabilities).drop(columns=["second", "second_confidence"])
+    table = table.sort_values("confidence", ascending=False, kind="stable")
+    kind = ["actual", "predicted"]
+    return table[table.groupby(kind).cumcount() < each].sort_values(kind, kind="stable")
+
+
 def predictions(labels: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
     """A row per test image: its true class and the two most probable ones, with probabilities."""
     names = np.array(CLASSES)

@@ -12,10 +12,11 @@ from typing import Any
 
 import yaml
 
-from pipeline.base import params_file
+from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
 from pipeline.fetch import stage as fetch
 from pipeline.ops import git, schema
+from pipeline.page import times
 
 FOLDER = Path(".quick")
 TRAIN_IMAGES = 4000
@@ -58,6 +59,7 @@ def prepare(folder: Path, *, project: Path) -> None:
             shutil.copy2(project / name, folder / name)
     shutil.copytree(project / fetch.RAW, folder / fetch.RAW)
     (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n", encoding="utf-8")
+    files.write_text(folder / times.PATH, ",".join(times.COLUMNS))  # none is known of its trainings
     small = shortened(params_file.read(project / params_file.PARAMS_FILE))
     (folder / params_file.PARAMS_FILE).write_text(
         yaml.safe_dump(small, sort_keys=False), encoding="utf-8"

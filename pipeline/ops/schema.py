@@ -21,6 +21,7 @@ from pipeline.evaluate.settings import Evaluate
 from pipeline.evaluate.views import Views
 from pipeline.explore.settings import Explore
 from pipeline.fetch.settings import Fetch
+from pipeline.page.settings import Page
 from pipeline.preprocess import Preprocess
 from pipeline.runtime import Runtime
 from pipeline.train import arithmetic, recipe, variant
@@ -66,6 +67,7 @@ def schema() -> type[params_file.Section]:
         views: dict[Annotated[str, params_file.one_of(variant.networks())], Views]
         evaluate: Evaluate
         compare: Compare
+        page: Page
 
     return Params
 
@@ -84,6 +86,14 @@ def check(params: Mapping[str, Any]) -> None:
             pass  # it has its lines by now
         except ValueError as error:
             mistakes.append(f"{params_file.PARAMS_FILE}: variants.{name}{error}")
+    if _are_mappings(params, "page", "variants"):
+        carried = params["page"].get("variant")
+        if isinstance(carried, str) and carried not in params["variants"]:
+            known = list(map(str, params["variants"]))
+            mistakes.append(
+                f"{params_file.PARAMS_FILE}: page.variant: expected one of {', '.join(known)}, "
+                f"found {carried!r}{nearest(carried, known)}"
+            )
     if mistakes:
         raise PipelineError("\n".join(mistakes))
 

@@ -2,13 +2,13 @@
 
 No stage of DVC: how long a training took is no function of parameters, code and data. It reads
 reports/comparison.csv, the recorded runs, the histories and what `make bench` measured of the
-notebook, and writes reports/time_to_accuracy.png and .csv.
+notebook, and writes reports/training_times.csv and reports/time_to_accuracy.png and .csv.
 """
 
 import itertools
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.compare import results
 from pipeline.compare.stage import PUBLISHED, REPORTS
 from pipeline.ops import environment
+from pipeline.page import times
 from pipeline.report import figures
 
 NOTEBOOK = REPORTS / "bench" / "notebook.json"
@@ -59,8 +60,8 @@ def ours(variant: str, accuracy: float, seconds: float, history: pd.DataFrame) -
     return table.assign(trained="pipeline", variant=variant)[COLUMNS]
 
 
-def notebook(published: pd.DataFrame, seconds: dict[str, float]) -> pd.DataFrame:
-    """What the study published, at the time that it takes here; `seconds` are those of an epoch.
+def notebook(published: pd.DataFrame, seconds: Mapping[str, float]) -> pd.DataFrame:
+    """What the study published, at the time that it takes; `seconds` are those of an epoch.
 
     Of each training the best epoch and the last are known, both on the test set, which the study
     also validated on.
@@ -97,13 +98,34 @@ def draw(path: Path, table: pd.DataFrame, machine: str) -> None:
         figure.legend(loc="outside right upper")
 
 
-def _run(stage: str) -> Mapping[str, Any]:
-    if run := environment.recorded(stage):
-        return run
-    path = environment.path(stage)
+def measured(variants: Sequence[str]) -> pd.DataFrame:
+    """The times of reports/training_times.csv, with those of `variants` that it lacks or has of
+    another training; the notebook's are those that `make bench` measured.
+
+    Raises PipelineError when a file is missing or damaged, or a training has no recorded run.
+    """
+    known = times.read() if times.PATH.exists() else pd.DataFrame(columns=list(times.COLUMNS))
+    rows = []
+    for variant in variants:
+        time = times.of(known, variant) or _recorded(variant)
+        digest = times.history_digest(variant)
+        rows.append((times.PIPELINE, variant, digest, time.seconds, time.machine))
+    found = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    machine = ", ".join(found["measured"].split(", ")[1:-1])  # between the day and the commit
+    for variant, seconds in found["seconds"].items():
+        rows.append((times.NOTEBOOK, variant, "", round(EPOCHS * seconds, 1), machine))
+    return pd.DataFrame(rows, columns=list(times.COLUMNS))
+
+
+def _recorded(variant: str) -> times.Time:
+    if run := environment.recorded(f"train@{variant}"):
+        machine = f"{run.get('cores')} cores of {run.get('processor')}"
+        return times.Time(float(run["seconds"]), machine)
+    path = environment.path(f"train@{variant}")
     raise PipelineError(
-        f"{path}: expected how long {stage} took, found no such record; take the committed one, "
-        f"`git checkout HEAD -- {path}`, or run `dvc repro --force --single-item {stage}`"
+        f"{path}: expected how long train@{variant} took, found no such record; take the committed "
+        f"one, `git checkout HEAD -- {path}`, or run `dvc repro --force --single-item "
+        f"train@{variant}`"
     )
 
 
@@ -114,23 +136,24 @@ def main() -> None:
     """
     try:
         comparison = pd.read_csv(REPORTS / "comparison.csv").set_index("variant")
-        measured = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["seconds"]
-        ways = [notebook(results.read_published(PUBLISHED), measured)]
+        histories = {str(name): results.read(str(name)).history for name in comparison.index}
+        known = measured(list(histories))
+        seconds = known.set_index(["trained", "variant"])["seconds"]
+        published = results.read_published(PUBLISHED)
+        ways = [notebook(published, seconds[times.NOTEBOOK] / EPOCHS)]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PipelineError(
             f"expected {REPORTS}/comparison.csv and {NOTEBOOK}, found {error}; run `make repro`, "
             "and `make bench` for the second"
         ) from error
-    machines = []
     for name, row in comparison.iterrows():
-        run = _run(f"train@{name}")
-        machines.append(f"{run.get('cores')} cores of {run.get('processor')}")
-        history = results.read(str(name)).history
-        ways.append(ours(str(name), row["accuracy"], float(run["seconds"]), history))
+        history = histories[str(name)]
+        ways.append(ours(str(name), row["accuracy"], float(seconds[times.PIPELINE, name]), history))
     table = pd.concat(ways, ignore_index=True)
-    draw(REPORTS / "time_to_accuracy.png", table, " and ".join(dict.fromkeys(machines)))
+    draw(REPORTS / "time_to_accuracy.png", table, " and ".join(dict.fromkeys(known["machine"])))
     text = table.to_csv(index=False, float_format="%.4f", lineterminator="\n")
     files.write_text(REPORTS / "time_to_accuracy.csv", text)
+    files.write_text(times.PATH, known.to_csv(index=False, lineterminator="\n"))
 
 
 if __name__ == "__main__":

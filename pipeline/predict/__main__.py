@@ -1,8 +1,9 @@
 """Which of the ten classes is in a photo: `python -m pipeline.predict photo.jpg`.
 
-`--json` prints one object: `variant`, `test_accuracy` (null when it was never evaluated) and
-`predictions`, one for each image in the order given, with `image` (its name as given) and `top`,
-the likeliest classes first, each with `class` and `probability`.
+`--json` prints one object: `variant`, `test_accuracy` (null when it was never evaluated), `model`
+(the file that the network came from) and `predictions`, one for each image in the order given, with
+`image` (its name as given) and `top`, the likeliest classes first, each with `class` and
+`probability`.
 
 One bad image among several: each bad one is named, nothing is classified, drawn or printed.
 """

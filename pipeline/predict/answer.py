@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.cifar10 import CLASSES
+from pipeline.predict import carried
 
 DRAWN_IMAGES = 60  # at most in one figure, which takes 4 s for them
 
@@ -30,10 +31,14 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a variant says to some images; its accuracy is None when it was never evaluated."""
+    """What a variant says to some images; its accuracy is None when it was never evaluated.
+
+    `model` is the file that its network came from: that of the variant, or the page of results.
+    """
 
     variant: str
     test_accuracy: float | None
+    model: str
     predictions: list[Prediction]
 
 
@@ -41,7 +46,10 @@ def as_text(answer: Answer, *, top: int) -> str:
     """One line on the variant, then one line an image."""
     accuracy = answer.test_accuracy
     measured = "not evaluated" if accuracy is None else f"test accuracy {accuracy:.1%}"
-    lines = [f"variant {answer.variant}, {measured}"]
+    # Only the page's network is another than the one that was trained and measured.
+    page = f" before {carried.PAGE} rounded its kernels to 16 bits"
+    rounded = page if answer.model == carried.PAGE.as_posix() else ""
+    lines = [f"variant {answer.variant}, {measured}{rounded}"]
     for prediction in answer.predictions:
         guesses = [f"{name} {share:.1%}" for name, share in prediction.top(top)]
         lines.append(f"{prediction.name}: {', '.join(guesses)}")
@@ -53,6 +61,7 @@ def as_json(answer: Answer, *, top: int) -> str:
     content = {
         "variant": answer.variant,
         "test_accuracy": answer.test_accuracy,
+        "model": answer.model,
         "predictions": [
             {
                 "image": prediction.name,

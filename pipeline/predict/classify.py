@@ -13,25 +13,32 @@ from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
 from pipeline.base.mistakes import nearest
 from pipeline.evaluate import scores, trained
-from pipeline.predict import answer, image_files, measured
+from pipeline.predict import answer, carried, image_files, measured
 from pipeline.report import places
 
 
 def photos(names: Sequence[str], *, variant: str | None = None) -> answer.Answer:
     """Classify the image files `names` by `variant`, or by the best of the models present.
 
-    `-` is standard input. The work is done in batches of `runtime.inference_batch_size`. Raises
-    PipelineError when a model, its metrics or an image is missing or damaged; images and names
-    are checked before TensorFlow is imported, which takes seconds.
+    Where none is, as in a fresh clone, by the one in reports/index.html. `-` is standard input.
+    The work is done in batches of `runtime.inference_batch_size`. Raises PipelineError when a
+    model, its metrics or an image is missing or damaged; images and names are checked before
+    TensorFlow is imported, which takes seconds.
     """
     params = params_file.read()
     settings = params_file.section(params, "runtime", runtime.Runtime)
     variants = params.get("variants")
-    variant = choose(variant, known=list(variants) if isinstance(variants, dict) else [])
-    accuracy = measured.test_accuracy(variant)
+    known = list(variants) if isinstance(variants, dict) else []
+    in_page = _in_page(variant, known)
+    accuracy: float | None
+    if in_page:
+        variant, accuracy, file = in_page.variant, in_page.accuracy, carried.PAGE
+    else:
+        variant = choose(variant, known=known)
+        accuracy, file = measured.test_accuracy(variant), places.model(variant)
     images = image_files.load(names)
     runtime.start(settings.cpu_isa)
-    model = trained.load(variant)
+    model = carried.model(in_page) if in_page else trained.load(variant)
     logits = trained.logits(
         model,
         images,
@@ -40,7 +47,21 @@ def photos(names: Sequence[str], *, variant: str | None = None) -> answer.Answer
         seen=trained.seen_from(params, model),
     )
     rows = zip(names, images, scores.softmax(logits), strict=True)
-    return answer.Answer(variant, accuracy, [answer.Prediction(*row) for row in rows])
+    predictions = [answer.Prediction(*row) for row in rows]
+    return answer.Answer(variant, accuracy, file.as_posix(), predictions)
+
+
+def _present() -> list[str]:
+    """The variants, known or not, that have a model here."""
+    return sorted(path.stem for path in places.model("*").parent.glob(places.model("*").name))
+
+
+def _in_page(variant: str | None, known: Sequence[str]) -> carried.Carried | None:
+    """The network that the page carries, where it is asked for, or none, and none is trained."""
+    if set(_present()) & set(known if variant is None else [variant]):
+        return None
+    found = carried.read()
+    return found if found and variant in (None, found.variant) else None
 
 
 def choose(variant: str | None, *, known: Sequence[str]) -> str:
@@ -48,7 +69,7 @@ def choose(variant: str | None, *, known: Sequence[str]) -> str:
 
     `known` are the variants of params.yaml. Raises PipelineError, saying how to get a model.
     """
-    present = sorted(path.stem for path in places.model("*").parent.glob(places.model("*").name))
+    present = _present()
     if variant is None:  # a model left over from a variant that is gone may only be named
         variant = _best([name for name in present if name in known], known)
     names = sorted({*known, *present})

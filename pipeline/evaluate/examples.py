@@ -1,0 +1,46 @@
+"""Test images worth a look: of each true and each predicted class the most confident answers."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.base.errors import PipelineError
+from pipeline.data.cifar10 import CLASSES
+from pipeline.report import places
+
+COLUMNS = ("index", "actual", "predicted", "confidence")
+
+
+def path(variant: str) -> Path:
+    """Where evaluate names those of `variant`."""
+    return places.RESULTS / variant / "examples.csv"
+
+
+def read(variant: str, images: int) -> pd.DataFrame:
+    """A row for each named one of so many test `images`, the classes as indices.
+
+    Raises PipelineError when the file is missing or wrong.
+    """
+    try:
+        table = pd.read_csv(path(variant))
+        found = f"columns {', '.join(table.columns)}"
+        if tuple(table.columns) == COLUMNS:
+            numbers = {name: number for number, name in enumerate(CLASSES)}
+            for column in ("actual", "predicted"):
+                table[column] = table[column].map(numbers).astype(np.int64)
+            table = table.astype({"index": np.int64, "confidence": np.float64})
+            if (
+                table["index"].between(0, images - 1).all()
+                and table["confidence"].between(0, 1).all()
+            ):
+                return table
+            found = "an index or a confidence that cannot be"
+    except OSError as error:
+        found = str(error.strerror)
+    except ValueError as error:
+        found = " ".join(str(error).split())
+    raise PipelineError(
+        f"{path(variant)}: expected rows of {', '.join(COLUMNS)}, found {found}; "
+        f"run `dvc repro evaluate@{variant}`"
+    )

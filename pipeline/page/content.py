@@ -1,0 +1,128 @@
+"""What the page says of the results, as one mapping for JSON."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.compare.results import Result
+from pipeline.data.cifar10 import CLASSES
+from pipeline.evaluate import scores
+from pipeline.evaluate.examples import COLUMNS
+from pipeline.page import times
+
+
+def ranking(comparison: pd.DataFrame, known: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of the comparison, each with the time of its training, None where not `known`."""
+    rows = []
+    for row in comparison.to_dict("records"):
+        time = times.of(known, str(row["variant"]))
+        # Whole seconds, rounded as in README's table.
+        spent = {"seconds": time and round(time.seconds), "machine": time and time.machine}
+        rows.append({str(key): _plain(value) for key, value in row.items()} | spent)
+    return rows
+
+
+def notebook(known: pd.DataFrame, comparison: pd.DataFrame) -> list[dict[str, Any]]:
+    """The study's trainings: what it published, at the time that they take where that is known."""
+    published = comparison.set_index("variant")["published_accuracy"].dropna()
+    rows = known[(known["trained"] == times.NOTEBOOK) & known["variant"].isin(published.index)]
+    return [
+        {
+            "variant": row["variant"],
+            "accuracy": float(published[row["variant"]]),
+            "seconds": round(row["seconds"]),
+            "machine": row["machine"],
+        }
+        for row in rows.to_dict("records")
+    ]
+
+
+def answer(row: Mapping[str, Any], images: int, confidence: float, published: float) -> str:
+    """A sentence on the first `row` of the ranking, beside the best `published` accuracy."""
+    seconds = row["seconds"]
+    accuracy, low, high, best = (
+        f"{100 * share:.1f} %"
+        for share in (row["accuracy"], row["accuracy_low"], row["accuracy_high"], published)
+    )
+    after = f" after {_minutes(seconds)} of training on {row['machine']}" if seconds else ""
+    beside = "" if math.isnan(published) else f"; the best that the study published is {best}"
+    return (
+        f"{row['variant']} has {accuracy} of {images:,} test images right "
+        f"({100 * confidence:g} % interval {low} to {high}){after}{beside}."
+    )
+
+
+def beats(differences: pd.DataFrame) -> dict[str, list[str]]:
+    """For each variant those that it is surely better than."""
+    sure = differences[differences["beats"].astype(bool)]
+    return {str(name): list(rows["worse"]) for name, rows in sure.groupby("better", sort=False)}
+
+
+def variant(result: Result, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """How a variant learned, where it errs, and by which `settings` it was trained."""
+    by_class = scores.class_scores(result.confusion)
+    return {
+        "history": {
+            name: [_plain(value) for value in column] for name, column in result.history.items()
+        },
+        "confusion": result.confusion.tolist(),
+        "precision": by_class.precision.round(6).tolist(),
+        "recall": by_class.recall.round(6).tolist(),
+        "f1": by_class.f1.round(6).tolist(),
+        "settings": settings,
+        "digest": times.history_digest(result.variant),
+    }
+
+
+def settings(sections: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Any]:
+    """All parameters that decide a training: the variant's own, its recipe's, and the others'.
+
+    `sections` holds those of params.yaml: variants, recipes, arithmetic and preprocess.
+    """
+    own = dict(sections["variants"][name])
+    return {
+        "variant": own,
+        f"recipe {own['recipe']}": sections["recipes"][own["recipe"]],
+        f"arithmetic {own['arithmetic']}": sections["arithmetic"][own["arithmetic"]],
+        "preprocess": sections["preprocess"],
+    }
+
+
+def shown(tables: Iterable[pd.DataFrame]) -> list[int]:
+    """The test images in any of the `tables`, each once, in their order."""
+    return sorted({int(index) for table in tables for index in table["index"]})
+
+
+def placed(table: pd.DataFrame, images: Sequence[int]) -> list[list[float]]:
+    """The rows of `table` with, for the index in the test set, the place among `images`."""
+    place = {index: number for number, index in enumerate(images)}
+    return [
+        [place[int(index)], int(actual), int(predicted), round(float(confidence), 4)]
+        for index, actual, predicted, confidence in table[list(COLUMNS)].itertuples(index=False)
+    ]
+
+
+def samples(labels: np.ndarray, each: int) -> list[int]:
+    """The first `each` test images of every class, class by class; `labels` are (N,)."""
+    return [int(i) for k in range(len(CLASSES)) for i in np.flatnonzero(labels == k)[:each]]
+
+
+def libraries(pins: Iterable[Path]) -> dict[str, str]:
+    """Name and version of the pinned libraries, which decide the bytes of all results."""
+    lines = [line for path in pins for line in path.read_text(encoding="utf-8").split()]
+    return dict(line.split("==") for line in lines)
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy or pandas as JSON has it: None for NaN."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _minutes(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
