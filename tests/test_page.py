@@ -129,6 +129,15 @@ def test_page_asks_nothing_of_any_other_place() -> None:
 
 
 @pytest.mark.usefixtures("project")
+def test_no_text_among_the_results_can_end_a_script() -> None:
+    plain = page.assemble({"name": "a"}, {})
+    odd = page.assemble({"name": "</script><!-- scripts -->"}, {})
+    assert odd.count("</script>") == plain.count("</script>") == 3
+    files.write_text(carried.PAGE, odd)
+    assert held("facts") == {"name": "</script><!-- scripts -->"}
+
+
+@pytest.mark.usefixtures("project")
 def test_ranking_has_the_comparison_and_the_times_of_these_trainings() -> None:
     page.main([])
     facts = held("facts")
