@@ -3,7 +3,7 @@
 const byId = (id) => document.getElementById(id);
 const facts = JSON.parse(byId("facts").textContent);
 const network = JSON.parse(byId("network").textContent);
-const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const four = (value) => (value === null ? "" : value.toFixed(4));
 const names = facts.ranking.map((row) => row.variant);
 
@@ -13,8 +13,8 @@ function duration(seconds) {
 }
 
 /** The tile at `place` of a sheet of test images, as the style of an element. */
-function tile(sheet, place, side) {
-  const column = place % facts.columns, row = Math.floor(place / facts.columns);
+function tile(sheet, place) {
+  const { columns, side } = facts, column = place % columns, row = Math.floor(place / columns);
   return `background-image: var(--${sheet}); background-position: ${-column * side}px ${-row * side}px`;
 }
 
@@ -110,7 +110,7 @@ function showSamples() {
   byId("sample-rows").replaceChildren(...facts.classes.map((name, k) => {
     const places = facts.sample_labels.flatMap((label, place) => (label === k ? [place] : []));
     const tiles = places.map((place, n) => make("button", {
-      class: "tile", style: tile("samples", place, facts.side), "aria-label": `${name} ${n + 1}`,
+      class: "tile", style: tile("samples", place), "aria-label": `${name} ${n + 1}`,
       onclick: () => {
         byId("try").scrollIntoView({ block: "nearest" });
         answer(() => samplePixels(place), `a test image of class ${name}`);
@@ -248,7 +248,7 @@ function example([place, actual, predicted, confidence]) {
   const [is, says] = [facts.classes[actual], facts.classes[predicted]];
   const told = actual === predicted ? `${is}, ${percent(confidence)}` : `is ${is}, says ${says}, ${percent(confidence)}`;
   return make("figure", {},
-    make("span", { class: "tile", role: "img", "aria-label": `test image ${facts.numbers[place]}`, style: tile("pictures", place, facts.side) }),
+    make("span", { class: "tile", role: "img", "aria-label": `test image ${facts.numbers[place]}`, style: tile("pictures", place) }),
     make("figcaption", {}, told));
 }
 
