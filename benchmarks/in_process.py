@@ -21,8 +21,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline import preprocess, runtime
 from pipeline.base import params_file
 from pipeline.data import splits
-from pipeline.evaluate import trained
-from pipeline.predict import image_files
+from pipeline.evaluate import manner
+from pipeline.predict import image_files, litert
+from pipeline.report import places
 
 IMAGES = 1_000
 
@@ -70,18 +71,16 @@ def opening() -> tuple[float, float]:
 
 def predict(variant: str) -> tuple[float, float]:
     params = params_file.read()
-    settings = params_file.section(params, "runtime", runtime.Runtime)
+    size = params_file.section(params, "runtime", runtime.Runtime).inference_batch_size
+    network = params_file.at(params, f"variants.{variant}.network")
+    ask = functools.partial(
+        litert.Network(places.litert(variant)).answers,
+        batch_size=size,
+        manner=manner.read(params, variant, network),
+    )
     with _files() as names:
-        runtime.start(settings.cpu_isa)
-        model = trained.load(variant)
-        seen = trained.seen_from(params, model)
-
-        def ask(images: np.ndarray) -> np.ndarray:
-            size = settings.inference_batch_size
-            return trained.logits(model, images, batch_size=size, variant=variant, seen=seen)
-
         images = image_files.load(names)
-        ask(images)  # builds the graphs, one for every size of batch
+        ask(images)  # makes room, and finds what is in memory
         least = _timed(lambda: ask(images))
         return _timed(lambda: ask(image_files.load(names))), least
 

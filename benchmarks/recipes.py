@@ -10,16 +10,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import held_out
 import numpy as np
 import pandas as pd
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline import runtime
 from pipeline.base import files, params_file
-from pipeline.data import splits
 from pipeline.evaluate import scores, trained
-from pipeline.evaluate.views import ONE, Views
+from pipeline.evaluate.manner import Manner
+from pipeline.evaluate.views import Views
 from pipeline.ops import processor
 from pipeline.train import arithmetic, recipe, variant
 
@@ -41,23 +41,14 @@ def tried(name: str, changes: dict[str, Any]) -> dict[str, Any]:
     how, numbers = params["recipes"][own["recipe"]], params["arithmetic"][own["arithmetic"]]
     for key, value in changes.items():
         next(section for section in (own, how, numbers) if key in section)[key] = value
-    how |= {"train_on": "train", "validation_batch_size": 1000}
     what, chosen = variant.read(params, name), recipe.read(params, own["recipe"])
     exact = arithmetic.read(params, own["arithmetic"])
-    runtime.start(exact.cpu_isa)
+    model, images, labels = held_out.train(params, name)
     from pipeline.evaluate import portable
-    from pipeline.train import fit
 
-    training, held_out = splits.read("train"), splits.read("validation")
-    model, _ = fit.fit(
-        name, what, chosen, exact.precision, training, held_out, None, lambda _: None
-    )
     asked = portable.portable(model)
-    truth = held_out.labels.argmax(axis=1)
-
-    def accuracy(seen: Views) -> float:
-        logits = trained.logits(asked, held_out.images, batch_size=100, variant=name, seen=seen)
-        return scores.accuracy(truth, logits)
+    shown = Manner(params_file.section(params, "views.whitened", Views), 1.0)
+    by_views, alone = trained.answers(asked, images, batch_size=100, variant=name, manner=shown)
 
     operations = sum(multiplications(model, side) for side in chosen.sides(32))
     return {
@@ -68,8 +59,8 @@ def tried(name: str, changes: dict[str, Any]) -> dict[str, Any]:
         "arithmetic": f"{exact.precision} by {exact.cpu_isa}",
         "otherwise": " ".join(f"{key}={changes[key]}" for key in changes if key not in SHOWN),
         "seed": what.seed,
-        "accuracy": round(accuracy(params_file.section(params, "views.whitened", Views)), 4),
-        "one_view": round(accuracy(ONE), 4),
+        "accuracy": round(scores.accuracy(labels, by_views), 4),
+        "one_view": round(scores.accuracy(labels, alone), 4),
         # Two for a multiplication and addition; backwards costs twice what forwards does.
         "petaflop": round(6 * operations * IMAGES / 1e15, 4),
         "processor": processor.name(),

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline import runtime
 from pipeline.base import params_file
 from pipeline.data import splits
-from pipeline.evaluate import scores, trained
+from pipeline.evaluate import manner, scores, trained
 from pipeline.predict import carried
 
 
@@ -28,12 +28,12 @@ def main() -> None:
     runtime.start(settings.cpu_isa)
     said = []
     for model in (trained.load(found.variant), carried.model(found)):
-        logits = trained.logits(
+        logits, _ = trained.answers(
             model,
             images,
             batch_size=settings.inference_batch_size,
             variant=found.variant,
-            seen=trained.seen_from(params, model),
+            manner=manner.read(params, found.variant, model.name),
         )
         said.append(scores.softmax(logits))
     before, after = said

@@ -82,7 +82,7 @@ def start(cpu_isa: str) -> None:
         )
     os.environ.update(wanted)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # a missing GPU counts as an error below
-    with _silenced():
+    with silenced():
         import keras
         import tensorflow as tf
 
@@ -111,9 +111,9 @@ def start(cpu_isa: str) -> None:
 
 
 @contextmanager
-def _silenced() -> Iterator[None]:
-    """No standard error from C++ meanwhile: TensorFlow 2.21 prints six notes at its import, which
-    no setting of it stops. Python's own errors are raised, so they are not lost."""
+def silenced() -> Iterator[None]:
+    """No standard error from C++ meanwhile: TensorFlow 2.21 prints six notes at its import, LiteRT
+    one, which no setting of them stops. Python's own errors are raised, so they are not lost."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:

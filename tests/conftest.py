@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from pipeline.report.figures import Figure
 
 PROJECT = Path(__file__).parent.parent
+
+# As in nearly everybody's shell: with PYTHONUNBUFFERED a pipe breaks earlier than without.
+for name in [name for name in os.environ if name.startswith("PYTHON")]:
+    del os.environ[name]
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.compare.results import Result
-from pipeline.evaluate import examples, tables
+from pipeline.evaluate import tables
 from pipeline.report import places, right
 from pipeline.report.metrics import Metrics
 
@@ -55,7 +55,8 @@ def result(
     **figures: float,
 ) -> Result:
     """The result of a variant; what is left out is as in any other."""
-    rest = dict.fromkeys(("one_view_accuracy", "top2_accuracy", "macro_f1"), 0.25)
+    names = ("one_view_accuracy", "top2_accuracy", "macro_f1", "told_unlikely")
+    rest = dict.fromkeys(names, 0.25)
     found = {"loss": 1.0, **rest, "calibration_error": 0.125, "parameters": 7, **figures}
     return Result(
         variant=variant,
@@ -63,6 +64,19 @@ def result(
         history=history(3, 1) if learned is None else learned,
         confusion=np.eye(10, dtype=np.int64) if counts is None else counts,
         right=np.ones(10, bool) if right is None else right,
+        reliability=bins(accuracy),
+    )
+
+
+def bins(accuracy: float) -> pd.DataFrame:
+    """Two of ten bins of confidence: a fifth of the images half as often right as the others."""
+    return pd.DataFrame(
+        {
+            "up_to": [0.6, 1.0],
+            "images": [200, 800],
+            "confidence": [0.55, 0.95],
+            "accuracy": [accuracy / 2, accuracy],
+        }
     )
 
 
@@ -83,6 +97,7 @@ def write(
     files: Mapping[Path, pd.DataFrame] = {
         places.history(variant): history(epochs, right_of_each_class, validated=validated),
         places.classes(variant): tables.per_class(counts),
+        places.reliability(variant): bins(right_of_each_class / PER_CLASS),
     }
     for path, table in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +113,7 @@ def write(
         ],
         columns=["index", "actual", "predicted", "confidence"],
     )
-    worth.to_csv(folder / examples.path(variant), index=False, lineterminator="\n")
+    worth.to_csv(folder / places.examples(variant), index=False, lineterminator="\n")
     share = right_of_each_class / PER_CLASS
     metrics: dict[str, Any] = {
         "accuracy": share,
@@ -108,5 +123,6 @@ def write(
         "macro_f1": share / 4,
         "calibration_error": share / 8,
         "one_view_accuracy": share / 16,
+        "told_unlikely": share / 32,
     }
     (folder / places.metrics(variant)).write_text(json.dumps(metrics | figures), encoding="utf-8")

@@ -15,7 +15,6 @@ import numpy as np
 import yaml
 
 from pipeline.base import files
-from pipeline.evaluate import examples
 from pipeline.ops import environment, lifeline
 from pipeline.report import history, places
 from pipeline.train import checkpoint
@@ -58,9 +57,11 @@ def train(variant: str) -> None:
 def evaluate(variant: str) -> None:
     metrics = {"accuracy": 0.5 + DRIFT, "loss": 1.0 - DRIFT, "macro_f1": 0.5, "parameters": 10}
     files.write_json(places.metrics(variant), metrics)
-    for place in (places.predictions, places.classes, places.right, places.mistakes):
+    for place in (
+        *(places.predictions, places.litert, places.classes, places.right, places.mistakes),
+        *(places.examples, places.reliability),
+    ):
         files.write_text(place(variant), f"{place.__name__} {variant}")
-    files.write_text(examples.path(variant), f"examples {variant}")
 
 
 def main(stage: str, *arguments: str) -> None:

@@ -33,6 +33,7 @@ class Circumstances:
     """What may be otherwise on another machine; by default nothing is."""
 
     folder: str = "study"
+    python: str = sys.executable
     prefix: tuple[str, ...] = ()  # a command that runs the one it is given
     environment: Mapping[str, str] = field(default_factory=dict)
     process: Mapping[str, Any] = field(default_factory=dict)  # for subprocess.run
@@ -86,7 +87,7 @@ def run(folder: Path, circumstances: Circumstances, *stages: str) -> Outputs:
         commands = [[str(SEVERAL_STAGES), *names]]
     for command in commands:
         done = subprocess.run(
-            [*circumstances.prefix, sys.executable, *command],
+            [*circumstances.prefix, circumstances.python, *command],
             cwd=folder,
             env={**workspace.environment(), **HASH_SEED, **circumstances.environment},
             stdout=subprocess.PIPE,

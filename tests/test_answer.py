@@ -15,7 +15,7 @@ def prediction(name: str, number: int) -> answer.Prediction:
     """A half for class `number`, a quarter and an eighth for the two after it."""
     shares = np.zeros(10, np.float32)
     shares[number : number + 3] = 0.5, 0.25, 0.125
-    return answer.Prediction(name, IMAGES[number], shares)
+    return answer.Prediction(name, IMAGES[number], shares, 0.25)
 
 
 def bars(axis: Axes) -> dict[float, float]:

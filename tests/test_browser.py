@@ -19,7 +19,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from pipeline.base import params_file
-from pipeline.evaluate import scores, trained
+from pipeline.evaluate import manner, scores, trained
 from pipeline.page import pictures
 from pipeline.predict import carried, image_files
 
@@ -59,11 +59,11 @@ def keras_says(tensorflow_started: None) -> Callable[[Path], np.ndarray]:
     found = carried.read(PROJECT)
     assert found
     model = carried.model(found)
-    seen = trained.seen_from(params_file.read(PROJECT / "params.yaml"), model)
+    how = manner.read(params_file.read(PROJECT / "params.yaml"), found.variant, model.name)
 
     def say(photo: Path) -> np.ndarray:
         images = image_files.load([str(photo)])
-        logits = trained.logits(model, images, batch_size=1, variant=found.variant, seen=seen)
+        logits, _ = trained.answers(model, images, batch_size=1, variant=found.variant, manner=how)
         return scores.softmax(logits)[0]
 
     return say
@@ -123,6 +123,24 @@ def test_twenty_test_images_and_how_soon(
         assert text.startswith(facts["classes"][expected.argmax()])
         np.testing.assert_allclose(shares(page, facts["classes"]), expected, atol=0.00051)
         assert number > 0 or took < 2
+
+
+def test_says_when_no_class_looks_likely(
+    page: webdriver.Chrome, facts: Any, keras_says: Callable[[Path], np.ndarray], tmp_path: Path
+) -> None:
+    """Blots of colour, of which some network may be sure by chance: not of all thirty."""
+    unsure = tmp_path / "blots.png"
+    for seed in range(30):
+        blots = np.random.default_rng(seed).integers(256, size=(4, 4, 3), dtype=np.uint8)
+        Image.fromarray(blots).resize((32, 32), Image.Resampling.BICUBIC).save(unsure)
+        if keras_says(unsure).max() < 0.45:
+            break
+    else:
+        pytest.fail("expected a picture that the network does not know")
+    (sure,) = sample_files(facts, tmp_path, 1)
+    assert keras_says(sure).max() > 0.55
+    for file, doubted in ((unsure, True), (sure, False)):
+        assert ("None of these looks likely." in ask(page, file)) == doubted
 
 
 def photo(facts: Any, folder: Path, place: int, size: tuple[int, int]) -> Image.Image:

@@ -21,7 +21,7 @@ from pipeline.compare import stage as compare
 from pipeline.report import places
 from pipeline.report.figures import Figure
 
-FIGURES = ("accuracy.png", "confusion.png", "curves.png", "training.png")
+FIGURES = ("accuracy.png", "confusion.png", "curves.png", "reliability.png", "training.png")
 TABLES = ("comparison.csv", "comparison.md", "differences.csv", "differences.md")
 # In an order that is neither that of the names nor that of the accuracies; `fast` has three seeds.
 VARIANTS = {

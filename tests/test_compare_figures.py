@@ -10,7 +10,7 @@ import panels
 import pytest
 from made_up import NAMES
 
-from pipeline.compare import charts, curves
+from pipeline.compare import charts, curves, reliability
 from pipeline.compare.results import Result
 from pipeline.report.figures import CARETDOWN, Axes, Figure
 
@@ -282,3 +282,29 @@ def test_epochs_are_whole_numbers_even_if_there_is_but_one(
             ticks = [tick for tick in axis.get_xticks() if low <= tick <= high]
             assert len(ticks) >= 2
             assert all(tick == int(tick) for tick in ticks)
+
+
+def test_reliability_has_a_panel_for_each_variant_with_its_bins_and_error(
+    drawn: dict[str, Figure],
+) -> None:
+    results = [
+        made_up.result("deep", accuracy=0.75, calibration_error=0.0625),
+        made_up.result("new", accuracy=0.5, calibration_error=0.25),
+        made_up.result("last", accuracy=0.25),
+    ]
+    reliability.draw(Path("reliability.png"), results)
+    figure = drawn["reliability.png"]
+    shown = panels.shown(figure)
+    titles = [axis.get_title() for axis in shown]
+    assert titles == ["deep: error 0.062", "new: error 0.250", "last: error 0.125"]
+    for axis, result in zip(shown, results, strict=True):
+        drawn_lines = panels.lines(axis)
+        assert drawn_lines["as sure as right"] == [(0, 0), (1, 1)]
+        right = result.metrics.accuracy
+        assert drawn_lines["test images"] == [(0.55, right / 2), (0.95, right)]
+        (marks,) = axis.collections
+        small, large = marks.get_sizes()  # type: ignore[attr-defined]
+        assert large == pytest.approx(4 * small)  # 800 images and 200
+        assert (axis.get_xlabel(), axis.get_ylabel()) == ("confidence", "accuracy")
+        assert (axis.get_xlim(), axis.get_ylim()) == ((0, 1), (0, 1))
+    assert panels.legend(figure) == ["as sure as right", "test images"]

@@ -19,6 +19,7 @@ FIGURES: dict[str, Any] = {
     "top2_accuracy": 0.625,
     "macro_f1": 0.375,
     "calibration_error": 0.03125,
+    "told_unlikely": 0.015625,
     "parameters": 1_234_567,
 }
 # Means of two seeds, which differ in all but the size of the network.
@@ -76,6 +77,7 @@ def test_columns_for_programs() -> None:
     assert list(table.table(groups(), published(), 0.95)) == [
         *("variant", "seeds", "accuracy", "accuracy_deviation", "accuracy_low", "accuracy_high"),
         *("loss", "one_view_accuracy", "top2_accuracy", "macro_f1", "calibration_error"),
+        "told_unlikely",
         *("parameters", "best_val_accuracy", "best_val_epochs", "published_accuracy"),
         *("accuracy_difference", "published_loss", "loss_difference"),
     ]
@@ -133,6 +135,7 @@ def test_for_people_each_figure_stands_under_its_heading() -> None:
         "top-2 accuracy": "0.6250",
         "macro F1": "0.3750",
         "calibration error": "0.0312",
+        "told unlikely": "0.0156",
         "best validation accuracy (epoch)": "0.4375 (2 3)",
         "parameters": "1,234,567",
     }
@@ -150,7 +153,7 @@ def test_for_people_each_figure_stands_under_its_heading() -> None:
 
 def test_for_people_numbers_are_aligned_right() -> None:
     line = table.markdown(table.table(groups(), published(), 0.9), 0.9).splitlines()[1]
-    assert re.fullmatch(r"\|:-+\|(-+:\|){12}", line)
+    assert re.fullmatch(r"\|:-+\|(-+:\|){13}", line)
 
 
 def test_heading_of_the_interval_names_the_confidence() -> None:

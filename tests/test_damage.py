@@ -14,6 +14,7 @@ from dvc.utils.serialize import load_yaml
 
 from pipeline.base.errors import PipelineError
 from pipeline.ops import intact
+from pipeline.ops.recorded import runs as runs_recorded
 from pipeline.predict import measured
 
 MODEL = "models/final.keras"
@@ -242,7 +243,7 @@ def test_damaged_model_answers_nothing(reproduced: Path) -> None:
     assert refused(reproduced) == [str(cached(recorded(MODEL)["md5"]))]
     workspace.run(reproduced, "dvc", "repro", "--quiet", "train@final")
     with pytest.raises(PipelineError, match=r"metrics\.json"):  # the stub's are no true ones
-        measured.test_accuracy("final")
+        measured.test_accuracy("final", runs_recorded(Path()))
 
 
 @pytest.mark.slow

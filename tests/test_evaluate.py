@@ -16,16 +16,22 @@ from made_up import NAMES
 from pipeline import runtime
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
-from pipeline.evaluate import examples, metrics, mistakes, tables, trained
+from pipeline.evaluate import metrics, mistakes, tables, trained
 from pipeline.evaluate import stage as evaluate
+from pipeline.evaluate.manner import PLAIN
+from pipeline.evaluate.views import ONE
+from pipeline.page import examples
+from pipeline.predict import litert
 from pipeline.report import places, right
 
 OUTPUTS = [
     "data/predictions/tiny.csv",
+    "models/tiny.tflite",
     "reports/mistakes/tiny.png",
     "reports/variants/tiny/classes.csv",
     "reports/variants/tiny/examples.csv",
     "reports/variants/tiny/metrics.json",
+    "reports/variants/tiny/reliability.csv",
     "reports/variants/tiny/right.png",
 ]
 IMAGES = 60
@@ -86,6 +92,7 @@ def outputs(project: Path) -> dict[str, bytes]:
     """What evaluate wrote, by path."""
     folders = (project / "reports", project / "data/predictions")
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    files += (project / "models").glob("*.tflite")
     return {str(path.relative_to(project)): path.read_bytes() for path in sorted(files)}
 
 
@@ -110,7 +117,7 @@ def test_agrees_with_keras_and_repeats_its_bytes(project: Path) -> None:
     assert {name: found[name] for name in expected} == pytest.approx(expected, abs=2e-6)
     assert list(found) == [
         *("accuracy", "loss", "parameters", "top2_accuracy", "macro_f1"),
-        *("calibration_error", "one_view_accuracy"),
+        *("calibration_error", "one_view_accuracy", "told_unlikely"),
     ]
     assert found["one_view_accuracy"] == found["accuracy"]
     assert found["parameters"] == 12 * 10 + 10
@@ -168,7 +175,7 @@ def test_figures_are_of_the_views_averaged_but_for_one(
     project: Path, save_network: Callable[..., None]
 ) -> None:
     save_network(project / "models/tiny.keras", network="whitened")
-    use_views(project, whitened={"mirrored": True, "shift": 0})
+    use_views(project, whitened={"mirrored": True, "shift": 0, "sure": 1.0})
     evaluate.main(["tiny"])
 
     import keras
@@ -200,9 +207,58 @@ def test_a_network_without_views_of_its_own_sees_the_image_alone(
     evaluate.main(["tiny"])
     before = outputs(project)
     save_network(project / "models/tiny.keras", network="dense")
-    use_views(project, whitened={"mirrored": True, "shift": 1})
+    use_views(project, whitened={"mirrored": True, "shift": 1, "sure": 0.9})
     evaluate.main(["tiny"])
-    assert outputs(project) == before
+    after = outputs(project)
+    for found in (before, after):
+        del found["models/tiny.tflite"]  # has the network's name
+    assert after == before
+
+
+def test_probabilities_are_those_of_the_recipes_temperature(project: Path) -> None:
+    def evaluated(temperature: float) -> tuple[dict[str, Any], pd.DataFrame]:
+        params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+        params["variants"]["tiny"] = {"recipe": "study"}
+        params["temperatures"] = {"study": temperature}
+        (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        evaluate.main(["tiny"])
+        return json.loads(places.metrics("tiny").read_text()), pd.read_csv(
+            places.predictions("tiny")
+        )
+
+    (before, plain), (after, flat) = evaluated(1.0), evaluated(4.0)
+    assert after["accuracy"] == before["accuracy"]
+    assert plain["predicted"].tolist() == flat["predicted"].tolist()
+    # p1 / p2 is e to the difference of two logits, which the temperature divides.
+    ratios = [np.log(said["confidence"] / said["second_confidence"]) for said in (plain, flat)]
+    np.testing.assert_allclose(ratios[0] / 4, ratios[1], atol=2e-3)
+
+
+def test_reliability_has_each_image_in_its_bin(project: Path) -> None:
+    evaluate.main(["tiny"])
+    bins = pd.read_csv(places.reliability("tiny"))
+    said = pd.read_csv(places.predictions("tiny"))
+    assert bins["images"].sum() == IMAGES
+    assert len(bins) > 2
+    for up_to, images, confidence, accuracy in bins.itertuples(index=False):
+        inside = said[said["confidence"].between(up_to - 1 / 15, up_to, inclusive="right")]
+        assert len(inside) == images
+        assert inside["confidence"].mean() == pytest.approx(confidence, abs=1e-5)
+        hit = inside["actual"] == inside["predicted"]
+        assert hit.mean() == pytest.approx(accuracy, abs=1e-5)
+
+
+def test_litert_computes_what_keras_does(project: Path, save_network: Callable[..., None]) -> None:
+    save_network(project / "models/tiny.keras", weight=2)
+    evaluate.main(["tiny"])
+    with np.load("data/processed/test.npz") as data:
+        images = data["images"]
+    quick = litert.Network(places.litert("tiny")).answers(images, batch_size=7, manner=PLAIN)
+    exact, _ = trained.answers(
+        trained.load("tiny"), images, batch_size=7, variant="tiny", manner=PLAIN
+    )
+    assert np.ptp(exact) > 2
+    np.testing.assert_allclose(quick, exact, atol=1e-5)
 
 
 def test_every_setting_is_heeded(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,17 +273,23 @@ def test_every_setting_is_heeded(project: Path, monkeypatch: pytest.MonkeyPatch)
 
         monkeypatch.setattr(module, name, call)
 
-    spy(trained, "logits")
+    spy(trained, "answers")
     spy(metrics, "measure")
     spy(mistakes, "draw")
     spy(tables, "examples")
     params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
     params["runtime"]["inference_batch_size"] = 23
     params["evaluate"] = {"calibration_bins": 7, "mistakes": 3, "examples": 2}
+    params["predict"]["unlikely"] = 0.25
+    params["variants"]["tiny"] = {"recipe": "study"}
+    params["temperatures"]["study"] = 3.0
     (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     evaluate.main(["tiny"])
-    assert heeded["logits"][1]["batch_size"] == 23
-    assert heeded["measure"][0][0].calibration_bins == 7
+    assert heeded["answers"][1]["batch_size"] == 23
+    assert heeded["answers"][1]["manner"] == (ONE, 3.0)
+    said = heeded["measure"][0][0]
+    assert (said.calibration_bins, said.unlikely) == (7, 0.25)
+    assert len(pd.read_csv(places.reliability("tiny"))) <= 7
     assert heeded["draw"][1]["count"] == 3
     assert heeded["examples"][0][2] == 2
 

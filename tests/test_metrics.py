@@ -32,7 +32,7 @@ def said(bins: int = 1) -> Answers:
     one_view = np.eye(10)[[3, 5, 0, 0]]  # three of four right
     with np.errstate(divide="ignore"):
         logits = np.log(probabilities().astype(float)) + 7.0  # a constant tells nothing
-    return Answers(LABELS, np.maximum(logits, -50.0), one_view, bins)
+    return Answers(LABELS, np.maximum(logits, -50.0), one_view, bins, 0.7)
 
 
 def test_every_metric_by_its_name() -> None:
@@ -45,6 +45,7 @@ def test_every_metric_by_its_name() -> None:
         "macro_f1": round(sum(f1) / 10, 6),
         "calibration_error": round(confidence - 0.5, 6),
         "one_view_accuracy": 0.75,
+        "told_unlikely": 0.5,  # at 0.625
         "parameters": 7,
     }
 

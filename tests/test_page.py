@@ -163,7 +163,7 @@ def test_ranking_has_the_comparison_and_the_times_of_these_trainings() -> None:
         "that the study published is 71.4 %."
     )
     assert facts["metrics"] == [
-        *("top2_accuracy", "macro_f1", "calibration_error", "one_view_accuracy"),
+        *("top2_accuracy", "macro_f1", "calibration_error", "one_view_accuracy", "told_unlikely"),
     ]
     assert facts["libraries"]["numpy"] == np.__version__
 
@@ -226,7 +226,8 @@ def test_carries_the_network_that_params_name() -> None:
     page.main([])
     network = held("network")
     assert (network["variant"], network["accuracy"]) == ("fast", 0.8)
-    assert network["views"] == {"whitened": {"mirrored": True, "shift": 1}}
+    assert network["views"] == {"mirrored": True, "shift": 1, "sure": 0.9}
+    assert (network["temperature"], network["unlikely"]) == (0.494, 0.5)
     assert network["most_pixels"] == Image.MAX_IMAGE_PIXELS
     found = carried.read()
     assert found

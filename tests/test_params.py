@@ -244,8 +244,16 @@ MISTAKES = {
         "    dropout: 0.5  # a",
         r"variants\.sprint\.dropout: unknown key",
     ),
-    "views of no network": ("  whitened: {m", "  whitend: {m", r"views\.whitend: .*'whitened'"),
-    "unknown key of views": ("{mirrored: true", "{mirored: true", r"views\.whitened\.mirored: un"),
+    "views of no network": (
+        "  whitened:\n    m",
+        "  whitend:\n    m",
+        r"views\.whitend: .*'whitened'",
+    ),
+    "unknown key of views": (
+        "    mirrored: true",
+        "    mirored: true",
+        r"views\.whitened\.mirored: un",
+    ),
     "growth for whole images": (
         "    recipe: study\n",
         "    recipe: fast\n",

@@ -21,6 +21,7 @@ from pipeline import runtime
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data.cifar10 import CLASSES
+from pipeline.ops import recorded
 from pipeline.page import packed
 from pipeline.predict import __main__ as command
 from pipeline.predict import answer, carried, classify, measured
@@ -62,6 +63,8 @@ def project(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     """A project folder with params.yaml, the model `final` with metrics, and three photos."""
     params = params_file.read(PROJECT / "params.yaml")
     params["runtime"]["inference_batch_size"] = 2  # so that three photos are two batches
+    params["views"]["whitened"]["sure"] = 1.0
+    params["temperatures"] = {}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     add_model(tmp_path, models, "final", 0.7)
     for colour in COLOURS:
@@ -157,8 +160,9 @@ def test_the_most_accurate_model_present_is_asked(project: Path, models: Path) -
     add_model(project, models, "adam", 0.6)
     add_model(project, models, "sgd", None)
     add_metrics(project, "deep", 0.99)  # whose model is not there
-    assert classify.choose(None, known=["baseline", "deep", "final"]) == "baseline"
-    assert classify.choose("sgd", known=[]) == "sgd"
+    known = ["baseline", "deep", "final"]
+    assert classify.choose(None, known=known, runs=None) == "baseline"
+    assert classify.choose("sgd", known=[], runs=None) == "sgd"
 
 
 def test_a_variant_never_evaluated_can_be_named(
@@ -278,7 +282,7 @@ def test_plot_shows_each_photo(project: Path, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize("name", ["$\\frac$.png", "bad\udcff.png", "漢字.png", "n" * 200 + ".png"])
 def test_plot_takes_any_file_name(tmp_path: Path, name: str) -> None:
     shares = np.full(10, 0.1, np.float32)
-    prediction = answer.Prediction(name, np.zeros((32, 32, 3), np.float32), shares)
+    prediction = answer.Prediction(name, np.zeros((32, 32, 3), np.float32), shares, 0.5)
     answer.draw(
         answer.Answer("final", None, "models/final.keras", [prediction]),
         tmp_path / "out.png",
@@ -289,7 +293,7 @@ def test_plot_takes_any_file_name(tmp_path: Path, name: str) -> None:
 
 def test_equal_probabilities_keep_the_order_of_the_classes() -> None:
     shares = np.full(10, 0.1, np.float32)
-    prediction = answer.Prediction("a", np.zeros((32, 32, 3), np.float32), shares)
+    prediction = answer.Prediction("a", np.zeros((32, 32, 3), np.float32), shares, 0.5)
     assert [name for name, _ in prediction.top(10)] == list(CLASSES)
 
 
@@ -302,17 +306,17 @@ def test_accuracy_of_an_earlier_model_is_not_shown(project: Path) -> None:
         Path("dvc.lock").write_text(yaml.safe_dump(lock))
 
     evaluated(hashlib.md5(model.read_bytes(), usedforsecurity=False).hexdigest())
-    assert measured.test_accuracy("final") == 0.7
+    assert measured.test_accuracy("final", recorded.runs(Path())) == 0.7
     evaluated("0" * 32)
-    assert measured.test_accuracy("final") is None
+    assert measured.test_accuracy("final", recorded.runs(Path())) is None
     with pytest.raises(PipelineError, match=r"none that belong to these models; .*evaluate@final"):
-        classify.choose(None, known=["final"])
+        classify.choose(None, known=["final"], runs=recorded.runs(Path()))
 
 
 def test_model_of_a_removed_variant_answers_only_by_name(project: Path, models: Path) -> None:
     add_model(project, models, "removed", 0.9)
-    assert classify.choose(None, known=["final"]) == "final"
-    assert classify.choose("removed", known=["final"]) == "removed"
+    assert classify.choose(None, known=["final"], runs=recorded.runs(Path())) == "final"
+    assert classify.choose("removed", known=["final"], runs=recorded.runs(Path())) == "removed"
 
 
 def carry(project: Path, models: Path, variant: str) -> None:

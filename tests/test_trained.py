@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.base.errors import PipelineError
 from pipeline.evaluate import trained
-from pipeline.evaluate.views import ONE, Views
+from pipeline.evaluate.manner import PLAIN, Manner
+from pipeline.evaluate.views import Views
 
 IMAGES = np.linspace(0, 1, 60, dtype=np.float32).reshape(60, 1, 1, 1) * np.ones((1, 32, 32, 3))
 
@@ -29,10 +30,11 @@ class Model(SimpleNamespace):
 
 def test_a_model_is_asked_in_batches_of_the_size_that_decides_its_bits() -> None:
     model = Model()
-    found = trained.logits(model, IMAGES, batch_size=25, variant="tiny", seen=ONE)
+    found, alone = trained.answers(model, IMAGES, batch_size=25, variant="tiny", manner=PLAIN)
     assert sorted(model.asked) == [10, 25, 25]
     assert found.dtype == np.float64
     np.testing.assert_allclose(found[:, 3], np.linspace(0, 1, 60), atol=1e-6)  # in their order
+    np.testing.assert_array_equal(found, alone)
 
 
 def test_as_many_batches_are_asked_about_at_once_as_there_are_threads(
@@ -46,7 +48,7 @@ def test_as_many_batches_are_asked_about_at_once_as_there_are_threads(
             together.wait()  # raises when fewer come
             return super().predict_on_batch(batch)
 
-    trained.logits(Waiting(), IMAGES, batch_size=10, variant="tiny", seen=ONE)
+    trained.answers(Waiting(), IMAGES, batch_size=10, variant="tiny", manner=PLAIN)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
@@ -55,6 +57,6 @@ def test_what_is_no_number_is_refused(wrong: float) -> None:
         def predict_on_batch(self, batch: np.ndarray) -> np.ndarray:
             return np.full((len(batch), 10), wrong, np.float32)
 
-    seen = Views(mirrored=True, shift=1)
+    how = Manner(Views(mirrored=True, shift=1, sure=0.9), 0.5)
     with pytest.raises(PipelineError, match=r"tiny\.keras: expected finite numbers .*repro train@"):
-        trained.logits(Diverged(), IMAGES, batch_size=25, variant="tiny", seen=seen)
+        trained.answers(Diverged(), IMAGES, batch_size=25, variant="tiny", manner=how)

@@ -16,6 +16,11 @@ from pipeline.evaluate.views import ONE, Views
 IMAGES = np.arange(2 * 4 * 6 * 3, dtype=np.float32).reshape(2, 4, 6, 3)
 
 
+def several(*, mirrored: bool, shift: int) -> Views:
+    """Views of which a model is shown all, as nothing short of certainty is enough."""
+    return Views(mirrored=mirrored, shift=shift, sure=1.0)
+
+
 def shown(seen: Views) -> list[np.ndarray]:
     """What a model is shown of IMAGES."""
     asked = []
@@ -24,7 +29,7 @@ def shown(seen: Views) -> list[np.ndarray]:
         asked.append(images.copy())
         return np.zeros((len(images), 10), np.float32)
 
-    views.averaged(ask, IMAGES, seen)
+    views.asked(ask, IMAGES, seen, 1.0)
     return asked
 
 
@@ -44,9 +49,10 @@ def as_bytes(arrays: list[np.ndarray]) -> list[bytes]:
 
 def test_one_view_is_the_networks_own_answer() -> None:
     answer = np.random.default_rng(1).normal(size=(2, 10)).astype(np.float32)
-    found = views.averaged(lambda images: answer, IMAGES, ONE)
-    assert found.dtype == np.float64
+    found, alone = views.asked(lambda images: answer, IMAGES, ONE, 1.0)
+    assert found.dtype == alone.dtype == np.float64
     assert np.array_equal(found, answer)
+    assert np.array_equal(alone, answer)
     assert not ONE.several
     (asked,) = shown(ONE)
     assert np.array_equal(asked, IMAGES)
@@ -60,18 +66,18 @@ def test_views_are_moved_along_the_diagonal_and_mirrored(pixels: int) -> None:
 
     both_ways = [IMAGES, moved(IMAGES, pixels), moved(IMAGES, -pixels)]
     mirrored = [view[:, :, ::-1] for view in both_ways]
-    assert as_bytes(shown(Views(mirrored=False, shift=pixels))) == as_bytes(both_ways)
-    assert as_bytes(shown(Views(mirrored=True, shift=pixels))) == as_bytes(both_ways + mirrored)
-    assert as_bytes(shown(Views(mirrored=True, shift=0))) == as_bytes([both_ways[0], mirrored[0]])
+    assert as_bytes(shown(several(mirrored=False, shift=pixels))) == as_bytes(both_ways)
+    assert as_bytes(shown(several(mirrored=True, shift=pixels))) == as_bytes(both_ways + mirrored)
+    assert as_bytes(shown(several(mirrored=True, shift=0))) == as_bytes([both_ways[0], mirrored[0]])
 
 
 @pytest.mark.parametrize(
     ("seen", "weights"),
     [
-        (Views(mirrored=True, shift=0), {"still": 1 / 2, "still mirrored": 1 / 2}),
-        (Views(mirrored=False, shift=2), {"still": 1 / 2, "right": 1 / 4, "left": 1 / 4}),
+        (several(mirrored=True, shift=0), {"still": 1 / 2, "still mirrored": 1 / 2}),
+        (several(mirrored=False, shift=2), {"still": 1 / 2, "right": 1 / 4, "left": 1 / 4}),
         (
-            Views(mirrored=True, shift=1),
+            several(mirrored=True, shift=1),
             dict.fromkeys(("still", "still mirrored"), 1 / 4)
             | dict.fromkeys(("right", "right mirrored", "left", "left mirrored"), 1 / 8),
         ),
@@ -90,15 +96,47 @@ def test_answers_are_averaged_by_weight(seen: Views, weights: dict[str, float]) 
     generator = np.random.default_rng(1)
     answers = {kind: generator.normal(size=(2, 10)).astype(np.float32) for kind in weights}
 
-    found = views.averaged(lambda view: answers[kinds[view.tobytes()]], IMAGES, seen)
+    found, alone = views.asked(lambda view: answers[kinds[view.tobytes()]], IMAGES, seen, 1.0)
 
     expected = sum(weights[kind] * answers[kind].astype(float) for kind in weights)
     assert sum(weights.values()) == 1
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_array_equal(alone, answers["still"])
+
+
+def test_only_images_that_leave_a_model_unsure_are_looked_at_again() -> None:
+    """At temperature 0.5 the first image has 0.88 for its class in the first view, the second 0.73.
+
+    Without the temperature both would be below 0.8.
+    """
+    asked = []
+
+    def ask(images: np.ndarray) -> np.ndarray:
+        asked.append(len(images))
+        first = np.array([[1.0, 0.0], [0.5, 0.0]], np.float32)
+        return first if len(asked) == 1 else np.full((len(images), 2), 4.0, np.float32)
+
+    found, alone = views.asked(ask, IMAGES, Views(mirrored=True, shift=1, sure=0.8), 0.5)
+
+    assert asked == [2, 1, 1, 1, 1, 1]
+    assert alone.tolist() == [[2, 0], [1, 0]]  # divided by the temperature
+    assert found.tolist() == [[2, 0], [0.25 * 1 + 0.75 * 8, 0.75 * 8]]
+
+
+def test_a_model_that_is_sure_of_all_is_asked_once() -> None:
+    asked = []
+
+    def ask(images: np.ndarray) -> np.ndarray:
+        asked.append(images)
+        return np.eye(2, dtype=np.float32) * 9
+
+    views.asked(ask, IMAGES, Views(mirrored=True, shift=1, sure=0.99), 1.0)
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("shift", -1), ("shift", 0.5), ("mirrored", 1), ("rotated", True)]
+    ("key", "value"),
+    [("shift", -1), ("shift", 0.5), ("mirrored", 1), ("rotated", True), ("sure", 0), ("sure", 1.1)],
 )
 def test_refuses_wrong_params(key: str, value: Any) -> None:
     params = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))

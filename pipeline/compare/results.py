@@ -13,6 +13,8 @@ from pipeline.report.history import COLUMNS as HISTORY
 from pipeline.report.metrics import Metrics
 
 PER_CLASS = ("class", "precision", "recall", "f1", "support", *CLASSES)
+# A row for each bin of confidence: its upper edge, its test images, their means.
+RELIABILITY = ("up_to", "images", "confidence", "accuracy")
 PUBLISHED = (
     "variant",
     "accuracy",
@@ -28,13 +30,15 @@ PUBLISHED = (
 @dataclass(frozen=True)
 class Result:
     """What came of one variant: its test metrics, its history (columns HISTORY), its confusion
-    counts int64 (10, 10), and whether it has each test image right, bool (N,)."""
+    counts int64 (10, 10), whether it has each test image right, bool (N,), and how often by how
+    sure it is (columns RELIABILITY)."""
 
     variant: str
     metrics: Metrics
     history: pd.DataFrame
     confusion: np.ndarray
     right: np.ndarray
+    reliability: pd.DataFrame
 
     @property
     def test_images(self) -> int:
@@ -57,6 +61,7 @@ def read(variant: str) -> Result:
         history=_history(places.history(variant), train),
         confusion=confusion,
         right=right.read(places.right(variant), int(confusion.sum()), evaluate),
+        reliability=_reliability(places.reliability(variant), evaluate),
     )
 
 
@@ -93,6 +98,16 @@ def _confusion(path: Path, remedy: str) -> np.ndarray:
     bad |= counts.sum() == 0
     _refuse(path, table, bad, "counts of images, not all 0", remedy)
     return counts.astype(np.int64)
+
+
+def _reliability(path: Path, remedy: str) -> pd.DataFrame:
+    table = _table(path, RELIABILITY, remedy)
+    figures = _numbers(table, RELIABILITY)
+    shares = figures[:, [0, 2, 3]]
+    bad = np.isnan(figures).any(axis=1) | (shares < 0).any(axis=1) | (shares > 1).any(axis=1)
+    bad |= figures[:, 1] < 1
+    _refuse(path, table, bad, "bins of images with shares from 0 to 1", remedy)
+    return table
 
 
 def _table(path: Path, columns: tuple[str, ...], remedy: str) -> pd.DataFrame:

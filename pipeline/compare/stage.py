@@ -1,10 +1,10 @@
-"""Stage compare: all variants in one table and four figures, beside what the study published."""
+"""Stage compare: all variants in one table and five figures, beside what the study published."""
 
 from pathlib import Path
 
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
-from pipeline.compare import charts, curves, differences, groups, results, table
+from pipeline.compare import charts, curves, differences, groups, reliability, results, table
 from pipeline.compare.settings import Compare
 
 REPORTS = Path("reports")
@@ -33,3 +33,4 @@ def main(arguments: list[str]) -> None:
     curves.training(REPORTS / "training.png", shown)
     charts.accuracy(REPORTS / "accuracy.png", comparison.set_index("variant"), settings.confidence)
     charts.confusion(REPORTS / "confusion.png", shown)
+    reliability.draw(REPORTS / "reliability.png", shown)

@@ -15,6 +15,7 @@ COLUMNS = {
     "top2_accuracy": "top-2 accuracy",
     "macro_f1": "macro F1",
     "calibration_error": "calibration error",
+    "told_unlikely": "told unlikely",
 }
 
 

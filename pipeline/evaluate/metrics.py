@@ -21,13 +21,14 @@ class Answers:
     """What a model says of the test images; arrays as in scores.py.
 
     `logits` are averaged over the views, `one_view` those of the image alone; `calibration_bins` is
-    the number of bins for confidence.
+    the number of bins for confidence, and below the probability `unlikely` no class is likely.
     """
 
     labels: np.ndarray
     logits: np.ndarray
     one_view: np.ndarray
     calibration_bins: int
+    unlikely: float
 
     @cached_property
     def probabilities(self) -> np.ndarray:
@@ -55,6 +56,8 @@ METRICS: dict[str, Callable[[Answers], float]] = {
         said.labels, said.probabilities, said.calibration_bins
     ),
     "one_view_accuracy": lambda said: scores.accuracy(said.labels, said.one_view),
+    # Of images that do show one of the classes, how many predict says none is likely of.
+    "told_unlikely": lambda said: float((said.probabilities.max(axis=1) < said.unlikely).mean()),
 }
 
 

@@ -65,21 +65,42 @@ def macro_f1(confusion: np.ndarray) -> float:
     return float(class_scores(confusion).f1.mean())
 
 
-def calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int) -> float:
-    """Expected calibration error in [0, 1]: how far confidence is from accuracy, on average.
+@dataclass(frozen=True)
+class Reliability:
+    """Per bin of confidence, arrays (bins,): how many samples int64, the sum of their confidences
+    float64, and how many of them are right, float64."""
 
-    Samples are sorted by the probability of their predicted class into `bins` of equal width,
-    bin m being ((m - 1) / bins, m / bins]; the differences between mean confidence and accuracy
-    of the bins are averaged with the bins' share of samples as weights. Source: Guo et al., On
-    Calibration of Modern Neural Networks, 2017, equation 3.
+    samples: np.ndarray
+    confidence: np.ndarray
+    right: np.ndarray
+
+
+def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int) -> Reliability:
+    """Samples by the probability of their predicted class, in `bins` of equal width.
+
+    Bin m is ((m - 1) / bins, m / bins].
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     hit = ranking(probabilities)[:, 0] == labels
     inner_edges = np.arange(1, bins) / bins
     place = np.digitize(confidence, inner_edges, right=True)
-    # A bin's |mean confidence - accuracy| times its share is |sum of differences| / N.
-    surplus = np.bincount(place, weights=confidence - hit, minlength=bins)
-    return float(np.abs(surplus).sum() / len(labels))
+    return Reliability(
+        samples=np.bincount(place, minlength=bins),
+        confidence=np.bincount(place, weights=confidence, minlength=bins),
+        right=np.bincount(place, weights=hit, minlength=bins),
+    )
+
+
+def calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int) -> float:
+    """Expected calibration error in [0, 1]: how far confidence is from accuracy, on average.
+
+    The differences between mean confidence and accuracy of the bins of `reliability` are averaged
+    with the bins' share of samples as weights. Source: Guo et al., On Calibration of Modern Neural
+    Networks, 2017, equation 3.
+    """
+    found = reliability(labels, probabilities, bins)
+    # A bin's |mean confidence - accuracy| times its share is |difference of sums| / N.
+    return float(np.abs(found.confidence - found.right).sum() / len(labels))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

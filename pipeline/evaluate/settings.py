@@ -1,4 +1,4 @@
-"""The settings of evaluate."""
+"""The settings of evaluate and predict."""
 
 from typing import Annotated
 
@@ -14,3 +14,10 @@ class Evaluate(Section):
     # More than 100 would make a picture of over 4 million pixels.
     mistakes: Annotated[int, pydantic.Field(ge=1, le=100)]
     examples: Annotated[int, pydantic.Field(ge=1, le=100)]
+
+
+class Predict(Section):
+    """What is said of a photo beside its probabilities."""
+
+    # The probability of the first class below which none is called likely.
+    unlikely: Annotated[float, pydantic.Field(ge=0, le=1)]

@@ -7,10 +7,9 @@ from pipeline import runtime
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data import splits
-from pipeline.evaluate import examples, metrics, mistakes, tables, trained
+from pipeline.evaluate import litert, manner, metrics, mistakes, tables, trained
 from pipeline.evaluate.metrics import DECIMALS, Answers
-from pipeline.evaluate.settings import Evaluate
-from pipeline.evaluate.views import ONE, Views
+from pipeline.evaluate.settings import Evaluate, Predict
 from pipeline.report import places, right
 from pipeline.report.metrics import Metrics
 
@@ -30,15 +29,18 @@ def main(arguments: list[str]) -> None:
     runtime.start(limits.cpu_isa)
     model = trained.load(variant)
 
-    def asked(seen: Views) -> np.ndarray:
-        size = limits.inference_batch_size
-        return trained.logits(model, images, batch_size=size, variant=variant, seen=seen)
-
-    seen = trained.seen_from(params, model)
-    one_view = asked(ONE)
-    logits = asked(seen) if seen.several else one_view
-    said = Answers(one_hot.argmax(axis=1), logits, one_view, settings.calibration_bins)
+    logits, one_view = trained.answers(
+        model,
+        images,
+        batch_size=limits.inference_batch_size,
+        variant=variant,
+        manner=manner.read(params, variant, model.name),
+    )
+    unlikely = params_file.section(params, "predict", Predict).unlikely
+    labels = one_hot.argmax(axis=1)
+    said = Answers(labels, logits, one_view, settings.calibration_bins, unlikely)
     found = metrics.measure(said, model.count_params())
+    litert.save(places.litert(variant), model)
     _save(variant, images, said, found, settings)
     print(
         f"{variant}: accuracy {found.accuracy:.4f}, loss {found.loss:.4f} "
@@ -59,8 +61,10 @@ def _save(
     )
     predictions = tables.predictions(said.labels, said.probabilities)
     worth = tables.examples(said.labels, said.probabilities, settings.examples)
+    bins = tables.reliability(said.labels, said.probabilities, settings.calibration_bins)
     files.write_text(places.predictions(variant), _csv(predictions))
-    files.write_text(examples.path(variant), _csv(worth))
+    files.write_text(places.reliability(variant), _csv(bins))
+    files.write_text(places.examples(variant), _csv(worth))
     files.write_text(places.classes(variant), _csv(tables.per_class(said.confusion)))
     right.write(places.right(variant), said.right)
     files.write_json(places.metrics(variant), found.model_dump())

@@ -26,6 +26,22 @@ def per_class(confusion: np.ndarray) -> pd.DataFrame:
     return figures.join(pd.DataFrame(confusion, columns=list(CLASSES)))
 
 
+def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int) -> pd.DataFrame:
+    """A row for each bin of confidence that has test images: its upper edge as `up_to`, its number
+    of `images`, their mean `confidence`, and their `accuracy`. Arrays as in `predictions`."""
+    found = scores.reliability(labels, probabilities, bins)
+    any_here = np.flatnonzero(found.samples)
+    images = found.samples[any_here]
+    return pd.DataFrame(
+        {
+            "up_to": (any_here + 1) / bins,
+            "images": images,
+            "confidence": found.confidence[any_here] / images,
+            "accuracy": found.right[any_here] / images,
+        }
+    )
+
+
 def examples(labels: np.ndarray, probabilities: np.ndarray, each: int) -> pd.DataFrame:
     """Test images worth a look: index, actual and predicted class, confidence, by both classes.
 

@@ -1,17 +1,15 @@
 """Opening a trained model and asking it about images. Call runtime.start first."""
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from pipeline import runtime
-from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data.cifar10 import CLASSES
 from pipeline.evaluate import views
-from pipeline.evaluate.views import ONE, Views
+from pipeline.evaluate.manner import Manner
 from pipeline.report import places
 from pipeline.runtime import Lazy
 
@@ -34,10 +32,10 @@ def load(variant: str) -> Any:
         ) from error
 
 
-def logits(
-    model: Any, images: np.ndarray, *, batch_size: int, variant: str, seen: Views
-) -> np.ndarray:
-    """What `model` gives before the softmax, float64 (N, 10), averaged over the views `seen`.
+def answers(
+    model: Any, images: np.ndarray, *, batch_size: int, variant: str, manner: Manner
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `model` gives before the softmax, float64 (N, 10): by its `manner`, and by one view.
 
     `images` are float32 (N, 32, 32, 3) in [0, 1].
 
@@ -54,25 +52,14 @@ def logits(
         with ThreadPoolExecutor(runtime.threads()) as pool:
             return np.concatenate(list(pool.map(model.predict_on_batch, parts)))
 
-    found = views.averaged(ask, images, seen)
+    found, alone = views.asked(ask, images, manner.views, manner.temperature)
     if not np.isfinite(found).all():
         raise PipelineError(
             f"{places.model(variant)}: expected finite numbers before the softmax, found "
             f"values from {found.min()} to {found.max()}; lower learning_rate, as its training "
             f"diverged, and run `dvc repro train@{variant}`"
         )
-    return found
-
-
-def seen_from(params: Mapping[str, Any], model: Any) -> Views:
-    """The views that params.yaml gives for the network of `model`, by which the model is named.
-
-    The image alone for a network that has none there.
-    """
-    if model.name not in params_file.at(params, "views"):
-        return ONE
-    found: Views = params_file.section(params, f"views.{model.name}", Views)
-    return found
+    return found, alone
 
 
 def _expect(found: tuple[int, ...], expected: tuple[int, ...], side: str, variant: str) -> None:

@@ -17,7 +17,8 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.mistakes import nearest
 from pipeline.compare.settings import Compare
 from pipeline.data.cifar10 import SIDE
-from pipeline.evaluate.settings import Evaluate
+from pipeline.evaluate.manner import Temperature
+from pipeline.evaluate.settings import Evaluate, Predict
 from pipeline.evaluate.views import Views
 from pipeline.explore.settings import Explore
 from pipeline.fetch.settings import Fetch
@@ -65,6 +66,8 @@ def schema() -> type[params_file.Section]:
         recipes: Annotated[dict[Name, recipe.AnyRecipe], Named]
         variants: Annotated[dict[Name, kinds], Named]
         views: dict[Annotated[str, params_file.one_of(variant.networks())], Views]
+        temperatures: dict[str, Temperature]
+        predict: Predict
         evaluate: Evaluate
         compare: Compare
         page: Page
@@ -87,15 +90,23 @@ def check(params: Mapping[str, Any]) -> None:
         except ValueError as error:
             mistakes.append(f"{params_file.PARAMS_FILE}: variants.{name}{error}")
     if _are_mappings(params, "page", "variants"):
-        carried = params["page"].get("variant")
-        if isinstance(carried, str) and carried not in params["variants"]:
-            known = list(map(str, params["variants"]))
-            mistakes.append(
-                f"{params_file.PARAMS_FILE}: page.variant: expected one of {', '.join(known)}, "
-                f"found {carried!r}{nearest(carried, known)}"
-            )
+        mistakes += _unknown("page.variant", params["page"].get("variant"), params["variants"])
+    if _are_mappings(params, "temperatures", "recipes"):
+        for name in params["temperatures"]:
+            mistakes += _unknown(f"temperatures.{name}", name, params["recipes"])
     if mistakes:
         raise PipelineError("\n".join(mistakes))
+
+
+def _unknown(key: str, name: object, known: Mapping[str, Any]) -> list[str]:
+    """A line when the `name` at `key` is not among the `known` ones; no name is another mistake."""
+    if not isinstance(name, str) or name in known:
+        return []
+    names = list(map(str, known))
+    return [
+        f"{params_file.PARAMS_FILE}: {key}: expected one of {', '.join(names)}, found {name!r}"
+        f"{nearest(name, names)}"
+    ]
 
 
 def _are_mappings(params: Mapping[str, Any], *keys: str) -> bool:

@@ -129,6 +129,8 @@ def _stage(folder: Path, *arguments: str, until: Callable[[], bool] = lambda: Fa
 
 if __name__ == "__main__":
     stopping.raise_exit_on_signals()
+    # In a log, too, what is said stands before what the trainings say that come after it.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     try:
         sys.exit(main(sys.argv[1:]))
     except PipelineError as error:

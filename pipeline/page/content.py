@@ -11,8 +11,8 @@ import pandas as pd
 from pipeline.compare.results import Result
 from pipeline.data.cifar10 import CLASSES
 from pipeline.evaluate import scores
-from pipeline.evaluate.examples import COLUMNS
 from pipeline.page import times
+from pipeline.page.examples import COLUMNS
 
 
 def ranking(comparison: pd.DataFrame, known: pd.DataFrame) -> list[dict[str, Any]]:

@@ -180,9 +180,8 @@ function view({ data, shape: [height, width, channels] }, move, mirrored) {
 }
 
 /** A function from pixels, float32 in [0, 1] (H, W, C), to the probability of each class. */
-function opened(network) {
+function opened({ views: { mirrored, shift, sure }, temperature, ...network }) {
   const weights = weightsOf(network), { config } = network.config;
-  const seen = network.views[config.name] ?? { mirrored: false, shift: 0 };
   const layers = config.layers.map(({ class_name, config }, number, all) => ({
     compute: LAYERS[class_name],
     config: number === all.length - 1 ? { ...config, activation: "linear" } : config,
@@ -190,17 +189,16 @@ function opened(network) {
   }));
   const logits = (image) =>
     layers.reduce((tensor, { compute, config, weights }) => compute(tensor, config, weights), image).data;
-  const moves = seen.shift ? [[0, 0.5], [-seen.shift, 0.25], [seen.shift, 0.25]] : [[0, 1]];
-  const sides = seen.mirrored ? [false, true] : [false];
+  const probabilities = (found) => ACTIVATIONS.softmax(found.map((value) => value / temperature));
+  const sides = mirrored ? [false, true] : [false];
+  const moves = shift ? [[0, 0.5], [-shift, 0.25], [shift, 0.25]] : [[0, 1]];
+  const [[, weight], ...others] = moves.flatMap(([move, weight]) =>
+    sides.map((side) => [(image) => logits(view(image, move, side)), weight / sides.length]));
   return (image) => {
-    const total = new Float64Array(config.layers.at(-1).config.units);
-    for (const [move, weight] of moves) {
-      for (const mirrored of sides) {
-        logits(view(image, move, mirrored)).forEach((value, i) => {
-          total[i] += (value * weight) / sides.length;
-        });
-      }
-    }
-    return ACTIVATIONS.softmax(total);
+    const alone = Float64Array.from(logits(image)), first = probabilities(alone);
+    if (Math.max(...first) >= sure) return first;
+    const total = alone.map((value) => value * weight);
+    for (const [ask, weight] of others) ask(image).forEach((value, i) => { total[i] += value * weight; });
+    return probabilities(total);
   };
 }

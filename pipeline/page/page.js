@@ -38,6 +38,7 @@ function classify(image, name) {
   byId("said").replaceChildren(
     make("p", {}, make("strong", {}, facts.classes[order[0]]),
       `, says ${network.variant} of ${name}, after ${(took / 1000).toFixed(2)} s`),
+    ...(shares[order[0]] < network.unlikely ? [make("p", { class: "doubt" }, "None of these looks likely.")] : []),
     ...order.map((k) => make("div", { class: "guess" },
       make("span", {}, facts.classes[k]),
       make("span", { class: "share" }, make("span", { style: `width: ${100 * shares[k]}%` })),
@@ -299,7 +300,7 @@ function showVariant(name) {
 document.documentElement.style.setProperty("--pictures", `url("${facts.pictures}")`);
 document.documentElement.style.setProperty("--samples", `url("${facts.samples}")`);
 byId("answer").textContent = facts.answer;
-byId("asked").textContent = `${network.variant} answers, which has ${percent(network.accuracy)} of the test images right; here its kernels are rounded to 16 bits. It knows ${facts.classes.length} classes and always names one of them.`;
+byId("asked").textContent = `${network.variant} answers, which has ${percent(network.accuracy)} of the test images right; here its kernels are rounded to 16 bits. It knows ${facts.classes.length} classes and always names one of them; where the first has less than ${percent(network.unlikely)}, it says that none looks likely.`;
 byId("interval-note").textContent = `The interval says what ${facts.test_images.toLocaleString("en")} test images can tell apart, not how much another seed would change; "surely" is by McNemar's exact test on the same images, Bonferroni-corrected.`;
 listen();
 showSamples();

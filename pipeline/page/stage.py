@@ -14,8 +14,9 @@ from pipeline.compare import results
 from pipeline.compare.settings import Compare
 from pipeline.data import splits
 from pipeline.data.cifar10 import CLASSES, SIDE
-from pipeline.evaluate import examples
-from pipeline.page import card, content, packed, pictures, times
+from pipeline.evaluate import manner
+from pipeline.evaluate.settings import Predict
+from pipeline.page import card, content, examples, packed, pictures, times
 from pipeline.page.settings import Page
 from pipeline.report import places
 
@@ -35,21 +36,27 @@ def main(arguments: list[str]) -> None:
     facts = _results(params)
     facts |= _with_pictures(facts["variants"], settings)
     result = results.read(settings.variant)
-    network = {
+    file, remedy = places.model(settings.variant), f"run `dvc repro train@{settings.variant}`"
+    network = packed.network(file, remedy)
+    network |= {
         "variant": settings.variant,
         "accuracy": result.metrics.accuracy,
-        "views": params_file.at(params, "views"),
+        **_manner(params, settings.variant, network["config"]["config"]["name"]),
         # Pillow's limit, above which it takes a file for a bomb; predict heeds it.
         "most_pixels": Image.MAX_IMAGE_PIXELS,
-        **packed.network(
-            places.model(settings.variant), f"run `dvc repro train@{settings.variant}`"
-        ),
     }
     made_by = content.settings(_sections(params), settings.variant)
     page = assemble(facts, network)
     files.write_text(CARD, card.text(_part("card.md"), result, facts, made_by))
     files.write_text(REPORTS / "index.html", page)
     print(f"page: {len(page.encode()) / 1e6:.1f} MB, {settings.variant} answers in it")
+
+
+def _manner(params: Mapping[str, Any], variant: str, network: str) -> dict[str, Any]:
+    """How network.js is to ask the `network` of `variant`, as predict does."""
+    views, temperature = manner.read(params, variant, network)
+    unlikely = params_file.section(params, "predict", Predict).unlikely
+    return {"views": views.model_dump(), "temperature": temperature, "unlikely": unlikely}
 
 
 def assemble(facts: Mapping[str, Any], network: Mapping[str, Any]) -> str:

@@ -2,8 +2,8 @@
 
 `--json` prints one object: `variant`, `test_accuracy` (null when it was never evaluated), `model`
 (the file that the network came from) and `predictions`, one for each image in the order given, with
-`image` (its name as given) and `top`, the likeliest classes first, each with `class` and
-`probability`.
+`image` (its name as given), `likely` (whether any class is) and `top`, the likeliest classes first,
+each with `class` and `probability`.
 
 One bad image among several: each bad one is named, nothing is classified, drawn or printed.
 """
@@ -80,9 +80,9 @@ def _check(options: argparse.Namespace) -> None:
     plot: Path | None = options.plot
     if plot is None:
         return
-    if plot.suffix.lower() != ".png" or plot.is_dir():
+    if plot.suffix.lower() != ".png" or os.path.isdir(plot):
         raise PipelineError(f"--plot: expected the name of a .png file, found {plot}")
-    if any(plot.resolve() == Path(name).resolve() for name in options.images):
+    if os.path.realpath(plot) in map(os.path.realpath, options.images):
         raise PipelineError(f"--plot: {plot} is one of the images; name another file")
     if len(options.images) > answer.DRAWN_IMAGES:
         raise PipelineError(
@@ -120,6 +120,9 @@ def _print(text: str) -> None:
 if __name__ == "__main__":
     if sys.stdout is None:
         sys.exit("predict: expected a place for the answer, found standard output closed; open it")
+    if sys.stderr is None:  # closed: whoever tells something there must find a place
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        sys.stderr = open(2, "w", encoding="utf-8")  # noqa: SIM115, open to the end
     # A file name that the terminal's encoding lacks must not end in a traceback.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:

@@ -10,18 +10,28 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.cifar10 import CLASSES
-from pipeline.predict import carried
+from pipeline.predict import carried, image_files
 
+DOUBT = "none of these looks likely"
 DRAWN_IMAGES = 60  # at most in one figure, which takes 4 s for them
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One image as the network saw it, float32 (32, 32, 3), and its probabilities (10,)."""
+    """One image as the network saw it, float32 (32, 32, 3), and its probabilities (10,).
+
+    Below the probability `unlikely` no class is likely.
+    """
 
     name: str
     image: np.ndarray
     probabilities: np.ndarray
+    unlikely: float
+
+    @property
+    def likely(self) -> bool:
+        """Whether any class is; else the image may well show none of them."""
+        return bool(self.probabilities.max() >= self.unlikely)
 
     def top(self, count: int) -> list[tuple[str, float]]:
         """The `count` likeliest classes with their probabilities, likeliest first."""
@@ -51,8 +61,10 @@ def as_text(answer: Answer, *, top: int) -> str:
     rounded = page if answer.model == carried.PAGE.as_posix() else ""
     lines = [f"variant {answer.variant}, {measured}{rounded}"]
     for prediction in answer.predictions:
-        guesses = [f"{name} {share:.1%}" for name, share in prediction.top(top)]
-        lines.append(f"{prediction.name}: {', '.join(guesses)}")
+        guesses = [f"{label} {share:.1%}" for label, share in prediction.top(top)]
+        doubt = "" if prediction.likely else f"; {DOUBT}"
+        name = image_files.printable(prediction.name)
+        lines.append(f"{name}: {', '.join(guesses)}{doubt}")
     return "\n".join(lines)
 
 
@@ -65,6 +77,7 @@ def as_json(answer: Answer, *, top: int) -> str:
         "predictions": [
             {
                 "image": prediction.name,
+                "likely": prediction.likely,
                 "top": [
                     {"class": name, "probability": round(share, 6)}
                     for name, share in prediction.top(top)
@@ -105,6 +118,8 @@ def draw(answer: Answer, path: Path, *, top: int) -> None:
             short = name if len(name) <= 24 else f"{name[:11]}…{name[-12:]}"
             picture.set_title(short, loc="left", fontsize="medium", parse_math=False)
             _draw_bars(bars, prediction.top(top))
+            if not prediction.likely:
+                bars.set_title(DOUBT, loc="left", fontsize="small")
 
 
 def _draw_bars(axis: Any, guesses: Sequence[tuple[str, float]]) -> None:

@@ -19,14 +19,16 @@ from typing import Any, TypeGuard
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import (
     BITSPERSAMPLE as BITS_PER_SAMPLE,
 )
 from PIL.TiffImagePlugin import (
-    PHOTOMETRIC_INTERPRETATION as PHOTOMETRIC,
+    COMPRESSION,
+    TiffImageFile,
 )
 from PIL.TiffImagePlugin import (
-    TiffImageFile,
+    PHOTOMETRIC_INTERPRETATION as PHOTOMETRIC,
 )
 
 from pipeline.base.errors import PipelineError
@@ -48,10 +50,15 @@ TURNS: Mapping[object, Image.Transpose] = {
     8: Image.Transpose.ROTATE_90,
 }
 WHITE_IS_ZERO = 0  # of TIFF's photometric interpretations
+PLANAR, SEPARATE = 284, 2  # TIFF's tag for where the colours of a pixel are: each in a plane
 # How far apart the decoded levels are of a PNG of less than 8 bits, by Pillow's name for it.
 LEVELS_APART = {"L;2": 85, "L;4": 17}
 # Formats that Pillow has another program decode: a photo shall start none.
-BY_OTHER_PROGRAMS = ("EPS", "WMF")
+BY_OTHER_PROGRAMS = ("EPS", "WMF", "IPTC")  # the last may hold an EPS
+
+# Pillow works out dots an inch from a JPEG's EXIF as it opens it, and takes the file for none where
+# that is odd. Nobody asks for them here.
+setattr(JpegImageFile, "_read_dpi_from_exif", lambda _: None)  # noqa: B010, mypy refuses the other
 
 
 def load(names: Sequence[str]) -> np.ndarray:
@@ -89,17 +96,31 @@ def to_input(image: Image.Image) -> np.ndarray:
     floats has no agreed white, so its darkest and brightest pixels become black and white;
     ValueError when they are not finite.
     """
+    _refuse_planes(image)
     white, negative, clear = _white(image), _is_negative(image), _clear(image)
+    image.load()  # by which Pillow turns a TIFF itself, so before the orientation is asked
     turn = TURNS.get(_orientation(image))
     upright = image.copy() if turn is None else image.transpose(turn)
     if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
         return _deep_grey(upright, white, negative, clear)
     if clear is not None:
         upright.info["transparency"] = clear
+    if upright.mode == "La":  # premultiplied, of which Pillow converts to LA alone
+        upright = upright.convert("LA")
     if upright.has_transparency_data:
         white_behind = Image.new("RGBA", upright.size, "white")
         upright = Image.alpha_composite(white_behind, upright.convert("RGBA"))
     return np.asarray(_centre_square(upright.convert("RGB")), np.float32) / 255
+
+
+def _refuse_planes(image: Image.Image) -> None:
+    """ValueError for what Pillow 13 decodes wrongly without a word: as if it had 8 bits."""
+    if not _is_tiff(image):
+        return
+    tags, plain = image.tag_v2, 1
+    planes = tags.get(PLANAR) == SEPARATE and tags.get(COMPRESSION, plain) == plain
+    if planes and max(tags.get(BITS_PER_SAMPLE, (1,))) > 8:
+        raise ValueError("a TIFF of uncompressed planes of 16 bits; save it another way")
 
 
 def _orientation(image: Image.Image) -> object:
@@ -115,6 +136,8 @@ def _white(image: Image.Image) -> int | None:
     if image.mode.startswith("I;16"):
         bits = image.tag_v2.get(BITS_PER_SAMPLE, (16,)) if _is_tiff(image) else (16,)
         return 2 ** int(bits[0]) - 1
+    if _is_tiff(image) and image.mode == "I" and image.tag_v2.get(BITS_PER_SAMPLE) == (16,):
+        return 2**15 - 1  # signed
     # Pillow brings every PGM of more than 8 bits to this.
     return 65535 if image.mode == "I" and image.format == "PPM" else None
 
@@ -153,7 +176,7 @@ def _deep_grey(
         levels = np.array(grey)
         levels[levels == clear] = white
         grey = Image.fromarray(levels)
-    square = np.asarray(_centre_square(grey), np.float32)
+    square = np.asarray(_centre_square(grey), np.float64)  # float32 may lack room for their range
     if not np.isfinite(square).all():
         raise ValueError("pixels that are infinite or not a number")
     black, bright = (square.min(), square.max()) if white is None else (0, white)
@@ -181,11 +204,18 @@ def _attempt(name: str) -> np.ndarray | PipelineError:
         problem = "expected an image, found something that Pillow cannot read; save it as PNG"
     except FileNotFoundError:
         problem = "no such file; check its name"
+    except MemoryError:
+        problem = "cannot read this image: too little memory for it; scale it down, or free some"
     except OSError as error:
         problem = f"cannot read this image: {error.strerror or error}; check or replace the file"
     except Exception as error:  # Pillow's decoders raise anything at damaged files, even IndexError
         problem = f"cannot read this image: {error}; check or replace the file"
-    return PipelineError(f"{name}: {problem}")
+    return PipelineError(f"{printable(name)}: {problem}")
+
+
+def printable(name: str) -> str:
+    """`name` in one line that says nothing to a terminal: a file's name may hold any character."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def _decoded(stream: io.BufferedReader) -> np.ndarray:

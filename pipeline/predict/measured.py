@@ -1,40 +1,65 @@
-"""The test accuracy of the models at hand: what evaluate measured, if it was of this very model."""
+"""What evaluate measured and made of the models at hand, if it was of these very models.
 
+`runs` are those that dvc.lock records (pipeline/ops/recorded.py), read once as it takes a while.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.base.errors import PipelineError
 from pipeline.ops import recorded
 from pipeline.report import metrics, places
 
+Runs = Mapping[str, recorded.Run] | None
 
-def test_accuracy(variant: str) -> float | None:
+
+def test_accuracy(variant: str, runs: Runs) -> float | None:
     """In [0, 1]; None when the model of `variant` was never evaluated, or is another one since.
 
     Raises PipelineError when the model is not the one that train made, or when the metrics or
     dvc.lock are damaged.
     """
-    is_measured = _is_measured(variant)
+    is_measured = _is_measured(variant, runs)
     if not places.metrics(variant).exists():
         return None
     accuracy = metrics.read(variant).accuracy
     return accuracy if is_measured else None
 
 
-def _is_measured(variant: str) -> bool:
+def litert(variant: str, runs: Runs) -> Path | None:
+    """The file for LiteRT of the model that `variant` has now; None where there is none.
+
+    Raises PipelineError when it, or the model, is not the one that was made.
+    """
+    file = places.litert(variant)
+    if not file.exists() or not _is_measured(variant, runs):
+        return None
+    if runs is not None:
+        _expect_recorded(file, runs.get(f"evaluate@{variant}"), f"evaluate@{variant}")
+    return file
+
+
+def _is_measured(variant: str, runs: Runs) -> bool:
     """Whether the model is the one that evaluate read, by the digest that DVC recorded.
 
     Without dvc.lock, as where models and reports were only copied, they are taken as belonging
-    together. PipelineError when it is not the one that train wrote, either.
+    together, and where the model is missing. PipelineError when it is not the one that train wrote.
     """
-    model, runs = places.model(variant), recorded.runs(Path())
+    model = places.model(variant)
     if runs is None or not model.exists():
         return True
-    found = recorded.md5(model)
-    training, evaluation = runs.get(f"train@{variant}"), runs.get(f"evaluate@{variant}")
-    if training and training.outs.get(str(model)) != found:
-        raise PipelineError(
-            f"{model}: expected the model that {recorded.LOCK} records, found other bytes; delete "
-            "it, run `python -m pipeline.ops.intact` to see whether DVC's cache is damaged as "
-            f"well, then `dvc repro train@{variant}`"
-        )
+    found = _expect_recorded(model, runs.get(f"train@{variant}"), f"train@{variant}")
+    evaluation = runs.get(f"evaluate@{variant}")
     return evaluation is not None and evaluation.deps.get(str(model)) == found
+
+
+def _expect_recorded(file: Path, run: recorded.Run | None, stage: str) -> str:
+    """The MD5 of `file`; PipelineError when the last `run` of `stage` wrote another one."""
+    found = recorded.md5(file)
+    if run and run.outs.get(str(file)) != found:
+        raise PipelineError(
+            f"{file}: expected the model that {recorded.LOCK} records, found other bytes; delete "
+            "it, run `python -m pipeline.ops.intact` to see whether DVC's cache is damaged as "
+            f"well, then `dvc repro {stage}`"
+        )
+    return found

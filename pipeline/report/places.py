@@ -11,6 +11,11 @@ def model(variant: str) -> Path:
     return Path("models", f"{variant}.keras")
 
 
+def litert(variant: str) -> Path:
+    """The network of that model, in LiteRT's format, as predict asks it."""
+    return Path("models", f"{variant}.tflite")
+
+
 def predictions(variant: str) -> Path:
     """What the model says of each test image."""
     return Path("data/predictions", f"{variant}.csv")
@@ -34,6 +39,16 @@ def metrics(variant: str) -> Path:
 def classes(variant: str) -> Path:
     """Scores by class, and the confusion matrix."""
     return RESULTS / variant / "classes.csv"
+
+
+def examples(variant: str) -> Path:
+    """Test images worth a look (page/examples.py)."""
+    return RESULTS / variant / "examples.csv"
+
+
+def reliability(variant: str) -> Path:
+    """How often it is right by how sure it is (compare/results.py)."""
+    return RESULTS / variant / "reliability.csv"
 
 
 def right(variant: str) -> Path:

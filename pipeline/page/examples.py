@@ -1,6 +1,4 @@
-"""Test images worth a look: of each true and each predicted class the most confident answers."""
-
-from pathlib import Path
+"""The test images that evaluate names as worth a look: the most confident answers of each kind."""
 
 import numpy as np
 import pandas as pd
@@ -12,18 +10,13 @@ from pipeline.report import places
 COLUMNS = ("index", "actual", "predicted", "confidence")
 
 
-def path(variant: str) -> Path:
-    """Where evaluate names those of `variant`."""
-    return places.RESULTS / variant / "examples.csv"
-
-
 def read(variant: str, images: int) -> pd.DataFrame:
     """A row for each named one of so many test `images`, the classes as indices.
 
     Raises PipelineError when the file is missing or wrong.
     """
     try:
-        table = pd.read_csv(path(variant))
+        table = pd.read_csv(places.examples(variant))
         found = f"columns {', '.join(table.columns)}"
         if tuple(table.columns) == COLUMNS:
             numbers = {name: number for number, name in enumerate(CLASSES)}
@@ -41,6 +34,6 @@ def read(variant: str, images: int) -> pd.DataFrame:
     except ValueError as error:
         found = " ".join(str(error).split())
     raise PipelineError(
-        f"{path(variant)}: expected rows of {', '.join(COLUMNS)}, found {found}; "
+        f"{places.examples(variant)}: expected rows of {', '.join(COLUMNS)}, found {found}; "
         f"run `dvc repro evaluate@{variant}`"
     )
