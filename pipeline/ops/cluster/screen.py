@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.ops.parallel_jobs import Job
+from pipeline.ops.cluster.jobs import Job
 from pipeline.ops.plan import duration
 
 LINE_SECONDS = 60.0  # between two lines about one stage where there is no terminal

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from pipeline.ops import parallel_screen
-from pipeline.ops.parallel_jobs import Job
-from pipeline.ops.parallel_screen import Screen
+from pipeline.ops.cluster import screen as screens
+from pipeline.ops.cluster.jobs import Job
+from pipeline.ops.cluster.screen import Screen
 
 WIDTH = 50
 SLOW, QUICK = Job("train@slow"), Job("train@quick")
@@ -33,7 +33,7 @@ class Terminal(io.StringIO):
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     now = SimpleNamespace(seconds=100.0)
     now.monotonic = lambda: now.seconds
-    monkeypatch.setattr(parallel_screen, "time", now)
+    monkeypatch.setattr(screens, "time", now)
     return now
 
 
@@ -45,13 +45,13 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     terminal = Terminal()
     console = partial(Console, file=terminal, force_terminal=True, width=WIDTH)
-    monkeypatch.setattr(parallel_screen, "Console", console)
+    monkeypatch.setattr(screens, "Console", console)
     return terminal
 
 
 @pytest.fixture
 def screen(terminal: Terminal) -> Iterator[Screen]:
-    with parallel_screen.screen() as screen:
+    with screens.screen() as screen:
         yield screen
 
 
@@ -103,7 +103,7 @@ def test_elsewhere_no_line_is_drawn_over(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
-    with parallel_screen.screen() as screen:
+    with screens.screen() as screen:
         screen.show([SLOW])
         screen.show([SLOW])
         screen.finished(SLOW, succeeded=True)

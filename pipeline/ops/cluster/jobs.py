@@ -17,12 +17,13 @@ GRACE_SECONDS = 5.0  # to end after an interrupt, before the kill
 TAIL_BYTES = 16_384  # enough for 20 lines and a traceback
 
 
-def repro(*arguments: str) -> list[str]:
-    """The command `dvc repro ARGUMENTS`, which waits its turn where DVC locks the project.
+# Waits its turn where another dvc has locked the project.
+DVC = [sys.executable, "-m", "dvc", "--wait-for-lock"]
 
-    The lock is free while a stage's own command runs.
-    """
-    return [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", *arguments]
+
+def repro(*arguments: str) -> list[str]:
+    """The command `dvc repro ARGUMENTS`; DVC's lock is free while a stage's own command runs."""
+    return [*DVC, "repro", *arguments]
 
 
 class Children:
@@ -99,6 +100,17 @@ class Job:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
             return children.run(repro("--single-item", self.stage), log)
+
+    def begin(self, text: str) -> None:
+        """A log anew, of a stage that runs elsewhere."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.write_text(text, encoding="utf-8")
+
+    def add(self, text: str) -> None:
+        """Put `text` at the end of the log."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(text)
 
     def tail(self, lines: int) -> list[str]:
         """The last `lines` of the log that are not blank; progress bars' states count as lines."""

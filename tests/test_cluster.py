@@ -16,8 +16,9 @@ from dvc import lock
 from dvc.repo import Repo, lock_repo
 from processes import left_in, running_in
 
-from pipeline.ops import parallel_jobs, parallel_lock
-from pipeline.ops.parallel_jobs import Children, Job
+from pipeline.ops.cluster import jobs
+from pipeline.ops.cluster import lock as entries
+from pipeline.ops.cluster.jobs import Children, Job
 from pipeline.ops.plan_stages import Plan, StagePlan, Status
 
 # The first variant is the slowest, so that the order of ending is not the order of dvc.yaml.
@@ -78,7 +79,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline.ops.parallel", *arguments],
+        [sys.executable, "-m", "pipeline.ops.cluster", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -117,7 +118,7 @@ def test_the_lock_of_the_whole_pipeline_is_that_of_a_sequential_run(tmp_path: Pa
         for name in ("sequential", "parallel")
     )
     workspace.run(sequential, "dvc", "repro")
-    workspace.run(parallel, "python", "-m", "pipeline.ops.parallel", "--jobs", "2")
+    workspace.run(parallel, "python", "-m", "pipeline.ops.cluster", "--jobs", "2")
     assert sorted((parallel / "ran.txt").read_text().split()) == sorted(
         (sequential / "ran.txt").read_text().split()
     )
@@ -137,7 +138,7 @@ def _entries(*names: str) -> str:
 
 def _added(names: Sequence[str]) -> None:
     """Write entries as stages would, within a run, that ended in this order."""
-    with parallel_lock.ordered(PLAN):
+    with entries.ordered(PLAN):
         Path("dvc.lock").write_text(_entries(*names))
 
 
@@ -162,7 +163,7 @@ def test_a_signal_is_not_held_up_by_another_dvc(
         Repo() as other,
         lock_repo(other),
         pytest.raises(SystemExit, match="130"),
-        parallel_lock.ordered(PLAN),
+        entries.ordered(PLAN),
     ):
         raise SystemExit(130)
     assert "dvc.lock: another dvc holds DVC's lock; the stages" in capsys.readouterr().err
@@ -218,7 +219,7 @@ def test_nothing_to_do_starts_no_stage(project: Path) -> None:
 def test_who_ignores_the_interrupt_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parallel_jobs, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(jobs, "GRACE_SECONDS", 0.2)
     monkeypatch.chdir(tmp_path)
     children = Children()
     stubborn = ["sh", "-c", "trap '' INT; sh -c 'touch ready; sleep 60'; sleep 60"]

@@ -1,0 +1,102 @@
+"""`dvc repro` with stages side by side: `python -m pipeline.ops.cluster --jobs N [STAGE ...]`, or
+`--scheduler ADDRESS` for the workers of a Dask cluster.
+
+Dask schedules; the graph is DVC's. Each stage runs as `dvc repro --single-item`. That form locks
+only its own outputs, so neighbours do not meet; a plain `dvc repro STAGE` locks all that is
+upstream as well, and two of them fail with "is busy" (treeverse/dvc 11054).
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+
+from pipeline.ops import activation
+
+try:
+    import cloudpickle
+
+    from pipeline.base.errors import PipelineError
+    from pipeline.ops import stopping
+    from pipeline.ops.cluster import here, lock, order, places, screen, tasks, there
+    from pipeline.ops.cluster.jobs import Job, repro
+    from pipeline.ops.cluster.places import Place
+    from pipeline.ops.plan_stages import Status, make
+except ModuleNotFoundError as error:
+    sys.exit(f"cluster: {error}: `make repro JOBS=2` installs it; or {activation.REMEDY}")
+
+TAIL_LINES = 20  # of a failed stage's log
+
+
+def run(targets: Iterable[str], options: argparse.Namespace) -> list[Job]:
+    """Bring `targets` (none: everything) up to date; the stages that failed.
+
+    Starts only what the plan names. Raises PipelineError when DVC cannot plan or finish the work.
+    No process of this machine outlives the call, whatever exception ends it.
+    """
+    targets = tuple(targets)
+    plan = make(targets)
+    pending = plan.having(Status.WILL_RUN, Status.RESTORED, Status.MAY_FOLLOW)
+    if not pending:
+        print("everything is up to date")
+        return []
+    with lock.ordered(plan):
+        place: AbstractContextManager[Place] = (
+            places.elsewhere(options.scheduler, pending)
+            if options.scheduler
+            else places.this_machine(options.jobs, pending)
+        )
+        with place as found:
+            futures = tasks.submit(found.client, pending, found.task, found.needs)
+            try:
+                with screen.screen() as shown:
+                    failed = tasks.watch(futures, found.started, shown, found.taken, found.nudge)
+            except BaseException:
+                here.children.end()  # else the cluster would wait for what still runs
+                found.client.cancel(list(futures.values()), force=True)
+                raise
+        if failed:
+            return failed
+        # The plan is a forecast; DVC has the last word, and is silent when it agrees.
+        if here.children.run(repro("--quiet", *targets)):
+            raise PipelineError("the closing `dvc repro` failed for the reason above; mend it")
+    return []
+
+
+def _report(failed: Iterable[Job]) -> None:
+    for job in failed:
+        print(f"\n{job.stage} failed; the end of {job.log}:", file=sys.stderr)
+        for line in job.tail(TAIL_LINES):
+            print(f"  {line}", file=sys.stderr)
+
+
+def main(arguments: list[str]) -> int:
+    """The command line; the exit status is 1 when a stage failed."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.ops.cluster")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--jobs", type=int, metavar="N", help="stages at a time, on this machine")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster")
+    parser.add_argument(
+        "--plain", action="store_true", help="take a tcp:// address that is not here"
+    )
+    parser.add_argument("targets", nargs="*", metavar="STAGE", help="these and what they need")
+    options = parser.parse_args(arguments)
+    if options.scheduler:
+        order.expect_private(options.scheduler, plain=options.plain)
+    elif options.jobs < 1:
+        parser.error(f"argument --jobs: expected 1 or more, found {options.jobs}")
+    for name in [name for name in logging.root.manager.loggerDict if "distributed" in name]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is told below
+    cloudpickle.register_pickle_by_value(there)  # workers have none of this project
+    stopping.raise_exit_on_signals()
+    failed = run(options.targets, options)
+    _report(failed)
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except PipelineError as error:
+        sys.exit(f"cluster: {error}")

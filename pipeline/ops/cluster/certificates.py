@@ -1,0 +1,46 @@
+"""Who may connect: `python -m pipeline.ops.cluster.certificates FILE` writes Dask's configuration
+with a new certificate, valid for a year, that scheduler, workers and heads show one another.
+
+Whoever has the file can run anything on all machines of the cluster.
+"""
+
+import sys
+from pathlib import Path
+
+import yaml
+from distributed import Security
+
+from pipeline.base import files
+from pipeline.base.errors import PipelineError
+
+ROLES = ("client", "scheduler", "worker")
+
+
+def write(file: Path) -> None:
+    """The configuration, readable by its owner alone; PipelineError when there is such a file."""
+    if file.exists():
+        raise PipelineError(f"{file}: expected no such file, found one; name another, or delete it")
+    made = Security.temporary()
+    tls: dict[str, object] = {
+        role: {kind: getattr(made, f"tls_{role}_{kind}") for kind in ("cert", "key")}
+        for role in ROLES
+    }
+    tls["ca-file"] = made.tls_ca_file
+    content = yaml.safe_dump({"distributed": {"comm": {"require-encryption": True, "tls": tls}}})
+
+    def save(temporary: Path) -> None:
+        temporary.touch(mode=0o600)
+        temporary.write_text(content, encoding="utf-8")
+
+    files.write(file, save)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m pipeline.ops.cluster.certificates FILE")
+    try:
+        write(Path(sys.argv[1]))
+    except PipelineError as error:
+        sys.exit(f"certificates: {error}")
+    print(f"copy {sys.argv[1]} to each machine, and name it there: export DASK_CONFIG=FILE")
+    print("keep it safe: whoever has it can run anything there")

@@ -1,0 +1,120 @@
+"""One stage in a worker's clone: `python -m pipeline.ops.cluster.stage`, started by there.py.
+
+Brings the clone to the state that the stage needs, runs it by DVC, and leaves what it gave: cached
+outputs in the DVC remote, the entry of dvc.lock and the files that are in git in a file of results.
+"""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dvc.repo import Repo
+from dvc.stage import Stage
+from dvc.utils.serialize import dump_yaml, load_yaml
+
+from pipeline.base import files
+from pipeline.base.errors import PipelineError
+from pipeline.ops import environment, recorded
+from pipeline.ops.cluster import there
+
+# Seconds before each further try of the remote, which may be out of reach for a moment.
+PATIENCE = (1, 2, 4, 8, 16, 32)
+
+Result = Mapping[str, Any]  # `entry`: of dvc.lock, by the stage's name; `files`: base64 by path
+
+
+def main() -> None:
+    """Carry out the order; PipelineError when the stage or the remote fails."""
+    threading.Thread(target=_end_with_the_worker, daemon=True).start()
+    environment.check()
+    order = json.loads(there.ORDER.read_text(encoding="utf-8"))
+    put(order["state"])
+    for result in order["before"]:
+        put(result)
+    with Repo() as repo:
+        (stage,) = repo.stage.load_all("dvc.yaml", order["stage"])
+        inputs = _cached_inputs(repo, stage)
+    if inputs:
+        _dvc("pull", *inputs, tries=PATIENCE)
+    _dvc("repro", "--single-item", order["stage"])
+    if any(out.use_cache for out in stage.outs):
+        _dvc("push", order["stage"], tries=PATIENCE)
+    files.write_json(there.RESULT, result_of(stage))
+
+
+def put(result: Result) -> None:
+    """Write the files and entries of dvc.lock that a stage gave, elsewhere."""
+    for path, content in result["files"].items():
+        save = partial(_save, base64.b64decode(content))
+        files.write(Path(path), save)
+    if result["entry"]:
+        empty = {"schema": "2.0"}
+        lock: dict[str, Any] = load_yaml(recorded.LOCK) if recorded.LOCK.exists() else empty
+        lock["stages"] = {**lock.get("stages", {}), **result["entry"]}
+        files.write(recorded.LOCK, lambda temporary: dump_yaml(temporary, lock))
+
+
+def _save(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
+
+
+def result_of(stage: Stage) -> Result:
+    """What `stage` left here that is not in DVC's cache."""
+    name = stage.addressing
+    entry = load_yaml(recorded.LOCK)["stages"][name]
+    kept = [Path(out.def_path) for out in stage.outs if not out.use_cache]
+    return {"entry": {name: entry}, "files": encoded([*kept, environment.path(name)])}
+
+
+def encoded(paths: Iterable[Path]) -> dict[str, str]:
+    """The files at `paths`, those below folders too, in base64."""
+    inside = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path])]
+    return {
+        file.as_posix(): base64.b64encode(file.read_bytes()).decode()
+        for file in inside
+        if file.is_file()
+    }
+
+
+def _cached_inputs(repo: Repo, stage: Stage) -> list[str]:
+    """The outputs of other stages, in DVC's cache, that `stage` reads."""
+    deps = [Path(dep.def_path) for dep in stage.deps]
+    cached = [Path(out.def_path) for out in repo.index.outs if out.use_cache]
+    read = [o for o in cached if any(o.is_relative_to(d) or d.is_relative_to(o) for d in deps)]
+    return sorted(map(str, read))
+
+
+def _dvc(*arguments: str, tries: Iterable[int] = ()) -> None:
+    """Run DVC, again after so many seconds where it fails; PipelineError when it always does."""
+    command = [sys.executable, "-m", "dvc", *arguments]
+    for pause in (*tries, None):
+        if subprocess.run(command, check=False).returncode == 0:
+            return
+        if pause is not None:
+            print(f"dvc {arguments[0]} failed; again in {pause} s", flush=True)
+            time.sleep(pause)
+    raise PipelineError(f"`dvc {' '.join(arguments)}` failed for the reason above; mend it")
+
+
+def _end_with_the_worker() -> None:
+    """End this process and all below it once the worker is gone, as after `kill -9` of it."""
+    worker = int(os.environ[there.PARENT])
+    while os.getppid() == worker:
+        time.sleep(1)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except PipelineError as error:
+        sys.exit(f"worker: {error}")

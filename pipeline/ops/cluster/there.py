@@ -1,0 +1,182 @@
+"""What a worker on another machine does with a stage. It knows nothing but the commit.
+
+Sent to it as code, as it need not have this project: so this module imports none of it. The work is
+done by the commit's own pipeline/ops/cluster/stage.py, in a clone that the machine keeps.
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import filelock
+from distributed import Worker, WorkerPlugin, get_client, get_worker
+
+FAILED = "the stage failed"  # of a RuntimeError whose second argument is the stage
+TOPIC = "pipeline stages"
+LOOK_SECONDS = 0.5
+GRACE_SECONDS = 5.0  # to end after an interrupt, before the kill
+ORDER, RESULT = Path(".dvc/tmp/order.json"), Path(".dvc/tmp/result.json")
+LOG = Path(".dvc/tmp/stage.log")
+PARENT = "PIPELINE_WORKER"  # the variable that names this process to the stage
+
+
+class Suitable(WorkerPlugin):
+    """Gives a worker the resource `name` where it has the libraries and the processor for stages.
+
+    `libraries` are versions by package, `flags` what Linux calls the processor's instructions. Of a
+    worker that lacks something it tells what.
+    """
+
+    def __init__(self, name: str, libraries: Mapping[str, str], flags: Sequence[str]) -> None:
+        self.name, self.libraries, self.flags = name, dict(libraries), tuple(flags)
+
+    async def setup(self, worker: Worker) -> None:
+        lacking = [
+            f"{package} {version}, found {found}"
+            for package, version in self.libraries.items()
+            if (found := _installed(package)) != version
+        ]
+        lacking += [f"a processor with {flag}" for flag in self.flags if flag not in _flags()]
+        if lacking:
+            worker.log_event(TOPIC, {"worker": worker.address, "lacks": "; ".join(lacking)})
+        else:
+            await worker.set_resources(**{self.name: 1})
+
+
+def wake(dask_scheduler: Any) -> None:
+    """Have the scheduler look again for workers for the tasks that none could run.
+
+    Dask does so when a worker comes, but not when that is found to be suitable, a moment later.
+    """
+    waiting = {task.key: "waiting" for task in dask_scheduler.unrunnable}
+    dask_scheduler.transitions(waiting, stimulus_id="suitable")
+
+
+def run(order: Mapping[str, Any], stage: str, *before: Mapping[str, Any]) -> dict[str, Any]:
+    """Run `stage` of the commit in `order` after what the stages `before` it gave.
+
+    Gives its entry of dvc.lock, and its files that are in git, in base64 by path; its other outputs
+    are in the DVC remote by then. RuntimeError when it fails; what it says is sent as it comes.
+    """
+    worker = get_worker()
+    key = worker.get_current_task()
+    # Dask runs a task again when the worker is gone that kept what it gave.
+    known: dict[str, Any] | None = get_client().get_metadata([order["run"], stage], default=None)
+    if known:
+        return known
+    worker.log_event(TOPIC, {"stage": stage, "worker": worker.address})
+    with _clone(order["repository"], order["commit"]) as folder:
+        content = {"stage": stage, "state": order["state"], "before": before}
+        (folder / ORDER).parent.mkdir(parents=True, exist_ok=True)
+        (folder / ORDER).write_text(json.dumps(content), encoding="utf-8")
+        (folder / RESULT).unlink(missing_ok=True)
+        with (folder / LOG).open("wb") as log, (folder / LOG).open("rb") as said:
+            process = _started(folder, log)
+            try:
+                while process.poll() is None:
+                    time.sleep(LOOK_SECONDS)
+                    _send(worker, stage, said)
+                    task = worker.state.tasks.get(key)
+                    if task is None or task.state != "executing":
+                        raise RuntimeError(FAILED, stage)  # for nobody: it was cancelled
+            finally:
+                _end(process)
+                _send(worker, stage, said)
+        if process.returncode:
+            raise RuntimeError(FAILED, stage)
+        found: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        return found
+
+
+def _started(folder: Path, log: BinaryIO) -> "subprocess.Popen[bytes]":
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline.ops.cluster.stage"],
+        cwd=folder,
+        env={**os.environ, "PATH": programs, "PYTHONUNBUFFERED": "1", PARENT: str(os.getpid())},
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # so that a signal to its group reaches all below it
+    )
+
+
+def _send(worker: Worker, stage: str, said: BinaryIO) -> None:
+    if text := said.read().decode("utf-8", "replace"):
+        worker.log_event(TOPIC, {"stage": stage, "output": text})
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Interrupt what still runs, which lets dvc release its locks; kill it after a grace."""
+    for number in (signal.SIGINT, signal.SIGKILL):
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_SECONDS)
+
+
+@contextlib.contextmanager
+def _clone(repository: str, commit: str) -> Iterator[Path]:
+    """A clone of `repository` at `commit`, for this stage alone; it is kept, with DVC's cache.
+
+    RuntimeError with what git says when it cannot be had.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    own = cache / "pipeline-clones" / hashlib.sha256(repository.encode()).hexdigest()[:16]
+    own.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        folder = own / str(number)
+        lock = filelock.FileLock(f"{folder}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:  # another worker's of this machine
+            continue
+        try:
+            if not (folder / ".git/config").exists():
+                _git("clone", "--quiet", "--no-checkout", repository, str(folder))
+            _git("fetch", "--quiet", "origin", folder=folder)
+            _git("checkout", "--quiet", "--force", "--detach", commit, folder=folder)
+            yield folder
+        finally:
+            lock.release()
+        return
+
+
+def _git(*arguments: str, folder: Path | None = None) -> None:
+    done = subprocess.run(
+        ["git", *arguments],
+        cwd=folder,
+        env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"git {arguments[0]}: {done.stderr.strip()}")
+
+
+def _installed(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+def _flags() -> set[str]:
+    """What the processor can do, as Linux says; empty where it does not."""
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
+    lines = (line.partition(":") for line in text.splitlines())
+    return next((set(value.split()) for key, _, value in lines if key.strip() == "flags"), set())
