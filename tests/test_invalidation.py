@@ -204,6 +204,8 @@ def other(leaf: str, value: Any) -> Any:
     """Another valid value for the parameter."""
     if leaf.endswith(".recipe"):
         return "trial_sgd" if value != "trial_sgd" else "study"
+    if leaf.endswith(".arithmetic"):
+        return "own" if value != "own" else "study"
     if leaf == "page.variant":
         return "baseline" if value != "baseline" else "fast"
     if leaf.endswith(".network"):
