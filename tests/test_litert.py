@@ -1,5 +1,6 @@
 """Prediction by LiteRT: the same answers as Keras's, at once, from the file that evaluate made."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -108,6 +109,18 @@ def test_neither_tensorflow_nor_keras_is_imported() -> None:
     )
     assert done.stdout.splitlines()[-1] == "[]"
     assert done.stderr == ""  # LiteRT's note is for nobody
+
+
+@pytest.mark.usefixtures("project")
+def test_answers_where_standard_error_is_closed() -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m pipeline.predict a.png 2>&-"],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert "a.png: " in done.stdout
 
 
 @pytest.mark.usefixtures("project")

@@ -93,9 +93,8 @@ def test_an_eps_in_another_file_starts_no_program(
 
 
 def test_premultiplied_grey_is_laid_over_white() -> None:
-    half = Image.fromarray(np.full((40, 40), 51, np.uint8)), Image.new("L", (40, 40), 255)
-    image = Image.merge("LA", half).convert("La")
-    assert image_files.to_input(image) == pytest.approx(0.2, abs=1 / 255)
+    image = Image.new("LA", (40, 40), (102, 128)).convert("La")  # 0.4, half transparent
+    assert image_files.to_input(image) == pytest.approx(0.4 / 2 + 1 / 2, abs=2 / 255)
 
 
 def test_floats_of_the_widest_range_are_stretched() -> None:
@@ -183,7 +182,6 @@ def predict(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
         ("$P loop --plot o.png", 1, "loop: "),
         ("$P a.png --plot loop/x.png", 1, ""),
         (f"$P a.png --plot {'b' * 5000}.png", 1, ""),
-        ("$P none.png 2>&-", 1, ""),
     ],
 )
 def test_no_traceback(tmp_path: Path, command: str, status: int, said: str) -> None:

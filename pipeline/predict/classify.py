@@ -6,7 +6,7 @@ answer = classify.photos(["photo.jpg"])  # by the best variant, or variant="fina
 print(answer.variant, answer.predictions[0].top(3))  # best [('horse', 0.999), ...]
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +73,8 @@ def _quick(variant: str, runs: measured.Runs) -> litert.Network | None:
 
 def _present() -> list[str]:
     """The variants, known or not, that have a model here."""
-    files = (file for place in (places.model, places.litert) for file in _matching(place("*")))
-    return sorted({file.stem for file in files})
-
-
-def _matching(pattern: Path) -> Iterable[Path]:
-    return pattern.parent.glob(pattern.name)
+    patterns = (places.model("*"), places.litert("*"))
+    return sorted({file.stem for each in patterns for file in each.parent.glob(each.name)})
 
 
 def _in_page(variant: str | None, known: Sequence[str]) -> carried.Carried | None:

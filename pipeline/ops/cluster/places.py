@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
@@ -24,15 +24,14 @@ WAITING_SECONDS = 60  # for the first worker
 class Place:
     """A cluster, what its tasks are and need, and what becomes of what they give.
 
-    `started` fills with the stages under way, each with where it is; `nudge` is to be called
-    now and then.
+    `started` fills with the stages under way; `nudge` is to be called now and then.
     """
 
     client: Client
     task: Task
     needs: Needs
     taken: Taken
-    started: Mapping[str, str]
+    started: Collection[str]
     nudge: Callable[[], object]
 
 
@@ -127,9 +126,9 @@ def _take(name: str, result: stage.Result) -> None:
         raise PipelineError(f"{name}: its outputs cannot be had from the DVC remote; mend that")
 
 
-def _started(client: Client) -> dict[str, str]:
+def _started(client: Client) -> Collection[str]:
     """Fills with the stages under way; what they say goes into their logs."""
-    started: dict[str, str] = {}
+    started: set[str] = set()
 
     def hear(event: tuple[float, Mapping[str, Any]]) -> None:
         _, told = event
@@ -140,7 +139,7 @@ def _started(client: Client) -> dict[str, str]:
         else:
             if "worker" in told:
                 Job(told["stage"]).begin(f"on {told['worker']}\n")
-            started[told["stage"]] = told.get("worker", "")
+            started.add(told["stage"])
 
     client.subscribe_topic(there.TOPIC, hear)
     return started

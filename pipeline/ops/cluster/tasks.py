@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import CancelledError
 from typing import Any
 from uuid import uuid4
@@ -58,7 +58,7 @@ def submit(
 
 def watch(
     futures: Mapping[str, Future[Any]],
-    started: Mapping[str, Any],
+    started: Collection[str],
     screen: Screen,
     taken: Taken,
     nudge: Callable[[], object],
