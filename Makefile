@@ -37,7 +37,7 @@ REPRO = "$(CURDIR)/$(BIN)/$(if $(SIDE_BY_SIDE),python" -m pipeline.ops.cluster $
 TIMED = $(BIN)/python -m pipeline.ops.time_to_accuracy && \
 	$(BIN)/dvc repro --single-item page > /dev/null
 
-.PHONY: help repro quick plan verify check plots bench test test-all lint lock setup clean
+.PHONY: help repro queue quick plan verify check plots bench test test-all lint lock setup clean
 .PHONY: anew
 .DEFAULT_GOAL := help
 
@@ -50,6 +50,10 @@ repro: .venv/ready $(if $(SIDE_BY_SIDE),.venv/cluster) ## run what is missing or
 	@$(BIN)/python -m pipeline.ops.intact
 	@$(REPRO)
 	@$(TIMED)
+
+queue: .venv/ready .venv/cluster ## run the experiments that DVC has queued on the workers of CLUSTER=ADDRESS
+	$(if $(CLUSTER),,$(error expected CLUSTER=ADDRESS, found none; on this machine: dvc queue start))
+	@$(BIN)/python -m pipeline.ops.cluster $(SIDE_BY_SIDE) --queue
 
 quick: .venv/ready $(if $(SIDE_BY_SIDE),.venv/cluster) ## the whole graph, narrow, on 4,000 images and one epoch, in .quick/
 	@$(BIN)/python -m pipeline.ops.quick

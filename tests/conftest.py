@@ -11,6 +11,10 @@ from pipeline import runtime
 from pipeline.base import params_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clusters import Cluster
+
     from pipeline.report.figures import Figure
 
 PROJECT = Path(__file__).parent.parent
@@ -77,6 +81,25 @@ def reproduced(reproduced_once: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))  # as workspace.run has it
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> "Iterator[Cluster]":
+    """A scheduler without workers."""
+    from clusters import Cluster
+
+    (tmp_path / "cluster").mkdir()
+    found = Cluster(tmp_path / "cluster")
+    yield found
+    found.end()
+
+
+@pytest.fixture
+def clustered(tmp_path: Path) -> Path:
+    """A project whose stages workers can run."""
+    import clusters
+
+    return clusters.committed_project(tmp_path)
 
 
 def small_params(epochs: int) -> dict[str, Any]:

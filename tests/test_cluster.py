@@ -126,7 +126,9 @@ def test_the_lock_of_the_whole_pipeline_is_that_of_a_sequential_run(tmp_path: Pa
 
 
 PLAN = Plan(
-    tuple(StagePlan(name, Status.WILL_RUN, (), None, None, ()) for name in ("one", "two", "three"))
+    tuple(
+        StagePlan(name, Status.WILL_RUN, (), None, None, (), "") for name in ("one", "two", "three")
+    )
 )
 
 

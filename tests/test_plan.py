@@ -381,7 +381,9 @@ def test_the_json_says_the_same(project: Path, capsys: pytest.CaptureFixture[str
     content = json.loads(capsys.readouterr().out)
     assert content["runs"] is True
     assert content["seconds"] == {"expected": 842.4, "at_most": 850.4}
-    assert {s["stage"]: s for s in content["stages"]}["train@final"] == {
+    found = {s["stage"]: s for s in content["stages"]}["train@final"]
+    assert len(found.pop("inputs")) == 64
+    assert found == {
         "stage": "train@final",
         "status": "will run",
         "reasons": ["variants.final.dense 512 → 256"],

@@ -16,14 +16,14 @@ from pipeline.ops import git, recorded
 
 
 @contextmanager
-def opened(*, wait: bool) -> Iterator[Repo]:
-    """The project in the current folder; while it is open no other dvc can change dvc.lock.
+def opened(folder: Path = Path(), *, wait: bool) -> Iterator[Repo]:
+    """The project in `folder`; while it is open no other dvc can change dvc.lock.
 
     Keep it short: a training that ends meanwhile gives up after 3 s. Where another dvc is at
     work, waits for it or, unless told to `wait`, raises PipelineError, as for damaged files.
     """
     try:
-        with Repo(_wait_for_lock=wait) as repo, lock_repo(repo):
+        with Repo(str(folder), _wait_for_lock=wait) as repo, lock_repo(repo):
             _check_rwlock(repo)
             yield repo
     except DvcException as error:

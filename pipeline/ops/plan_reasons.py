@@ -101,6 +101,12 @@ def restorable(
     return None
 
 
+def known_inputs(stage: Stage) -> str:
+    """DVC's hash of the command of `stage` and of its dependencies, less those to wait for."""
+    waits = [dep.def_path for dep in stage.deps if not dep.hash_info]
+    return _key(to_single_stage_lockfile(stage), waits)
+
+
 def _key(run: Mapping[str, Any], waits: Collection[str]) -> str:
     """DVC's hash of what a run was made from, less the dependencies to wait for."""
     deps = [dep for dep in run.get("deps", ()) if dep["path"] not in waits]

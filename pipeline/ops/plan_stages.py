@@ -33,12 +33,17 @@ class Status(enum.StrEnum):
     UP_TO_DATE = "up to date"
 
 
+PENDING = (Status.WILL_RUN, Status.RESTORED, Status.MAY_FOLLOW)
+
+
 @dataclasses.dataclass(frozen=True)
 class StagePlan:
     """One stage: its fate and the reasons in the user's terms.
 
     `source` says where the outputs of a restored stage come from; `seconds` is the duration of
     the stage's last run, if that is known; `after` names the stages that it depends on directly.
+    `inputs` is DVC's hash of its command, its parameters and what it reads, as far as that is
+    known beforehand.
     """
 
     stage: str
@@ -47,6 +52,7 @@ class StagePlan:
     source: str | None
     seconds: float | None
     after: tuple[str, ...]
+    inputs: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +86,10 @@ def make(targets: Iterable[str] = (), *, root: Path = Path()) -> Plan:
                 anew += [out for out in stage.outs if not out.hash_info or out.workspace_status()]
                 name, run = stage.addressing, environment.recorded(stage.addressing) or {}
                 after = tuple(sorted(before.addressing for before in graph[stage]))
-                plans.append(StagePlan(name, status, reasons, source, run.get("seconds"), after))
+                known = plan_reasons.known_inputs(stage)
+                plans.append(
+                    StagePlan(name, status, reasons, source, run.get("seconds"), after, known)
+                )
     except DvcException as error:
         raise dvc_project.unreadable(error) from error
     return Plan(tuple(plans))

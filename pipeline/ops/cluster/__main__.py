@@ -1,5 +1,5 @@
 """`dvc repro` with stages side by side: `python -m pipeline.ops.cluster --jobs N [STAGE ...]`, or
-`--scheduler ADDRESS` for the workers of a Dask cluster.
+`--scheduler ADDRESS` for the workers of a Dask cluster; with `--queue` what DVC's queue holds.
 
 Dask schedules; the graph is DVC's. Each stage runs as `dvc repro --single-item`. That form locks
 only its own outputs, so neighbours do not meet; a plain `dvc repro STAGE` locks all that is
@@ -9,8 +9,8 @@ upstream as well, and two of them fail with "is busy" (treeverse/dvc 11054).
 import argparse
 import logging
 import sys
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
+from uuid import uuid4
 
 from pipeline.ops import activation
 
@@ -19,10 +19,9 @@ try:
 
     from pipeline.base.errors import PipelineError
     from pipeline.ops import stopping
-    from pipeline.ops.cluster import here, lock, order, places, screen, tasks, there
+    from pipeline.ops.cluster import experiments, here, lock, order, places, tasks, there
     from pipeline.ops.cluster.jobs import Job, repro
-    from pipeline.ops.cluster.places import Place
-    from pipeline.ops.plan_stages import Status, make
+    from pipeline.ops.plan_stages import PENDING, StagePlan, make
 except ModuleNotFoundError as error:
     sys.exit(f"cluster: {error}: `make repro JOBS=2` installs it; or {activation.REMEDY}")
 
@@ -36,32 +35,35 @@ def run(targets: Iterable[str], options: argparse.Namespace) -> list[Job]:
     No process of this machine outlives the call, whatever exception ends it.
     """
     targets = tuple(targets)
-    plan = make(targets)
-    pending = plan.having(Status.WILL_RUN, Status.RESTORED, Status.MAY_FOLLOW)
+    plan = order.restored(targets) if options.scheduler else make(targets)
+    pending = plan.having(*PENDING)
     if not pending:
         print("everything is up to date")
         return []
     with lock.ordered(plan):
-        place: AbstractContextManager[Place] = (
-            places.elsewhere(options.scheduler, pending)
+        failed = (
+            _elsewhere(pending, options.scheduler)
             if options.scheduler
-            else places.this_machine(options.jobs, pending)
+            else _here(pending, options.jobs)
         )
-        with place as found:
-            futures = tasks.submit(found.client, pending, found.task, found.needs)
-            try:
-                with screen.screen() as shown:
-                    failed = tasks.watch(futures, found.started, shown, found.taken, found.nudge)
-            except BaseException:
-                here.children.end()  # else the cluster would wait for what still runs
-                found.client.cancel(list(futures.values()), force=True)
-                raise
-        if failed:
-            return failed
         # The plan is a forecast; DVC has the last word, and is silent when it agrees.
-        if here.children.run(repro("--quiet", *targets)):
+        if not failed and here.children.run(repro("--quiet", *targets)):
             raise PipelineError("the closing `dvc repro` failed for the reason above; mend it")
-    return []
+    return failed
+
+
+def _here(pending: Sequence[StagePlan], jobs: int) -> list[Job]:
+    with places.this_machine(jobs) as place, tasks.ended(place) as futures:
+        futures |= tasks.submit(place, pending, base=uuid4().hex)
+        return tasks.watch(place, futures, lambda _: None)
+
+
+def _elsewhere(pending: Sequence[StagePlan], scheduler: str) -> list[Job]:
+    told = order.make()
+    with places.elsewhere(scheduler) as place, tasks.ended(place) as futures:
+        place.tell(pending, told)
+        futures |= tasks.submit(place, pending, base=place.run_id)
+        return tasks.watch(place, futures, place.take)
 
 
 def _report(failed: Iterable[Job]) -> None:
@@ -80,17 +82,20 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--plain", action="store_true", help="take a tcp:// address that is not here"
     )
+    parser.add_argument("--queue", action="store_true", help="run the experiments in DVC's queue")
     parser.add_argument("targets", nargs="*", metavar="STAGE", help="these and what they need")
     options = parser.parse_args(arguments)
     if options.scheduler:
         order.expect_private(options.scheduler, plain=options.plain)
+    elif options.queue:
+        parser.error("--queue needs --scheduler; on this machine: dvc queue start --jobs N")
     elif options.jobs < 1:
         parser.error(f"argument --jobs: expected 1 or more, found {options.jobs}")
     for name in [name for name in logging.root.manager.loggerDict if "distributed" in name]:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is told below
     cloudpickle.register_pickle_by_value(there)  # workers have none of this project
     stopping.raise_exit_on_signals()
-    failed = run(options.targets, options)
+    failed = experiments.run(options.scheduler) if options.queue else run(options.targets, options)
     _report(failed)
     return int(bool(failed))
 

@@ -37,8 +37,8 @@ class Children:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._ended = False
 
-    def run(self, command: list[str], log: BinaryIO | None = None) -> int:
-        """Run `command` to its end, output into `log` (else ours); its exit status.
+    def run(self, command: list[str], log: BinaryIO | None = None, *, folder: Path = Path()) -> int:
+        """Run `command` in `folder` to its end, output into `log` (else ours); its exit status.
 
         Starts nothing after `end`, and returns 1.
         """
@@ -47,6 +47,7 @@ class Children:
                 return 1
             process = subprocess.Popen(
                 command,
+                cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT if log else None,

@@ -3,7 +3,7 @@ since that is some stage's own work."""
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +13,11 @@ from dvc.utils.serialize import load_yaml
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
 from pipeline.ops import dvc_project, environment, git, recorded
+from pipeline.ops.cluster import here
+from pipeline.ops.cluster.jobs import repro
 from pipeline.ops.cluster.stage import Result, encoded
+from pipeline.ops.plan_stages import Plan, Status
+from pipeline.ops.plan_stages import make as make_plan
 from pipeline.page import times
 
 # What Linux calls the instructions that params.yaml may ask for.
@@ -26,28 +30,44 @@ FLAGS = {
 }
 
 
-def make() -> dict[str, Any]:
-    """The repository's address, the commit, and the results here that the commit lacks.
+def make(folder: Path = Path(), *, also: Sequence[Path] = ()) -> dict[str, Any]:
+    """The repository's address, the commit, and what has changed in `folder` since.
 
-    Raises PipelineError when anything else has changed since the commit, when no branch of the
-    repository that workers clone has it, or when no DVC remote is set up.
+    Raises PipelineError when that is more than results and the files that may change `also`, when
+    no branch of the repository that workers clone has the commit, or when no DVC remote is set up.
     """
-    commit = git.output("rev-parse", "HEAD").decode().strip()
-    with dvc_project.opened(wait=True) as repo:
+    commit = git.output("rev-parse", "HEAD", folder=folder).decode().strip()
+    with dvc_project.opened(folder, wait=True) as repo:
         outs = [Path(out.def_path) for out in repo.index.outs if not out.use_cache]
         if not repo.config["core"].get("remote"):
             raise PipelineError(
                 "expected a DVC remote, by which workers get and give data; found none: "
                 "docs/remotes.md says how to set one up"
             )
-    changed = _changed()
-    own = [*outs, recorded.LOCK, environment.RUNS, times.PATH]
+    changed = _changed(folder)
+    own = [*outs, recorded.LOCK, environment.RUNS, times.PATH, *also]
     if foreign := [path for path in changed if not any(path.is_relative_to(o) for o in own)]:
         raise PipelineError(
             f"not committed: {', '.join(map(str, foreign))}; workers know commits alone: "
             "commit, and push where they clone from"
         )
-    return {"repository": _repository(commit), "commit": commit, "state": _state(changed)}
+    state = _state(folder, changed)
+    return {"repository": _repository(commit), "commit": commit, "state": state}
+
+
+def restored(targets: Iterable[str], folder: Path = Path()) -> Plan:
+    """The plan in `folder` once DVC has put back there what it can without a run.
+
+    Workers have none of the runs that DVC's cache remembers here.
+    """
+    plan = make_plan(targets, root=folder)
+    if back := plan.having(Status.RESTORED):
+        if here.children.run(
+            repro("--quiet", "--single-item", *(s.stage for s in back)), folder=folder
+        ):
+            raise PipelineError("DVC cannot put back what it has; mend that")
+        plan = make_plan(targets, root=folder)
+    return plan
 
 
 def requirements() -> tuple[dict[str, str], list[str]]:
@@ -86,10 +106,13 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _changed() -> list[Path]:
-    """What differs from the commit, new files included."""
-    listing = git.output("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
-    return [Path(entry[3:].decode()) for entry in listing.split(b"\0") if entry]
+def _changed(folder: Path) -> list[Path]:
+    """What differs from the commit in `folder`, new files included."""
+    status = ("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
+    listing = git.output(*status, folder=folder)
+    found = [Path(entry[3:].decode()) for entry in listing.split(b"\0") if entry]
+    # What DVC packs with a queued experiment may hold a token, and is for nobody else.
+    return [path for path in found if not path.is_relative_to(".dvc/tmp")]
 
 
 def _repository(commit: str) -> str:
@@ -97,8 +120,10 @@ def _repository(commit: str) -> str:
     remotes = git.output("remote").decode().split()
     if not remotes:
         raise PipelineError("expected a git remote, from which workers clone, found none; add one")
-    git.output("fetch", "--quiet", remotes[0])
-    if not git.output("branch", "--remotes", "--contains", commit).strip():
+    holding = ("branch", "--remotes", "--contains", commit, "--list", f"{remotes[0]}/*")
+    if not git.output(*holding).strip():
+        git.output("fetch", "--quiet", remotes[0])  # perhaps pushed from elsewhere
+    if not git.output(*holding).strip():
         raise PipelineError(
             f"commit {commit[:12]}: expected it in a branch of {remotes[0]}, from which workers "
             "clone, found it here alone; `git push`"
@@ -106,7 +131,8 @@ def _repository(commit: str) -> str:
     return without_password(git.output("remote", "get-url", remotes[0]).decode().strip())
 
 
-def _state(changed: Iterable[Path]) -> Result:
-    entries = load_yaml(recorded.LOCK)["stages"] if recorded.LOCK.exists() else {}
+def _state(folder: Path, changed: Sequence[Path]) -> Result:
+    """What `folder` has and the commit has not, as if a stage had given it."""
+    entries = load_yaml(folder / recorded.LOCK)["stages"] if recorded.LOCK in changed else {}
     kept = [path for path in changed if path != recorded.LOCK]
-    return {"entry": entries, "files": encoded(kept)}
+    return {"entry": entries, "files": encoded(kept, folder)}

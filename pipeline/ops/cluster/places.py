@@ -2,8 +2,10 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +15,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.ops import dvc_project, memory
 from pipeline.ops.cluster import here, order, stage, there
 from pipeline.ops.cluster.jobs import DVC, Job
-from pipeline.ops.cluster.tasks import Needs, Taken, Task
+from pipeline.ops.cluster.tasks import Place
 from pipeline.ops.plan_stages import StagePlan
 
 CONNECTING_SECONDS = 20
@@ -21,22 +23,44 @@ WAITING_SECONDS = 60  # for the first worker
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """A cluster, what its tasks are and need, and what becomes of what they give.
+class Elsewhere(Place):
+    """Workers that know of a run what the scheduler's metadata have under its `run_id`."""
 
-    `started` fills with the stages under way; `nudge` is to be called now and then.
-    """
+    run_id: str
 
-    client: Client
-    task: Task
-    needs: Needs
-    taken: Taken
-    started: Collection[str]
-    nudge: Callable[[], object]
+    def tell(
+        self,
+        stages: Sequence[StagePlan],
+        told: Mapping[str, Any],
+        folder: Path = Path(),
+        *,
+        within: str = "",
+    ) -> None:
+        """Have workers know what they need for `stages`, which are pending in `folder`: the order
+        `told`, and the outputs of the other stages there."""
+        _push_what_is_made(folder, stages)
+        self.client.set_metadata([self.run_id, within], told)
+
+    def take(
+        self, given: Mapping[str, stage.Result], folder: Path = Path(), *, within: str = ""
+    ) -> None:
+        """Have in `folder` what stages gave as if they had run there."""
+        for name, result in given.items():
+            self.client.set_metadata([self.run_id, name], result)
+        names = [name.removeprefix(within) for name in given]
+        with dvc_project.opened(folder, wait=True):
+            stage.put(list(given.values()), folder)
+        if here.children.run([*DVC, "pull", "--quiet", *names], folder=folder):
+            raise PipelineError(
+                f"{', '.join(names)}: their outputs cannot be had from the DVC remote; mend that"
+            )
+        with dvc_project.opened(folder, wait=True) as repo:
+            for name in names:  # found again where the same is to be made once more
+                repo.stage_cache.save(repo.stage.load_one(name=name))
 
 
 @contextmanager
-def this_machine(jobs: int, stages: Sequence[StagePlan]) -> Iterator[Place]:
+def this_machine(jobs: int) -> Iterator[Place]:
     """`jobs` stages at a time, fewer trainings where memory has no room for as many."""
     gibibytes = memory.allowed() / memory.GIB
     training = {"memory": min(memory.NEEDED, gibibytes)}
@@ -51,18 +75,20 @@ def this_machine(jobs: int, stages: Sequence[StagePlan]) -> Iterator[Place]:
         ) as cluster,
         Client(cluster) as client,
     ):
-        needs = {s.stage: training if s.stage.startswith("train@") else {} for s in stages}
-        yield Place(client, here.task, needs, lambda *_: None, _started(client), lambda: None)
+
+        def needs(name: str) -> Mapping[str, float]:
+            return training if name.startswith("train@") else {}
+
+        yield Place(client, here.task, needs, _started(client), lambda: None)
 
 
 @contextmanager
-def elsewhere(scheduler: str, stages: Sequence[StagePlan]) -> Iterator[Place]:
+def elsewhere(scheduler: str) -> Iterator[Elsewhere]:
     """The workers of the Dask `scheduler` that have the libraries and the processor, also those
     that come later.
 
     Raises PipelineError when there is no such scheduler or no such worker.
     """
-    told = order.make() | {"run": uuid4().hex}
     libraries, flags = order.requirements()
     # Other projects' stages on the same cluster may need other ones.
     needed = f"stages-{hashlib.sha256(repr((libraries, flags)).encode()).hexdigest()[:12]}"
@@ -77,22 +103,15 @@ def elsewhere(scheduler: str, stages: Sequence[StagePlan]) -> Iterator[Place]:
         started = _started(client)
         client.register_plugin(there.Suitable(needed, libraries, flags))
         _expect_a_worker(client, scheduler, needed)
-        _push_what_is_made(stages)
-        run = there.run
+        run, run_id, wake = there.run, uuid4().hex, there.wake
 
         # Dask sends by name whatever has one that can be imported; what is made here goes as code.
         def task(name: str, *before: stage.Result) -> stage.Result:
-            return run(told, name, *before)
+            return run(run_id, name, *before)
 
-        needs = {each.stage: {needed: 1} for each in stages}
-        wake = there.wake
-
-        def take(name: str, result: stage.Result) -> None:
-            client.set_metadata([told["run"], name], result)
-            _take(name, result)
-
-        yield Place(client, task, needs, take, started, lambda: client.run_on_scheduler(wake))
-        client.set_metadata(told["run"], {})
+        nudge = partial(client.run_on_scheduler, wake)
+        yield Elsewhere(client, task, lambda _: {needed: 1}, started, nudge, run_id)
+        client.set_metadata(run_id, {})
 
 
 def _expect_a_worker(client: Client, scheduler: str, needed: str) -> None:
@@ -111,19 +130,12 @@ def _expect_a_worker(client: Client, scheduler: str, needed: str) -> None:
         )
 
 
-def _push_what_is_made(stages: Sequence[StagePlan]) -> None:
-    """Give the DVC remote what `stages` read of those that are up to date here."""
+def _push_what_is_made(folder: Path, stages: Sequence[StagePlan]) -> None:
+    """Give the DVC remote what `stages` read of those that are up to date in `folder`."""
     made = {before for each in stages for before in each.after} - {each.stage for each in stages}
-    if made and here.children.run([*DVC, "push", "--quiet", *sorted(made)]):
+    push = [*DVC, "push", "--quiet", *sorted(made)]
+    if made and here.children.run(push, folder=folder):
         raise PipelineError("what workers read cannot be given to the DVC remote; mend that")
-
-
-def _take(name: str, result: stage.Result) -> None:
-    """Have what a stage gave here as if it had run here."""
-    with dvc_project.opened(wait=True):
-        stage.put(result)
-    if here.children.run([*DVC, "pull", "--quiet", name]):
-        raise PipelineError(f"{name}: its outputs cannot be had from the DVC remote; mend that")
 
 
 def _started(client: Client) -> Collection[str]:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,7 @@ def main() -> None:
     threading.Thread(target=_end_with_the_worker, daemon=True).start()
     environment.check()
     order = json.loads(there.ORDER.read_text(encoding="utf-8"))
-    put(order["state"])
-    for result in order["before"]:
-        put(result)
+    put([order["state"], *order["before"]])
     with Repo() as repo:
         (stage,) = repo.stage.load_all("dvc.yaml", order["stage"])
         inputs = _cached_inputs(repo, stage)
@@ -51,16 +49,21 @@ def main() -> None:
     files.write_json(there.RESULT, result_of(stage))
 
 
-def put(result: Result) -> None:
-    """Write the files and entries of dvc.lock that a stage gave, elsewhere."""
-    for path, content in result["files"].items():
-        save = partial(_save, base64.b64decode(content))
-        files.write(Path(path), save)
-    if result["entry"]:
-        empty = {"schema": "2.0"}
-        lock: dict[str, Any] = load_yaml(recorded.LOCK) if recorded.LOCK.exists() else empty
-        lock["stages"] = {**lock.get("stages", {}), **result["entry"]}
-        files.write(recorded.LOCK, lambda temporary: dump_yaml(temporary, lock))
+def put(results: Sequence[Result], folder: Path = Path()) -> None:
+    """Write into `folder` the files and entries of dvc.lock that stages gave, elsewhere.
+
+    The entries at once, as DVC's reading and writing of the lock takes long where stages are many.
+    """
+    for result in results:
+        for path, content in result["files"].items():
+            save = partial(_save, base64.b64decode(content))
+            files.write(folder / path, save)
+    entries = {name: entry for each in results for name, entry in each["entry"].items()}
+    if entries:
+        file, empty = folder / recorded.LOCK, {"schema": "2.0"}
+        lock: dict[str, Any] = load_yaml(file) if file.exists() else empty
+        lock["stages"] = {**lock.get("stages", {}), **entries}
+        files.write(file, lambda temporary: dump_yaml(temporary, lock))
 
 
 def _save(content: bytes, path: Path) -> None:
@@ -75,11 +78,12 @@ def result_of(stage: Stage) -> Result:
     return {"entry": {name: entry}, "files": encoded([*kept, environment.path(name)])}
 
 
-def encoded(paths: Iterable[Path]) -> dict[str, str]:
-    """The files at `paths`, those below folders too, in base64."""
-    inside = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path])]
+def encoded(paths: Iterable[Path], folder: Path = Path()) -> dict[str, str]:
+    """The files at `paths` in `folder`, those below folders too, in base64."""
+    found = [folder / path for path in paths]
+    inside = [file for path in found for file in (path.rglob("*") if path.is_dir() else [path])]
     return {
-        file.as_posix(): base64.b64encode(file.read_bytes()).decode()
+        file.relative_to(folder).as_posix(): base64.b64encode(file.read_bytes()).decode()
         for file in inside
         if file.is_file()
     }

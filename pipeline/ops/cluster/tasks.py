@@ -1,16 +1,18 @@
 """The stages of a plan as tasks of a Dask cluster: handed out, watched, their results collected."""
 
+import dataclasses
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from typing import Any
-from uuid import uuid4
 
+from dask.base import tokenize
 from distributed import Client, Future, wait
 
 from pipeline.base.errors import PipelineError
-from pipeline.ops.cluster import there
+from pipeline.ops.cluster import here, screen, there
 from pipeline.ops.cluster.jobs import Job
 from pipeline.ops.cluster.screen import Screen
 from pipeline.ops.plan_stages import StagePlan
@@ -20,77 +22,105 @@ ALONE_SECONDS = 60.0  # without any stage under way, before that is told
 NUDGE_SECONDS = 5.0
 UNKNOWN_SECONDS = 1e6  # of a stage that never ran: it may be long
 
-Needs = Mapping[str, Mapping[str, float]]  # Dask's resources, by stage
 GONE = (
     "the Dask scheduler is gone, or it dropped the stages; what has ended is recorded: see "
     "that the scheduler runs, then run again"
 )
 
 Task = Callable[..., Any]  # of the stage's name and what the tasks before it gave
-Taken = Callable[[str, Any], None]  # a stage and what its task gave
+Take = Callable[[Mapping[str, Any]], None]  # of what tasks gave, by stage
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A cluster, what its tasks are and what a stage `needs` of Dask's resources.
+
+    `started` fills with the stages under way; `nudge` is to be called now and then.
+    """
+
+    client: Client
+    task: Task
+    needs: Callable[[str], Mapping[str, float]]
+    started: Collection[str]
+    nudge: Callable[[], object]
 
 
 def submit(
-    client: Client,
-    stages: Iterable[StagePlan],
-    task: Task,
-    needs: Needs,
+    place: Place, stages: Iterable[StagePlan], *, base: str, within: str = ""
 ) -> dict[str, Future[Any]]:
-    """The tasks of `stages`, each after those that it depends on; `needs` are Dask's resources.
+    """The tasks of `stages` by name, which begins with `within`; each after those it depends on.
 
-    Of several that could begin the longest comes first, lest it be left running alone at the end.
+    Stages that read the same are one task, where they also have the same `base`: what they might
+    read beside what is known of them. Of several that could begin the longest comes first, lest it
+    be left running alone at the end.
     """
-    run = uuid4().hex  # the same stages may have been tasks of an earlier run
     futures: dict[str, Future[Any]] = {}
     for stage in stages:
         seconds = UNKNOWN_SECONDS if stage.seconds is None else stage.seconds
-        futures[stage.stage] = client.submit(
-            task,
-            stage.stage,
-            *(futures[before] for before in stage.after if before in futures),
-            key=f"{stage.stage}-{run}",
+        before = [futures[within + name] for name in stage.after if within + name in futures]
+        made_from = tokenize(base, stage.inputs, [future.key for future in before])
+        futures[within + stage.stage] = place.client.submit(
+            place.task,
+            within + stage.stage,
+            *before,
+            key=f"{stage.stage}-{made_from}",
             priority=math.ceil(seconds),
-            resources=needs[stage.stage],
+            resources=place.needs(stage.stage),
             pure=False,
         )
     return futures
 
 
-def watch(
-    futures: Mapping[str, Future[Any]],
-    started: Collection[str],
-    screen: Screen,
-    taken: Taken,
-    nudge: Callable[[], object],
-) -> list[Job]:
-    """Show the tasks until all have ended, and have what they gave `taken`; the failed stages.
+@contextmanager
+def ended(place: Place) -> Iterator[dict[str, Future[Any]]]:
+    """Tasks, to be filled in, none of which outlives an exception in the body."""
+    futures: dict[str, Future[Any]] = {}
+    try:
+        yield futures
+    except BaseException:
+        here.children.end()  # else the cluster would wait for what still runs
+        place.client.cancel(list(futures.values()), force=True)
+        raise
 
-    `started` names those under way, and grows meanwhile; `nudge` is called now and then. A stage
-    that fails holds back those behind it and no other. Raises PipelineError when the cluster is
-    lost.
+
+def watch(place: Place, futures: Mapping[str, Future[Any]], take: Take) -> list[Job]:
+    """Show the tasks until all have ended, and `take` what they gave; the failed stages.
+
+    A stage that fails holds back those behind it and no other. Raises PipelineError when the
+    cluster is lost.
     """
     left, failed, nudged, told = dict(futures), [], time.monotonic(), time.monotonic()
-    while left:
-        _wait(left.values())
-        for name in [name for name, future in left.items() if future.done()]:
-            future, job = left.pop(name), Job(name)
-            if future.status == "finished":
-                taken(name, future.result())
-                screen.finished(job, succeeded=True)
-            elif (reason := _reason(name, future)) is not None:
-                job.add(reason)
-                failed.append(job)
-                screen.finished(job, succeeded=False)
-        running, now = [Job(name) for name in left if name in started], time.monotonic()
-        screen.show(running)
-        if now - nudged > NUDGE_SECONDS:
-            nudge()
-            nudged = now
-        if running:
-            told = now
-        elif left and now - told > ALONE_SECONDS:
-            print(f"waiting for a worker that can run {', '.join(left)}", flush=True)
-            told = now
+    with screen.screen() as shown:
+        while left:
+            failed += _take_ended(left, shown, take)
+            running, now = [Job(name) for name in left if name in place.started], time.monotonic()
+            shown.show(running)
+            if now - nudged > NUDGE_SECONDS:
+                place.nudge()
+                nudged = now
+            if running:
+                told = now
+            elif left and now - told > ALONE_SECONDS:
+                print(f"waiting for a worker that can run {', '.join(left)}", flush=True)
+                told = now
+    return failed
+
+
+def _take_ended(left: dict[str, Future[Any]], shown: Screen, take: Take) -> list[Job]:
+    """Wait a moment for tasks to end, and remove those that have; the failed stages among them."""
+    _wait(left.values())
+    ended = {name: left.pop(name) for name, future in list(left.items()) if future.done()}
+    given = {name: each.result() for name, each in ended.items() if each.status == "finished"}
+    if given:  # all at once: where the head is slower than the workers, ever more at a time
+        take(given)
+    failed = []
+    for name, future in ended.items():
+        if name in given:
+            shown.finished(Job(name), succeeded=True)
+        elif (reason := _reason(name, future)) is not None:
+            Job(name).add(reason)
+            failed.append(Job(name))
+            shown.finished(Job(name), succeeded=False)
     return failed
 
 

@@ -62,21 +62,24 @@ def wake(dask_scheduler: Any) -> None:
     dask_scheduler.transitions(waiting, stimulus_id="suitable")
 
 
-def run(order: Mapping[str, Any], stage: str, *before: Mapping[str, Any]) -> dict[str, Any]:
-    """Run `stage` of the commit in `order` after what the stages `before` it gave.
+def run(run_id: str, name: str, *before: Mapping[str, Any]) -> dict[str, Any]:
+    """Run the stage `name`, STAGE or EXPERIMENT/STAGE, after what the stages `before` it gave.
 
-    Gives its entry of dvc.lock, and its files that are in git, in base64 by path; its other outputs
-    are in the DVC remote by then. RuntimeError when it fails; what it says is sent as it comes.
+    What to clone stands in the scheduler's metadata of the run. Gives the stage's entry of
+    dvc.lock, and its files that are in git, in base64 by path; its other outputs are in the DVC
+    remote by then. RuntimeError when it fails; what it says is sent as it comes.
     """
     worker = get_worker()
     key = worker.get_current_task()
     # Dask runs a task again when the worker is gone that kept what it gave.
-    known: dict[str, Any] | None = get_client().get_metadata([order["run"], stage], default=None)
+    known: dict[str, Any] | None = get_client().get_metadata([run_id, name], default=None)
     if known:
         return known
-    worker.log_event(TOPIC, {"stage": stage, "worker": worker.address})
-    with _clone(order["repository"], order["commit"]) as folder:
-        content = {"stage": stage, "state": order["state"], "before": before}
+    experiment, slash, stage = name.rpartition("/")
+    told: dict[str, Any] = get_client().get_metadata([run_id, experiment + slash])
+    worker.log_event(TOPIC, {"stage": name, "worker": worker.address})
+    with _clone(told["repository"], told["commit"]) as folder:
+        content = {"stage": stage, "state": told["state"], "before": before}
         (folder / ORDER).parent.mkdir(parents=True, exist_ok=True)
         (folder / ORDER).write_text(json.dumps(content), encoding="utf-8")
         (folder / RESULT).unlink(missing_ok=True)
@@ -85,15 +88,15 @@ def run(order: Mapping[str, Any], stage: str, *before: Mapping[str, Any]) -> dic
             try:
                 while process.poll() is None:
                     time.sleep(LOOK_SECONDS)
-                    _send(worker, stage, said)
+                    _send(worker, name, said)
                     task = worker.state.tasks.get(key)
                     if task is None or task.state != "executing":
-                        raise RuntimeError(FAILED, stage)  # for nobody: it was cancelled
+                        raise RuntimeError(FAILED, name)  # for nobody: it was cancelled
             finally:
                 _end(process)
-                _send(worker, stage, said)
+                _send(worker, name, said)
         if process.returncode:
-            raise RuntimeError(FAILED, stage)
+            raise RuntimeError(FAILED, name)
         found: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
         return found
 
@@ -111,9 +114,9 @@ def _started(folder: Path, log: BinaryIO) -> "subprocess.Popen[bytes]":
     )
 
 
-def _send(worker: Worker, stage: str, said: BinaryIO) -> None:
+def _send(worker: Worker, name: str, said: BinaryIO) -> None:
     if text := said.read().decode("utf-8", "replace"):
-        worker.log_event(TOPIC, {"stage": stage, "output": text})
+        worker.log_event(TOPIC, {"stage": name, "output": text})
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -147,6 +150,7 @@ def _clone(repository: str, commit: str) -> Iterator[Path]:
                 _git("clone", "--quiet", "--no-checkout", repository, str(folder))
             _git("fetch", "--quiet", "origin", folder=folder)
             _git("checkout", "--quiet", "--force", "--detach", commit, folder=folder)
+            _git("clean", "--quiet", "--force", "-d", folder=folder)  # of another commit's results
             yield folder
         finally:
             lock.release()
