@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import processes
@@ -16,32 +17,45 @@ HTTP = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
 
 
 class Cluster:
-    """A scheduler and workers, each a process of its own session."""
+    """A scheduler at `host` and workers, each a process of its own session with `environment`.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Encrypted where that names a configuration; `prefix` stands before the scheduler's command.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        host: str = "127.0.0.1",
+        *,
+        prefix: Sequence[str] = (),
+        **environment: str,
+    ) -> None:
+        self.folder, self.prefix, self.environment = folder, prefix, environment
+        scheme = "tls" if "DASK_CONFIG" in environment else "tcp"
         with socket.create_server(("127.0.0.1", 0)) as free:
-            self.address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-        self.scheduler = self._start(
-            "scheduler", "--host", "127.0.0.1", "--port", self.address.rpartition(":")[2]
-        )
+            port = str(free.getsockname()[1])
+        self.address = f"{scheme}://{host}:{port}"
+        place = ("--host", host, "--port", port, "--protocol", scheme)
+        self.scheduler = self._start(prefix, "scheduler", *place)
         self.workers: list[subprocess.Popen[bytes]] = []
 
-    def work(self, **environment: str) -> subprocess.Popen[bytes]:
-        """One more worker, as on a machine of its own."""
+    def work(self, prefix: Sequence[str] = (), **environment: str) -> subprocess.Popen[bytes]:
+        """One more worker, as on a machine of its own; `prefix` stands before its command."""
         home = self.folder / f"home{len(self.workers)}"
-        home.mkdir()
+        home.mkdir(exist_ok=True)
         own = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), **environment}
         options = ("--nthreads", "1", "--no-nanny", "--local-directory", str(home))
-        self.workers.append(self._start("worker", self.address, *options, **own))
+        self.workers.append(self._start(prefix, "worker", self.address, *options, **own))
         return self.workers[-1]
 
-    def _start(self, kind: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    def _start(
+        self, prefix: Sequence[str], kind: str, *arguments: str, **environment: str
+    ) -> subprocess.Popen[bytes]:
         with (self.folder / f"{kind}.log").open("ab") as log:
             return subprocess.Popen(
-                [*DASK, f"distributed.cli.dask_{kind}", *arguments, *HTTP],
+                [*prefix, *DASK, f"distributed.cli.dask_{kind}", *arguments, *HTTP],
                 cwd=self.folder,
-                env={**workspace.environment(), **environment},
+                env={**workspace.environment(), **self.environment, **environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -102,11 +116,12 @@ def begun(cluster: Cluster, process: subprocess.Popen[bytes], stage: str) -> Non
 
 
 def in_background(project: Path, cluster: Cluster) -> subprocess.Popen[str]:
-    command = ("-m", "pipeline.ops.cluster", "--scheduler", cluster.address)
+    command = (sys.executable, "-m", "pipeline.ops.cluster", "--scheduler", cluster.address)
+    site = {"DVC_SITE_CACHE_DIR": str(project.parent / "site")}
     return subprocess.Popen(
-        [sys.executable, *command],
+        [*cluster.prefix, *command],
         cwd=project,
-        env={**workspace.environment(), "DVC_SITE_CACHE_DIR": str(project.parent / "site")},
+        env={**workspace.environment(), **cluster.environment, **site},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

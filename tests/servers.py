@@ -1,5 +1,6 @@
 """Real storage servers on this machine, each with a door of its own, for tests of DVC's remotes."""
 
+import json
 import os
 import pwd
 import shutil
@@ -10,7 +11,7 @@ import time
 import urllib.parse
 import urllib.request
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,10 +48,10 @@ class Host:
 
 
 @contextmanager
-def s3(folder: Path) -> Iterator[Bucket]:
-    """moto's server, with its log in `folder`. It keeps the objects in memory."""
+def s3(folder: Path, host: str = "127.0.0.1") -> Iterator[Bucket]:
+    """moto's server at `host`, with its log in `folder`. It keeps the objects in memory."""
     port = _free_port()
-    endpoint = f"http://127.0.0.1:{port}"
+    endpoint = f"http://{host}:{port}"
     opening = [
         ("PUT", "/bucket", "s3", {}),
         ("POST", "/", "iam", {"Action": "CreateUser", "UserName": "user"}),
@@ -65,13 +66,34 @@ def s3(folder: Path) -> Iterator[Bucket]:
         ),
         ("POST", "/", "iam", {"Action": "CreateAccessKey", "UserName": "user"}),
     ]
-    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
+    command = [sys.executable, "-m", "moto.server", "-H", host, "-p", str(port)]
     checking = {"INITIAL_NO_AUTH_ACTION_COUNT": str(len(opening))}  # from then on, signatures
-    with _running(command, port, folder / "moto.log", checking):
+    with _running(command, port, folder / "moto.log", checking, host):
         answers = [_ask(endpoint, *request) for request in opening]
         key = ElementTree.fromstring(answers[-1])
         found = {one.tag.rpartition("}")[2]: one.text or "" for one in key.iter()}
         yield Bucket(endpoint, "bucket", found["AccessKeyId"], found["SecretAccessKey"])
+
+
+# Serves until its input ends.
+_SERVE = """
+import json, pathlib, sys
+sys.path.insert(0, sys.argv[1])
+import servers
+with servers.s3(pathlib.Path(sys.argv[2]), sys.argv[3]) as bucket:
+    print(json.dumps(vars(bucket)), flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def s3_elsewhere(folder: Path, host: str, prefix: Sequence[str]) -> Iterator[Bucket]:
+    """The same on the machine where commands run with `prefix`, whose address is `host`."""
+    command = [*prefix, sys.executable, "-c", _SERVE, str(Path(__file__).parent), str(folder), host]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        yield Bucket(**json.loads(process.stdout.readline()))
+        process.communicate()
 
 
 @contextmanager
@@ -127,7 +149,9 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _running(command: list[str], port: int, log: Path, extra: dict[str, str]) -> Iterator[None]:
+def _running(
+    command: list[str], port: int, log: Path, extra: dict[str, str], host: str = "127.0.0.1"
+) -> Iterator[None]:
     """`command` with its output in `log`, from when it listens at `port` to the end of the block.
 
     It gets the environment of the tests and `extra`.
@@ -138,7 +162,7 @@ def _running(command: list[str], port: int, log: Path, extra: dict[str, str]) ->
         )
     try:
         deadline = time.monotonic() + STARTING_SECONDS
-        while not _listens(port):
+        while not _listens(host, port):
             if process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"{command[0]} did not start:\n{log.read_text()}")
             time.sleep(0.05)
@@ -152,6 +176,6 @@ def _running(command: list[str], port: int, log: Path, extra: dict[str, str]) ->
             process.wait()
 
 
-def _listens(port: int) -> bool:
+def _listens(host: str, port: int) -> bool:
     with closing(socket.socket()) as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0

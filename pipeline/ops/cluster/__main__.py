@@ -19,7 +19,7 @@ try:
 
     from pipeline.base.errors import PipelineError
     from pipeline.ops import stopping
-    from pipeline.ops.cluster import experiments, here, lock, order, places, tasks, there
+    from pipeline.ops.cluster import clone, experiments, here, lock, order, places, tasks, there
     from pipeline.ops.cluster.jobs import Job, repro
     from pipeline.ops.plan_stages import PENDING, StagePlan, make
 except ModuleNotFoundError as error:
@@ -93,7 +93,8 @@ def main(arguments: list[str]) -> int:
         parser.error(f"argument --jobs: expected 1 or more, found {options.jobs}")
     for name in [name for name in logging.root.manager.loggerDict if "distributed" in name]:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is told below
-    cloudpickle.register_pickle_by_value(there)  # workers have none of this project
+    for module in (there, clone):  # workers have none of this project
+        cloudpickle.register_pickle_by_value(module)
     stopping.raise_exit_on_signals()
     failed = experiments.run(options.scheduler) if options.queue else run(options.targets, options)
     _report(failed)

@@ -14,6 +14,9 @@ from pipeline.base import files
 from pipeline.base.errors import PipelineError
 
 ROLES = ("client", "scheduler", "worker")
+# How long a machine may be out of reach before its stage is given to another: Dask's 30 s would
+# have a training begin anew for a switch that is started again.
+SILENCE = "5m"
 
 
 def write(file: Path) -> None:
@@ -26,7 +29,8 @@ def write(file: Path) -> None:
         for role in ROLES
     }
     tls["ca-file"] = made.tls_ca_file
-    content = yaml.safe_dump({"distributed": {"comm": {"require-encryption": True, "tls": tls}}})
+    comm = {"require-encryption": True, "tls": tls, "timeouts": {"tcp": SILENCE}}
+    content = yaml.safe_dump({"distributed": {"comm": comm}})
 
     def save(temporary: Path) -> None:
         temporary.touch(mode=0o600)

@@ -123,7 +123,7 @@ def _expect_a_worker(client: Client, scheduler: str, needed: str) -> None:
             "docs/cluster.md"
         ) from error
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    if not any(needed in worker["resources"] for worker in workers):
+    if not any(worker["resources"].get(needed) for worker in workers):
         raise PipelineError(
             f"CLUSTER={scheduler}: none of its {len(workers)} workers can run stages; `make setup` "
             "of this commit gives them the libraries"

@@ -24,10 +24,7 @@ from dvc.utils.serialize import dump_yaml, load_yaml
 from pipeline.base import files
 from pipeline.base.errors import PipelineError
 from pipeline.ops import environment, recorded
-from pipeline.ops.cluster import there
-
-# Seconds before each further try of the remote, which may be out of reach for a moment.
-PATIENCE = (1, 2, 4, 8, 16, 32)
+from pipeline.ops.cluster import clone, there
 
 Result = Mapping[str, Any]  # `entry`: of dvc.lock, by the stage's name; `files`: base64 by path
 
@@ -42,10 +39,10 @@ def main() -> None:
         (stage,) = repo.stage.load_all("dvc.yaml", order["stage"])
         inputs = _cached_inputs(repo, stage)
     if inputs:
-        _dvc("pull", *inputs, tries=PATIENCE)
+        _dvc("pull", *inputs, tries=clone.PATIENCE)
     _dvc("repro", "--single-item", order["stage"])
     if any(out.use_cache for out in stage.outs):
-        _dvc("push", order["stage"], tries=PATIENCE)
+        _dvc("push", order["stage"], tries=clone.PATIENCE)
     files.write_json(there.RESULT, result_of(stage))
 
 

@@ -1,25 +1,25 @@
 """What a worker on another machine does with a stage. It knows nothing but the commit.
 
-Sent to it as code, as it need not have this project: so this module imports none of it. The work is
-done by the commit's own pipeline/ops/cluster/stage.py, in a clone that the machine keeps.
+Sent to it as code, as it need not have this project: so this module imports none of it but clone,
+which is sent as well. The work is done by the commit's own pipeline/ops/cluster/stage.py.
 """
 
 import contextlib
-import hashlib
 import importlib.metadata
-import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import filelock
-from distributed import Worker, WorkerPlugin, get_client, get_worker
+from distributed import Reschedule, Worker, WorkerPlugin, get_client, get_worker
+from distributed.utils import sync
+
+from pipeline.ops.cluster.clone import cloned, space
 
 FAILED = "the stage failed"  # of a RuntimeError whose second argument is the stage
 TOPIC = "pipeline stages"
@@ -47,10 +47,10 @@ class Suitable(WorkerPlugin):
             if (found := _installed(package)) != version
         ]
         lacking += [f"a processor with {flag}" for flag in self.flags if flag not in _flags()]
+        lacking += filter(None, [space()])
         if lacking:
             worker.log_event(TOPIC, {"worker": worker.address, "lacks": "; ".join(lacking)})
-        else:
-            await worker.set_resources(**{self.name: 1})
+        await worker.set_resources(**{self.name: int(not lacking)})
 
 
 def wake(dask_scheduler: Any) -> None:
@@ -70,7 +70,6 @@ def run(run_id: str, name: str, *before: Mapping[str, Any]) -> dict[str, Any]:
     remote by then. RuntimeError when it fails; what it says is sent as it comes.
     """
     worker = get_worker()
-    key = worker.get_current_task()
     # Dask runs a task again when the worker is gone that kept what it gave.
     known: dict[str, Any] | None = get_client().get_metadata([run_id, name], default=None)
     if known:
@@ -78,27 +77,41 @@ def run(run_id: str, name: str, *before: Mapping[str, Any]) -> dict[str, Any]:
     experiment, slash, stage = name.rpartition("/")
     told: dict[str, Any] = get_client().get_metadata([run_id, experiment + slash])
     worker.log_event(TOPIC, {"stage": name, "worker": worker.address})
-    with _clone(told["repository"], told["commit"]) as folder:
-        content = {"stage": stage, "state": told["state"], "before": before}
-        (folder / ORDER).parent.mkdir(parents=True, exist_ok=True)
-        (folder / ORDER).write_text(json.dumps(content), encoding="utf-8")
-        (folder / RESULT).unlink(missing_ok=True)
-        with (folder / LOG).open("wb") as log, (folder / LOG).open("rb") as said:
-            process = _started(folder, log)
-            try:
-                while process.poll() is None:
-                    time.sleep(LOOK_SECONDS)
-                    _send(worker, name, said)
-                    task = worker.state.tasks.get(key)
-                    if task is None or task.state != "executing":
-                        raise RuntimeError(FAILED, name)  # for nobody: it was cancelled
-            finally:
-                _end(process)
+    try:
+        with cloned(told["repository"], told["commit"]) as folder:
+            return _run_in(folder, name, {"stage": stage, "state": told["state"], "before": before})
+    except (OSError, RuntimeError):
+        if lacking := space():
+            worker.log_event(TOPIC, {"worker": worker.address, "lacks": lacking})
+            none = dict.fromkeys(worker.state.total_resources, 0)
+            sync(worker.loop, worker.set_resources, **none)
+            raise Reschedule from None  # elsewhere, as it has no resource for it here
+        raise
+
+
+def _run_in(folder: Path, name: str, order: Mapping[str, Any]) -> dict[str, Any]:
+    """What the stage of `order` gives in the clone `folder`; RuntimeError when it fails."""
+    worker = get_worker()
+    key = worker.get_current_task()
+    (folder / ORDER).parent.mkdir(parents=True, exist_ok=True)
+    (folder / ORDER).write_text(json.dumps(order), encoding="utf-8")
+    (folder / RESULT).unlink(missing_ok=True)
+    with (folder / LOG).open("wb") as log, (folder / LOG).open("rb") as said:
+        process = _started(folder, log)
+        try:
+            while process.poll() is None:
+                time.sleep(LOOK_SECONDS)
                 _send(worker, name, said)
-        if process.returncode:
-            raise RuntimeError(FAILED, name)
-        found: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        return found
+                task = worker.state.tasks.get(key)
+                if task is None or task.state != "executing":
+                    raise RuntimeError(FAILED, name)  # for nobody: it was cancelled
+        finally:
+            _end(process)
+            _send(worker, name, said)
+    if process.returncode:
+        raise RuntimeError(FAILED, name)
+    found: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    return found
 
 
 def _started(folder: Path, log: BinaryIO) -> "subprocess.Popen[bytes]":
@@ -127,48 +140,6 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
                 os.killpg(process.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(GRACE_SECONDS)
-
-
-@contextlib.contextmanager
-def _clone(repository: str, commit: str) -> Iterator[Path]:
-    """A clone of `repository` at `commit`, for this stage alone; it is kept, with DVC's cache.
-
-    RuntimeError with what git says when it cannot be had.
-    """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    own = cache / "pipeline-clones" / hashlib.sha256(repository.encode()).hexdigest()[:16]
-    own.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(1):
-        folder = own / str(number)
-        lock = filelock.FileLock(f"{folder}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:  # another worker's of this machine
-            continue
-        try:
-            if not (folder / ".git/config").exists():
-                _git("clone", "--quiet", "--no-checkout", repository, str(folder))
-            _git("fetch", "--quiet", "origin", folder=folder)
-            _git("checkout", "--quiet", "--force", "--detach", commit, folder=folder)
-            _git("clean", "--quiet", "--force", "-d", folder=folder)  # of another commit's results
-            yield folder
-        finally:
-            lock.release()
-        return
-
-
-def _git(*arguments: str, folder: Path | None = None) -> None:
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"git {arguments[0]}: {done.stderr.strip()}")
 
 
 def _installed(package: str) -> str:
