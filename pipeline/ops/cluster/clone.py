@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -35,6 +35,21 @@ def cloned(repository: str, commit: str) -> Iterator[Path]:
         _git("checkout", "--quiet", "--force", "--detach", commit, folder=folder)
         _git("clean", "--quiet", "--force", "-d", folder=folder)  # of another commit's results
         yield folder
+
+
+def patiently(attempt: Callable[[], str], tries: Iterable[int] = PATIENCE) -> str:
+    """What went wrong in the last `attempt`, nothing where one succeeded.
+
+    Tried again after each of so many seconds, unless the disk is full.
+    """
+    wrong = attempt()
+    for pause in tries:
+        if not wrong or space():
+            break
+        print(f"{wrong}; again in {pause} s", flush=True)
+        time.sleep(pause)
+        wrong = attempt()
+    return wrong
 
 
 def space() -> str | None:
@@ -64,8 +79,7 @@ def _unused(own: Path) -> tuple[Path, AbstractContextManager[object]]:
 
 
 def _git(*arguments: str, folder: Path | None = None, tries: Iterable[int] = ()) -> None:
-    """Run git, again after so many seconds where it fails and the disk is not full."""
-    for pause in (*tries, None):
+    def attempt() -> str:
         done = subprocess.run(
             ["git", *arguments],
             cwd=folder,
@@ -75,8 +89,7 @@ def _git(*arguments: str, folder: Path | None = None, tries: Iterable[int] = ())
             text=True,
             check=False,
         )
-        if not done.returncode:
-            return
-        if pause is None or space():
-            raise RuntimeError(f"git {arguments[0]}: {done.stderr.strip()}")
-        time.sleep(pause)
+        return f"git {arguments[0]} failed: {done.stderr.strip()}" if done.returncode else ""
+
+    if wrong := patiently(attempt, tries):
+        raise RuntimeError(wrong)

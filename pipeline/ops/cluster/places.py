@@ -13,7 +13,7 @@ from distributed import Client, LocalCluster
 
 from pipeline.base.errors import PipelineError
 from pipeline.ops import dvc_project, memory
-from pipeline.ops.cluster import here, order, stage, there
+from pipeline.ops.cluster import clone, here, order, stage, there
 from pipeline.ops.cluster.jobs import DVC, Job
 from pipeline.ops.cluster.tasks import Place
 from pipeline.ops.plan_stages import StagePlan
@@ -50,10 +50,7 @@ class Elsewhere(Place):
         names = [name.removeprefix(within) for name in given]
         with dvc_project.opened(folder, wait=True):
             stage.put(list(given.values()), folder)
-        if here.children.run([*DVC, "pull", "--quiet", *names], folder=folder):
-            raise PipelineError(
-                f"{', '.join(names)}: their outputs cannot be had from the DVC remote; mend that"
-            )
+        _exchange("pull", names, folder)
         with dvc_project.opened(folder, wait=True) as repo:
             for name in names:  # found again where the same is to be made once more
                 repo.stage_cache.save(repo.stage.load_one(name=name))
@@ -133,9 +130,19 @@ def _expect_a_worker(client: Client, scheduler: str, needed: str) -> None:
 def _push_what_is_made(folder: Path, stages: Sequence[StagePlan]) -> None:
     """Give the DVC remote what `stages` read of those that are up to date in `folder`."""
     made = {before for each in stages for before in each.after} - {each.stage for each in stages}
-    push = [*DVC, "push", "--quiet", *sorted(made)]
-    if made and here.children.run(push, folder=folder):
-        raise PipelineError("what workers read cannot be given to the DVC remote; mend that")
+    if made:
+        _exchange("push", sorted(made), folder)
+
+
+def _exchange(direction: str, stages: Sequence[str], folder: Path) -> None:
+    """Have DVC `push` or `pull` the outputs of `stages`, by the DVC remote."""
+    command = [*DVC, direction, "--quiet", *stages]
+
+    def attempt() -> str:
+        return f"dvc {direction} failed" if here.children.run(command, folder=folder) else ""
+
+    if wrong := clone.patiently(attempt):
+        raise PipelineError(f"{wrong} for the outputs of {', '.join(stages)}; mend the DVC remote")
 
 
 def _started(client: Client) -> Collection[str]:

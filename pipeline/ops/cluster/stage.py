@@ -95,15 +95,12 @@ def _cached_inputs(repo: Repo, stage: Stage) -> list[str]:
 
 
 def _dvc(*arguments: str, tries: Iterable[int] = ()) -> None:
-    """Run DVC, again after so many seconds where it fails; PipelineError when it always does."""
-    command = [sys.executable, "-m", "dvc", *arguments]
-    for pause in (*tries, None):
-        if subprocess.run(command, check=False).returncode == 0:
-            return
-        if pause is not None:
-            print(f"dvc {arguments[0]} failed; again in {pause} s", flush=True)
-            time.sleep(pause)
-    raise PipelineError(f"`dvc {' '.join(arguments)}` failed for the reason above; mend it")
+    def attempt() -> str:
+        done = subprocess.run([sys.executable, "-m", "dvc", *arguments], check=False)
+        return f"dvc {arguments[0]} failed" if done.returncode else ""
+
+    if wrong := clone.patiently(attempt, tries):
+        raise PipelineError(f"{wrong}, `dvc {' '.join(arguments)}`, for the reason above; mend it")
 
 
 def _end_with_the_worker() -> None:
