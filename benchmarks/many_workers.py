@@ -1,12 +1,13 @@
 """Dask's part of a large study: a real scheduler, many workers, and stages that do nothing."""
 
 import asyncio
+import contextlib
+import logging
 import multiprocessing
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import psutil
@@ -42,7 +43,8 @@ def scheduling(stages: int, characters: int) -> tuple[float, float]:
         place = tasks.Place(client, stub, lambda _: {}, set(), lambda: None)
         with tasks.ended(place) as futures:
             futures |= tasks.submit(place, _plan(stages), base=RUN)
-            tasks.watch(place, futures, take)
+            with contextlib.redirect_stdout(None):
+                tasks.watch(place, futures, take)
         used = sum(process.cpu_times()[:2]) - before
         return used / stages, (process.memory_info().rss - memory) / MEBIBYTE
 
@@ -63,7 +65,7 @@ def _plan(stages: int) -> list[StagePlan]:
     ]
 
 
-@contextmanager
+@contextlib.contextmanager
 def _scheduler() -> Iterator[tuple[psutil.Process, str]]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -75,7 +77,7 @@ def _scheduler() -> Iterator[tuple[psutil.Process, str]]:
         process.terminate()
 
 
-@contextmanager
+@contextlib.contextmanager
 def _workers(address: str) -> Iterator[None]:
     process = multiprocessing.get_context("spawn").Process(target=_work, args=(address,))
     process.start()
@@ -85,6 +87,8 @@ def _workers(address: str) -> Iterator[None]:
 
 
 def _work(address: str) -> None:
+    logging.disable()
+
     async def work() -> None:
         workers = [Worker(address, nthreads=1, dashboard=False) for _ in range(WORKERS)]
         await asyncio.gather(*workers)

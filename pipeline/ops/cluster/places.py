@@ -48,12 +48,12 @@ class Elsewhere(Place):
         for name, result in given.items():
             self.client.set_metadata([self.run_id, name], result)
         names = [name.removeprefix(within) for name in given]
-        with dvc_project.opened(folder, wait=True):
-            stage.put(list(given.values()), folder)
-        _exchange("pull", names, folder)
         with dvc_project.opened(folder, wait=True) as repo:
-            for name in names:  # found again where the same is to be made once more
-                repo.stage_cache.save(repo.stage.load_one(name=name))
+            stage.put(list(given.values()), folder)
+            for each in repo.index.stages:
+                if each.addressing in names:  # found again where the same is to be made once more
+                    repo.stage_cache.save(each)
+        _exchange("pull", names, folder)
 
 
 @contextmanager
