@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import logging
 import multiprocessing
 import socket
@@ -43,7 +44,7 @@ def scheduling(stages: int, characters: int) -> tuple[float, float]:
         place = tasks.Place(client, stub, lambda _: {}, set(), lambda: None)
         with tasks.ended(place) as futures:
             futures |= tasks.submit(place, _plan(stages), base=RUN)
-            with contextlib.redirect_stdout(None):
+            with contextlib.redirect_stdout(io.StringIO()):
                 tasks.watch(place, futures, take)
         used = sum(process.cpu_times()[:2]) - before
         return used / stages, (process.memory_info().rss - memory) / MEBIBYTE
