@@ -116,8 +116,9 @@ def test_a_worker_with_other_libraries_gets_no_stage(clustered: Path, cluster: C
     commit(clustered)
     cluster.work()
     said = head(clustered, cluster, expect=1)
-    assert "gets no stage: it lacks numpy 1.2.3, found 2." in said
-    assert "none of its 1 workers can run stages; `make setup`" in said
+    assert "none of its 1 workers can run stages: tcp://" in said
+    assert " lacks numpy 1.2.3, found 2." in said
+    assert "; mend that, where it is libraries by `make setup` of this commit" in said
     assert ran(cluster) == []
 
 

@@ -119,11 +119,15 @@ def _expect_a_worker(client: Client, scheduler: str, needed: str) -> None:
             f"CLUSTER={scheduler}: expected a worker, none came in {WAITING_SECONDS} s; start one, "
             "docs/cluster.md"
         ) from error
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    if not any(worker["resources"].get(needed) for worker in workers):
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    if not any(worker["resources"].get(needed) for worker in workers.values()):
+        # What `_started` hears of it may come later.
+        told = [event for _, event in client.get_events(there.TOPIC)]
+        lacks = {event["worker"]: event["lacks"] for event in told if "lacks" in event}
+        found = [f"{worker} lacks {lacks[worker]}" for worker in workers if worker in lacks]
         raise PipelineError(
-            f"CLUSTER={scheduler}: none of its {len(workers)} workers can run stages; `make setup` "
-            "of this commit gives them the libraries"
+            f"CLUSTER={scheduler}: none of its {len(workers)} workers can run stages: "
+            f"{', '.join(found)}; mend that, where it is libraries by `make setup` of this commit"
         )
 
 

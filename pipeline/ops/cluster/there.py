@@ -48,8 +48,9 @@ class Suitable(WorkerPlugin):
         ]
         lacking += [f"a processor with {flag}" for flag in self.flags if flag not in _flags()]
         lacking += filter(None, [space()])
-        if lacking:
-            worker.log_event(TOPIC, {"worker": worker.address, "lacks": "; ".join(lacking)})
+        if lacking:  # told before the head looks who has the resource
+            told = {"worker": worker.address, "lacks": "; ".join(lacking)}
+            await worker.scheduler.log_event(topic=TOPIC, msg=told)
         await worker.set_resources(**{self.name: int(not lacking)})
 
 
