@@ -23,8 +23,8 @@ SOUND := $(shell $(BIN)/python -I -c 'import os, pip, re; \
 	made_in = re.search(r"(/.*)/python", open("$(BIN)/pip").read(400)).group(1); \
 	print(os.path.samefile(made_in, "$(BIN)") or "")' 2>/dev/null)
 
-# What `make verify` trains again, and for how long at most; FULL=1 trains to the end.
-VARIANT ?= baseline
+# What `make verify` trains again, the first of params.yaml where VARIANT names none, and for how
+# long at most; FULL=1 trains to the end.
 MINUTES ?= 2
 
 # JOBS=2 runs stages side by side here, CLUSTER=ADDRESS on the workers of a Dask scheduler; PLAIN=1
@@ -55,10 +55,10 @@ queue: .venv/ready .venv/cluster ## run the experiments that DVC has queued on t
 	$(if $(CLUSTER),,$(error expected CLUSTER=ADDRESS, found none; on this machine: dvc queue start))
 	@$(BIN)/python -m pipeline.ops.cluster $(SIDE_BY_SIDE) --queue
 
-quick: .venv/ready $(if $(SIDE_BY_SIDE),.venv/cluster) ## the whole graph, narrow, on 4,000 images and one epoch, in .quick/
+quick: .venv/ready $(if $(SIDE_BY_SIDE),.venv/cluster) ## the whole graph, narrow, in one epoch of few images, in .quick/
 	@$(BIN)/python -m pipeline.ops.quick
 	@cd .quick && $(REPRO)
-	@echo "The results are in .quick/reports; nothing outside .quick and data/raw was touched."
+	@echo "The results are in .quick/reports; nothing outside .quick and data was touched."
 
 plan: .venv/ready ## say what `make repro` would run, and why; fails when anything would
 	@$(BIN)/python -m pipeline.ops.schema

@@ -18,11 +18,12 @@ import numpy as np
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline import preprocess, runtime
+from pipeline import runtime
 from pipeline.base import params_file
-from pipeline.data import splits
+from pipeline.data import settings, splits
 from pipeline.evaluate import manner
 from pipeline.predict import image_files, litert
+from pipeline.preprocess import stage as preprocess
 from pipeline.report import places
 
 IMAGES = 1_000
@@ -47,7 +48,7 @@ def stage_preprocess() -> tuple[float, float]:
         os.symlink(project / "data/raw", "data/raw")
         ours = _timed(lambda: preprocess.main([]))
         os.sync()  # else writing the first bytes to disk disturbs writing the second
-        arrays = {path: dict(np.load(path)) for path in Path("data/processed").iterdir()}
+        arrays = {path: dict(np.load(path)) for path in map(splits.path, splits.NAMES)}
 
         def write() -> None:
             for path, content in arrays.items():
@@ -66,7 +67,7 @@ def opening() -> tuple[float, float]:
 
     with _files() as names:
         bare()  # so that both find the files in memory
-        return _timed(lambda: image_files.load(names)), _timed(bare)
+        return _timed(lambda: _load(names)), _timed(bare)
 
 
 def predict(variant: str) -> tuple[float, float]:
@@ -79,10 +80,10 @@ def predict(variant: str) -> tuple[float, float]:
         manner=manner.read(params, variant, network),
     )
     with _files() as names:
-        images = image_files.load(names)
+        images = _load(names)
         ask(images)  # makes room, and finds what is in memory
         least = _timed(lambda: ask(images))
-        return _timed(lambda: ask(image_files.load(names))), least
+        return _timed(lambda: ask(_load(names))), least
 
 
 PARTS: dict[str, Callable[[], tuple[float, float]]] = {
@@ -92,6 +93,11 @@ PARTS: dict[str, Callable[[], tuple[float, float]]] = {
     "final": functools.partial(predict, "final"),
     "best": functools.partial(predict, "best"),
 }
+
+
+def _load(names: list[str]) -> np.ndarray:
+    dataset = settings.read(params_file.read())
+    return image_files.load(names, side=dataset.side, framing=dataset.framing)
 
 
 @contextmanager

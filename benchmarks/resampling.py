@@ -14,7 +14,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline import runtime
 from pipeline.base import params_file
 from pipeline.data import splits
-from pipeline.data.cifar10 import CLASSES
 from pipeline.report import places
 from pipeline.train import arithmetic, recipe, variant
 
@@ -27,19 +26,21 @@ def main() -> None:
     import keras
 
     keras.utils.set_random_seed(what.seed)
-    amounts = what.augmentation
+    amounts, training = what.augmentation, splits.read("train")
     network = keras.Sequential(
         [
             keras.layers.RandomFlip("horizontal"),
             keras.layers.RandomFlip("vertical"),
             keras.layers.RandomRotation(amounts["rotation"]),
             keras.layers.RandomZoom(amounts["zoom"]),
-            what.build(shape=splits.IMAGE_SHAPE, classes=len(CLASSES), training=True),
+            what.build(
+                shape=training.images.shape[1:], classes=training.labels.shape[1], training=True
+            ),
         ]
     )
     network.compile(keras.optimizers.Adam(how.learning_rate), how.loss, metrics=["accuracy"])
     network.fit(
-        *splits.read("train"),
+        *training,
         batch_size=how.batch_size,
         epochs=how.epochs,
         validation_data=splits.read("validation"),

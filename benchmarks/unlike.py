@@ -14,7 +14,7 @@ from scipy import stats
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline import runtime
 from pipeline.base import files, params_file
-from pipeline.data import splits
+from pipeline.data import settings, splits
 from pipeline.evaluate import manner, scores, trained
 from pipeline.evaluate.settings import Predict
 from pipeline.predict import image_files
@@ -35,7 +35,9 @@ def main(folder: Path, variants: list[str]) -> None:
     params = params_file.read()
     limits = params_file.section(params, "runtime", runtime.Runtime)
     unlikely = params_file.section(params, "predict", Predict).unlikely
-    photos = image_files.load(sorted(str(path) for path in folder.rglob("*.jpg")))
+    dataset = settings.read(params)
+    names = sorted(str(path) for path in folder.rglob("*.jpg"))
+    photos = image_files.load(names, side=dataset.side, framing=dataset.framing)
     images, _ = splits.read("test")
     runtime.start(limits.cpu_isa)
     lines = [HEADER]

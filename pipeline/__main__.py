@@ -11,7 +11,8 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from pipeline.ops import activation
@@ -19,14 +20,25 @@ from pipeline.ops import activation
 try:
     from pipeline.base import files, params_file
     from pipeline.base.errors import PipelineError
-    from pipeline.ops import environment, lifeline, memory, processor, recorded, schema, speeds
+    from pipeline.data import settings
+    from pipeline.ops import (
+        environment,
+        lifeline,
+        memory,
+        processor,
+        recorded,
+        room,
+        schema,
+        speeds,
+    )
+    from pipeline.preprocess import folders
     from pipeline.train import arithmetic
 except ModuleNotFoundError as error:  # as by `.venv/bin/dvc repro`, whose stages ask for `python`
     sys.exit(f"pipeline: {error}: {activation.REMEDY}")
 
 STAGES = {
     "fetch": "pipeline.fetch.stage",
-    "preprocess": "pipeline.preprocess",
+    "preprocess": "pipeline.preprocess.stage",
     "explore": "pipeline.explore.stage",
     "train": "pipeline.train.stage",
     "evaluate": "pipeline.evaluate.stage",
@@ -34,6 +46,10 @@ STAGES = {
     "page": "pipeline.page.stage",
 }
 PER_VARIANT = ("train", "evaluate")
+NOTHING_TO_FETCH = (
+    "expected dataset.kind cifar10 in params.yaml, which alone is fetched, found photos; "
+    "`dvc freeze fetch`, or delete the stage fetch in dvc.yaml"
+)
 
 
 def main(arguments: list[str]) -> None:
@@ -45,6 +61,8 @@ def main(arguments: list[str]) -> None:
     lifeline.watch()
     params = params_file.read()
     schema.check(params)
+    if arguments[0] == "fetch" and isinstance(settings.read(params), settings.Photos):
+        raise PipelineError(NOTHING_TO_FETCH)
     environment.check()
     # By hand, and in the copy of `make verify`, stages work on files that DVC knows nothing of.
     if os.environ.get("DVC_STAGE", "").rpartition(":")[2] == stage_name(arguments):
@@ -54,9 +72,8 @@ def main(arguments: list[str]) -> None:
     if arguments[0] in ("compare", "page"):
         recorded.expect_current(params["variants"])
     files.expect_writable(environment.path(stage_name(arguments)))
-    if arguments[0] == "train":
-        for line in filter(None, (memory.warning(), _advice(params, arguments[1:]))):
-            print(line, flush=True)
+    for line in _told(params, arguments):
+        print(line, flush=True)
     stage = importlib.import_module(STAGES[arguments[0]])
     started = time.monotonic()
     earlier = stage.main(arguments[1:]) or 0.0  # seconds, of a training that was killed before
@@ -66,6 +83,15 @@ def main(arguments: list[str]) -> None:
             f"trained on {platform.machine()}: models have other bytes than the committed ones, "
             "which are those of x86-64 processors (docs/reproducibility.md#same-bytes)"
         )
+
+
+def _told(params: Mapping[str, Any], arguments: list[str]) -> Iterator[str]:
+    """What is to be said before the stage works; PipelineError where there is no room for it."""
+    if arguments[0] == "train":
+        yield from filter(None, (memory.warning(), _advice(params, arguments[1:])))
+    dataset = settings.read(params)
+    if arguments[0] == "preprocess" and isinstance(dataset, settings.Photos):
+        yield f"preprocess: {room.check(folders.find(Path(dataset.folder)), dataset)}"
 
 
 def _advice(params: Mapping[str, Any], names: list[str]) -> str | None:

@@ -86,6 +86,9 @@ def start(cpu_isa: str) -> None:
         import keras
         import tensorflow as tf
 
+    # TensorFlow imports the code that it converts from files in the temporary folder, and Python
+    # would leave a compiled copy of each there for ever.
+    sys.dont_write_bytecode = True
     # Two threads would cut an operation's sums otherwise than one.
     wished = (1, threads())
     threading = tf.config.threading

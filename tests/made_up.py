@@ -1,7 +1,7 @@
 """Made-up results of variants: in memory, and as the files that train and evaluate write."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,12 @@ def history(epochs: int, seed: int, *, validated: bool = True) -> pd.DataFrame:
     return table
 
 
-def confusion(right_of_each_class: int, seed: int) -> np.ndarray:
-    """Counts int64 (10, 10), rows the true classes, unequal to their transpose."""
+def confusion(right_of_each_class: int, seed: int, classes: int = len(NAMES)) -> np.ndarray:
+    """Counts int64 (K, K), rows the true classes, unequal to their transpose for K > 2."""
     generator = np.random.default_rng(seed)
-    counts = np.zeros((10, 10), np.int64)
-    for label in range(10):
-        others = generator.choice([k for k in range(10) if k != label], PER_CLASS)
+    counts = np.zeros((classes, classes), np.int64)
+    for label in range(classes):
+        others = generator.choice([k for k in range(classes) if k != label], PER_CLASS)
         np.add.at(counts[label], others[right_of_each_class:], 1)
         counts[label, label] = right_of_each_class
     return counts
@@ -50,19 +50,21 @@ def result(
     *,
     accuracy: float = 0.5,
     learned: pd.DataFrame | None = None,
+    classes: Sequence[str] = NAMES,
     counts: np.ndarray | None = None,
     right: np.ndarray | None = None,
     **figures: float,
 ) -> Result:
     """The result of a variant; what is left out is as in any other."""
-    names = ("one_view_accuracy", "top2_accuracy", "macro_f1", "told_unlikely")
+    names = ("one_view_accuracy", "top2_accuracy", "balanced_accuracy", "macro_f1", "told_unlikely")
     rest = dict.fromkeys(names, 0.25)
     found = {"loss": 1.0, **rest, "calibration_error": 0.125, "parameters": 7, **figures}
     return Result(
         variant=variant,
+        classes=tuple(classes),
         metrics=Metrics.model_validate({"accuracy": accuracy, **found}),
         history=history(3, 1) if learned is None else learned,
-        confusion=np.eye(10, dtype=np.int64) if counts is None else counts,
+        confusion=np.eye(len(classes), dtype=np.int64) if counts is None else counts,
         right=np.ones(10, bool) if right is None else right,
         reliability=bins(accuracy),
     )
@@ -87,28 +89,34 @@ def write(
     folder: Path = Path(),
     epochs: int = 4,
     validated: bool = True,
+    classes: Sequence[str] = NAMES,
     **figures: float,
 ) -> None:
     """The files of `variant` that compare and page read, in the project at `folder`.
 
     `right_of_each_class`, of 100 images, tells variants apart in all of them.
     """
-    counts = confusion(right_of_each_class, right_of_each_class)
+    counts = confusion(right_of_each_class, right_of_each_class, len(classes))
     files: Mapping[Path, pd.DataFrame] = {
         places.history(variant): history(epochs, right_of_each_class, validated=validated),
-        places.classes(variant): tables.per_class(counts),
+        places.classes(variant): tables.per_class(counts, classes),
         places.reliability(variant): bins(right_of_each_class / PER_CLASS),
     }
     for path, table in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(folder / path, index=False, lineterminator="\n")
-    have = np.arange(10 * PER_CLASS) % PER_CLASS < right_of_each_class
+    have = np.arange(len(classes) * PER_CLASS) % PER_CLASS < right_of_each_class
     right.write(folder / places.right(variant), have)
     worth = pd.DataFrame(
         [
-            (100 * actual + said, NAMES[actual], NAMES[said], 0.5 + 0.04 * said)
-            for actual in range(10)
-            for said in range(10)
+            (
+                PER_CLASS * actual + said % PER_CLASS,
+                classes[actual],
+                classes[said],
+                0.5 + 0.04 * (said % 10),
+            )
+            for actual in range(len(classes))
+            for said in range(len(classes))
             if counts[actual, said]
         ],
         columns=["index", "actual", "predicted", "confidence"],
@@ -120,6 +128,7 @@ def write(
         "loss": 2 - share,
         "parameters": 66_000 + right_of_each_class,
         "top2_accuracy": share / 2 + 0.5,
+        "balanced_accuracy": share,
         "macro_f1": share / 4,
         "calibration_error": share / 8,
         "one_view_accuracy": share / 16,

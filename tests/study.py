@@ -63,7 +63,7 @@ def prepare(
     (folder / times.PATH).parent.mkdir()
     shutil.copy(PROJECT / times.PATH, folder / times.PATH)
     params = workspace.light(workspace.read_params(PROJECT))
-    params["preprocess"] |= {"train_images": 32 * steps, "validation_images": VALIDATION_IMAGES}
+    params["dataset"] |= {"train_images": 32 * steps, "validation_images": VALIDATION_IMAGES}
     for section in (params["runtime"], *params["arithmetic"].values()):
         section["cpu_isa"] = cpu_isa
     for shared in params["recipes"].values():

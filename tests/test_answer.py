@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import panels
 
+from pipeline.data.cifar10 import CLASSES
 from pipeline.predict import answer
 from pipeline.report.figures import Axes, Figure
 
@@ -15,7 +16,7 @@ def prediction(name: str, number: int) -> answer.Prediction:
     """A half for class `number`, a quarter and an eighth for the two after it."""
     shares = np.zeros(10, np.float32)
     shares[number : number + 3] = 0.5, 0.25, 0.125
-    return answer.Prediction(name, IMAGES[number], shares, 0.25)
+    return answer.Prediction(name, IMAGES[number], shares, CLASSES, 0.25)
 
 
 def bars(axis: Axes) -> dict[float, float]:
@@ -36,7 +37,7 @@ def test_each_photo_beside_the_bars_of_its_likeliest_classes(
     pairs = list(zip(figure.axes[::2], figure.axes[1::2], strict=True))
     assert len(pairs) == 6  # two rows of three
     titles = [picture.get_title(loc="left") for picture, _ in pairs]
-    assert titles == ["cat.png", "$x$.png", "a_photo_wit…ng_name.jpeg", "bird.png", "", ""]
+    assert titles == ["cat.png", "$x$.png", "a_photo_with_a_…ame.jpeg", "bird.png", "", ""]
     classes = [
         ["airplane", "automobile", "bird"],
         ["automobile", "bird", "cat"],
@@ -65,3 +66,16 @@ def test_one_photo_has_the_figure_to_itself(tmp_path: Path, drawn: dict[str, Fig
     )
     assert len(drawn["out.png"].axes) == 2
     assert list(panels.ticks(drawn["out.png"].axes[1], "y")) == ["airplane"]
+
+
+def test_any_name_of_a_class_is_legible(tmp_path: Path, drawn: dict[str, Figure]) -> None:
+    shares = np.array([0.6, 0.4], np.float32)
+    names = ("$x$ Grüner Tee", "a_class_with_a_very_long_name")
+    found = answer.Prediction("a", IMAGES[0], shares, names, 0.25)
+    answer.draw(answer.Answer("final", None, "m", [found]), tmp_path / "out.png", top=2)
+    labels = drawn["out.png"].axes[1].get_yticklabels()
+    assert panels.words(labels) == ["$x$ Grüner Tee", "a_class_with_a_…ong_name"]
+    assert not any(label.get_parse_math() for label in labels)
+    found = answer.Prediction("a", IMAGES[0], shares, ("one\nline", "b"), 0.25)
+    said = answer.as_text(answer.Answer("final", None, "m", [found]), top=1)
+    assert said.splitlines()[1:] == ["a: one\\nline 60.0%"]

@@ -125,6 +125,22 @@ def test_shift_moves_by_whole_pixels_and_reflects_the_edges() -> None:
     assert len(moves) > 15
 
 
+def test_changes_go_together_on_batches_of_any_number_in_a_graph() -> None:
+    """Where a change that loses the images' side fails the next one."""
+    import tensorflow as tf
+
+    amounts = dict.fromkeys(augmentation.KEYS, 0.1)
+    shapes = [tf.TensorSpec((None, 32, 32, 3)), tf.TensorSpec((None,))]
+
+    @tf.function(input_signature=shapes)  # type: ignore[untyped-decorator]
+    def in_graph(images: Any, first: Any) -> Any:
+        return augment(images, amounts, DRAW._replace(first=first))
+
+    found = np.asarray(in_graph(IMAGES[:7], DRAW.first[:7]))
+    few = DRAW._replace(first=DRAW.first[:7])
+    np.testing.assert_allclose(found, augmented(IMAGES[:7], amounts, few), atol=1e-5)
+
+
 def test_no_amounts_change_nothing() -> None:
     assert np.array_equal(augmented(IMAGES, {}), IMAGES)
 

@@ -1,6 +1,7 @@
 """The committed page in a real browser, opened from disk with no network to reach."""
 
 import base64
+import contextlib
 import io
 import json
 import re
@@ -11,6 +12,7 @@ from typing import Any
 
 import browsing
 import numpy as np
+import page_project
 import pytest
 from conftest import PROJECT
 from PIL import Image
@@ -19,8 +21,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from pipeline.base import params_file
+from pipeline.compare import stage as compare
 from pipeline.evaluate import manner, scores, trained
-from pipeline.page import pictures
+from pipeline.page import stage
 from pipeline.predict import carried, image_files
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -54,7 +57,7 @@ def facts() -> Any:
 
 
 @pytest.fixture(scope="module")
-def keras_says(tensorflow_started: None) -> Callable[[Path], np.ndarray]:
+def keras_says(tensorflow_started: None, facts: Any) -> Callable[[Path], np.ndarray]:
     """What Keras says of a file by the network in the page, as predict asks it."""
     found = carried.read(PROJECT)
     assert found
@@ -62,7 +65,7 @@ def keras_says(tensorflow_started: None) -> Callable[[Path], np.ndarray]:
     how = manner.read(params_file.read(PROJECT / "params.yaml"), found.variant, model.name)
 
     def say(photo: Path) -> np.ndarray:
-        images = image_files.load([str(photo)])
+        images = image_files.load([str(photo)], side=facts["side"], framing=facts["framing"])
         logits, _ = trained.answers(model, images, batch_size=1, variant=found.variant, manner=how)
         return scores.softmax(logits)[0]
 
@@ -97,11 +100,12 @@ def shares(page: webdriver.Chrome, classes: list[str]) -> np.ndarray:
 
 def sample_files(facts: Any, folder: Path, count: int) -> list[Path]:
     """Test images of the page as files, from the first class to the last."""
-    content = base64.b64decode(facts["samples"].partition(",")[2])
+    samples = facts["samples"]
+    content = base64.b64decode(samples["data"])
     sheet = np.asarray(Image.open(io.BytesIO(content)))
-    side, found = facts["side"], []
+    side, found = samples["side"], []
     for place in np.linspace(0, len(facts["sample_labels"]) - 1, count).astype(int):
-        row, column = divmod(int(place), pictures.COLUMNS)
+        row, column = divmod(int(place), samples["columns"])
         tile = sheet[side * row : side * (row + 1), side * column : side * (column + 1)]
         found.append(folder / f"{place}.png")
         Image.fromarray(tile).save(found[-1])
@@ -363,3 +367,52 @@ def test_pasted_text_gets_a_line(page: webdriver.Chrome) -> None:
         "document.dispatchEvent(new ClipboardEvent('paste', {clipboardData: given}));"
     )
     assert answered(page).startswith("That was no file")
+
+
+@pytest.fixture(scope="module")
+def of_photos(tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None) -> Path:
+    """The page of photos of 25 classes, with samples of three megabytes."""
+    names = [*page_project.ODD, *(f"class {number}" for number in range(17))]
+    dataset = page_project.PHOTOS | {"side": 64}
+    folder = tmp_path_factory.mktemp("photos")
+    network = page_project.network(folder / "fast.keras", classes=25, side=64)
+    project = folder / "project"
+    page_project.files_of(project, network, dataset=dataset, classes=names, side=64, samples=8)
+    with contextlib.chdir(project):
+        compare.main([])
+        stage.main([])
+    return project / carried.PAGE
+
+
+def test_a_page_of_photos_shows_and_asks_about_them(
+    browser: webdriver.Chrome, of_photos: Path, tmp_path: Path
+) -> None:
+    browsing.messages(browser)
+    browser.get(of_photos.as_uri())
+    first, *others = browser.find_elements(By.CSS_SELECTOR, "#sample-rows button")
+    assert len(others) == 199
+    assert first.value_of_css_property("background-image").startswith('url("blob:')
+    first.click()
+    text = answered(browser)
+    assert "of a test image of class class" in text
+    rows = browser.find_elements(By.CSS_SELECTOR, "#said .guess")
+    assert len(rows) == 20
+    assert re.search(r"^5 others: \d+\.\d % together$", text, re.M)
+
+    pairs = browser.find_elements(By.CSS_SELECTOR, "#confusion tbody tr")
+    assert len(pairs) == 15
+    pairs[0].find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
+    actual, predicted = (pairs[0].find_elements(By.CSS_SELECTOR, "th, td")[n].text for n in (0, 1))
+    assert f"of class {actual}, called {predicted}" in browser.find_element(By.ID, "cell").text
+    assert browser.find_elements(By.CSS_SELECTOR, "#cell figure")
+
+    # The whole of a wide photo is seen, with white above it.
+    Image.new("RGB", (300, 100), "teal").save(tmp_path / "wide.png")
+    ask(browser, tmp_path / "wide.png")
+    seen = browser.find_element(By.ID, "seen")
+    script = "return [...arguments[0].getContext('2d').getImageData(32, 0, 1, 64).data]"
+    column = np.reshape(browser.execute_script(script, seen), (64, 4)).tolist()
+    colours = [column[row] for row in (0, 20, 21, 41, 42)]
+    white, teal = [255, 255, 255, 255], [0, 128, 128, 255]
+    assert colours == [white, white, teal, teal, white]
+    assert browsing.messages(browser) == []

@@ -18,11 +18,13 @@ from matplotlib import image
 
 from pipeline.base.errors import PipelineError
 from pipeline.compare import stage as compare
+from pipeline.compare.table import wilson_interval
 from pipeline.report import places
 from pipeline.report.figures import Figure
 
 FIGURES = ("accuracy.png", "confusion.png", "curves.png", "reliability.png", "training.png")
-TABLES = ("comparison.csv", "comparison.md", "differences.csv", "differences.md")
+NAMES = ("classes", "comparison", "differences")
+TABLES = tuple(f"{name}.{kind}" for name in NAMES for kind in ("csv", "md"))
 # In an order that is neither that of the names nor that of the accuracies; `fast` has three seeds.
 VARIANTS = {
     "baseline": {"recipe": "study", "seed": 1},
@@ -36,8 +38,14 @@ VARIANTS = {
 RIGHT = {"baseline": 40, "fast_b": 70, "fast_c": 75, "fast_z": 80, "deep": 60, "new": 90}
 
 
-def write_params(variants: dict[str, Any], confidence: object = 0.95) -> None:
-    params = {"compare": {"confidence": confidence}, "variants": variants}
+def write_params(
+    variants: dict[str, Any], confidence: object = 0.95, kind: str = "cifar10"
+) -> None:
+    params = {
+        "compare": {"confidence": confidence},
+        "dataset": {"kind": kind},
+        "variants": variants,
+    }
     Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
 
@@ -151,7 +159,7 @@ def test_confidence_decides_the_interval_and_what_is_sure(drawn: dict[str, Figur
         widths[confidence] = table["accuracy_high"] - table["accuracy_low"]
         differences = pd.read_csv("reports/differences.csv").set_index(["better", "worse"])
         sure[confidence] = differences.loc[("deep", "baseline"), "beats"]
-        for name in ("comparison.md", "differences.md"):
+        for name in ("classes.md", "comparison.md", "differences.md"):
             assert f"{100 * confidence:g} %" in Path("reports", name).read_text(encoding="utf-8")
         assert f"{100 * confidence:g} % interval" in panels.legend(drawn["accuracy.png"])[1]
     # 2 z sqrt(0.41 * 0.59 / 1000), where z is 0.6745 and 2.5758.
@@ -226,6 +234,55 @@ def test_names_the_published_file_when_it_is_bad(content: str) -> None:
         content = path.read_text() + path.read_text().splitlines()[1] + "\n"
     path.write_text(content)
     with pytest.raises(PipelineError, match=r"published\.csv: expected .*git checkout"):
+        compare.main([])
+
+
+@pytest.mark.usefixtures("project")
+def test_recall_of_each_class_with_its_interval(drawn: dict[str, Figure]) -> None:
+    made_up.write("fast_c", 72)
+    compare.main([])
+    table = pd.read_csv("reports/classes.csv").set_index(["variant", "class"])
+    assert list(table.index) == [
+        (variant, name)
+        for variant in ("new", "fast_z", "deep", "baseline")
+        for name in made_up.NAMES
+    ]
+    # Of fast_z the mean of 80, 72 and 70 of 100: Wilson's interval is that of 74.
+    row = table.loc[("fast_z", "cat")]
+    assert row["test_images"] == 100
+    expected = [0.74, *wilson_interval(0.74, 100, 0.95)]
+    assert row[["recall", "recall_low", "recall_high"]].tolist() == pytest.approx(
+        expected, abs=1e-6
+    )
+    head, _, first, *_ = Path("reports/classes.md").read_text(encoding="utf-8").splitlines()
+    cells = [cell.strip() for cell in head.split("|")[1:-1]]
+    assert cells == ["recall (95 % interval)", "test images", "new", "fast_z", "deep", "baseline"]
+    assert [cell.strip() for cell in first.split("|")[1:5]] == [
+        *("airplane", "100", "0.900 (0.826 to 0.945)", "0.740 (0.646 to 0.816)"),
+    ]
+
+
+@pytest.mark.usefixtures("project")
+def test_of_photos_nothing_is_said_to_be_published(drawn: dict[str, Figure]) -> None:
+    """Though a variant of theirs is called as one of the study's, and its file is there."""
+    write_params(VARIANTS, kind="photos")
+    compare.main([])
+    assert "published" not in "".join(pd.read_csv("reports/comparison.csv"))
+    assert "published" not in Path("reports/comparison.md").read_text(encoding="utf-8")
+    assert panels.legend(drawn["accuracy.png"]) == [
+        *("this pipeline", "95 % interval (binomial, Wilson)"),
+    ]
+    left, right = drawn["accuracy.png"].axes
+    assert not right.lines
+    assert not [line for line in left.lines if line.get_label() == "published by the study"]
+    compare.PUBLISHED.unlink()
+    compare.main([])
+
+
+@pytest.mark.usefixtures("project")
+def test_variants_of_other_classes_are_refused() -> None:
+    made_up.write("deep", 60, classes=made_up.NAMES[:9])
+    with pytest.raises(PipelineError, match=r"run `dvc repro evaluate@baseline evaluate@deep`$"):
         compare.main([])
 
 

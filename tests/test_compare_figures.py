@@ -1,7 +1,9 @@
 """The figures of the comparison: what stands in their panels."""
 
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import made_up
 import numpy as np
@@ -10,8 +12,8 @@ import panels
 import pytest
 from made_up import NAMES
 
-from pipeline.compare import charts, curves, reliability
-from pipeline.compare.results import Result
+from pipeline.compare import charts, confusion, curves, reliability
+from pipeline.compare.results import PAIRS, Result
 from pipeline.report.figures import CARETDOWN, Axes, Figure
 
 NAN = float("nan")
@@ -111,6 +113,16 @@ def test_legend_says_what_is_what(accuracy: Figure) -> None:
     assert mark.get_marker() == CARETDOWN  # type: ignore[attr-defined]
 
 
+def test_where_nothing_was_published_there_is_no_mark_of_it(drawn: dict[str, Figure]) -> None:
+    ours = COMPARISON.drop(columns=["published_accuracy", "published_loss"])
+    charts.accuracy(Path("accuracy.png"), ours, 0.9)
+    figure = drawn["accuracy.png"]
+    assert panels.legend(figure) == ["this pipeline", "90 % interval (binomial, Wilson)"]
+    left, right = figure.axes
+    assert bars(left) == {0: 0.75, 1: 0.625, 2: 0.5}
+    assert CARETDOWN not in [line.get_marker() for line in (*left.lines, *right.lines)]
+
+
 def five() -> list[Result]:
     """So many that the second row has two panels and a blank one."""
     return [
@@ -128,7 +140,7 @@ def five() -> list[Result]:
 
 def test_confusion_shows_the_share_of_each_true_class_in_its_row(drawn: dict[str, Figure]) -> None:
     results = five()
-    charts.confusion(Path("confusion.png"), results)
+    confusion.draw(Path("confusion.png"), results)
     figure = drawn["confusion.png"]
     assert figure.get_suptitle() == "Confusion on the test set, % of the true class"
     assert len(figure.axes) == 6
@@ -159,7 +171,7 @@ def test_confusion_shows_the_share_of_each_true_class_in_its_row(drawn: dict[str
 def test_confusion_is_in_per_cent_also_of_classes_of_other_sizes(drawn: dict[str, Figure]) -> None:
     counts = np.zeros((10, 10), np.int64)
     counts[0, :3], counts[1, 1] = (2, 1, 1), 5
-    charts.confusion(Path("confusion.png"), [made_up.result(counts=counts)])
+    confusion.draw(Path("confusion.png"), [made_up.result(counts=counts)])
     (image,) = drawn["confusion.png"].axes[0].images
     expected = np.zeros((10, 10))
     expected[0, :3], expected[1, 1] = (50, 25, 25), 100
@@ -167,7 +179,7 @@ def test_confusion_is_in_per_cent_also_of_classes_of_other_sizes(drawn: dict[str
 
 
 def test_confusion_names_the_classes_left_and_below(drawn: dict[str, Figure]) -> None:
-    charts.confusion(Path("confusion.png"), five())
+    confusion.draw(Path("confusion.png"), five())
     axes = drawn["confusion.png"].axes
     every = {name: place for place, name in enumerate(NAMES)}
     rows = [panels.ticks(axis, "y") for axis in axes[:5]]
@@ -176,6 +188,97 @@ def test_confusion_names_the_classes_left_and_below(drawn: dict[str, Figure]) ->
     columns = [panels.ticks(axis, "x") for axis in axes[:5]]
     assert columns == [{}, {}, every, every, every]
     assert [axis.get_xlabel() for axis in axes[:5]] == ["", "", *["predicted class"] * 3]
+
+
+def named(count: int, letters: int) -> list[str]:
+    """Names of classes, of so many letters, none of them narrow."""
+    return [f"{number:02d} ".ljust(letters, "m") for number in range(count)]
+
+
+def overlapping(texts: list[Any]) -> list[tuple[str, str]]:
+    """Those of the texts that lie upon each other as they are drawn."""
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
+    return [(a, b) for (a, one), (b, other) in combinations(boxes, 2) if one.overlaps(other)]
+
+
+@pytest.mark.parametrize(("classes", "results"), [(2, 3), (20, 1), (20, 3), (81, 3)])
+def test_names_of_twenty_letters_lie_beside_each_other(
+    drawn: dict[str, Figure], classes: int, results: int
+) -> None:
+    names = named(classes, 20)
+    counts = made_up.confusion(60, 1, classes)
+    confusion.draw(
+        Path("confusion.png"),
+        [made_up.result(f"v{n}", classes=names, counts=counts) for n in range(results)],
+    )
+    figure = drawn["confusion.png"]
+    figure.draw_without_rendering()
+    texts = [
+        text
+        for axis in panels.shown(figure)
+        for text in (
+            *(label for label in axis.get_xticklabels() if label.get_text() in names),
+            *axis.get_yticklabels(),
+            *(axis.title, axis.xaxis.label, axis.yaxis.label),
+        )
+        if text.get_text()
+    ]
+    assert len(texts) > classes / 4
+    assert overlapping(texts) == []
+    if classes <= 20:  # however long the names, three digits have room in a cell
+        sides = [axis.get_window_extent().width / figure.dpi for axis in figure.axes]
+        assert min(sides) / classes > 0.28
+    whole = figure.bbox
+    for text in texts:
+        box = text.get_window_extent()
+        assert min(box.x0, box.y0) >= 0, text
+        assert box.x1 <= whole.x1, text
+        assert box.y1 <= whole.y1, text
+
+
+def test_classes_are_called_as_they_are_but_for_what_is_too_long(drawn: dict[str, Figure]) -> None:
+    names = ["$a$ und $b$", "<b>", "x" * 24, "begin " + "y" * 30 + " the end"]
+    confusion.draw(Path("confusion.png"), [made_up.result(classes=names)])
+    (axis,) = drawn["confusion.png"].axes
+    short = [*names[:3], "begin yyyyyyyyy… the end"]
+    assert list(panels.ticks(axis, "y")) == list(panels.ticks(axis, "x")) == short
+    assert not any(label.get_parse_math() for label in axis.get_yticklabels())
+
+
+def test_of_more_than_twenty_classes_the_most_confused_pairs_are_shown(
+    drawn: dict[str, Figure],
+) -> None:
+    names = named(21, 4)
+    counts = np.eye(21, dtype=np.int64) * 30
+    counts[3, 5], counts[20, 0], counts[7, 2] = 10, 20, 10
+    many = made_up.confusion(40, 3, 21)
+    results = [
+        made_up.result("few", accuracy=0.75, classes=names, counts=counts),
+        made_up.result("many", classes=names, counts=many),
+        made_up.result("none", classes=names),
+    ]
+    confusion.draw(Path("confusion.png"), results)
+    figure = drawn["confusion.png"]
+    assert (
+        figure.get_suptitle() == "The most confused classes: test images, and % of the true class"
+    )
+    few, crowd, none = panels.shown(figure)
+    assert few.get_title() == "few: 0.7500 right"
+    assert panels.ticks(few, "y") == {
+        f"{names[20]} called {names[0]}": 0,
+        f"{names[3]} called {names[5]}": 1,
+        f"{names[7]} called {names[2]}": 2,
+    }
+    assert bars(few) == {0: 20, 1: 10, 2: 10}
+    assert [text.get_text() for text in few.texts] == [" 20 (40%)", " 10 (25%)", " 10 (25%)"]
+    assert few.get_xlabel() == "test images"
+    bottom, top = few.get_ylim()
+    assert bottom > top
+    assert len(bars(crowd)) == PAIRS
+    lengths = sorted((many - np.diag(np.diag(many))).ravel(), reverse=True)[:PAIRS]
+    assert list(bars(crowd).values()) == lengths
+    assert bars(none) == {}
+    assert none.get_xlabel() == "no mistakes"
 
 
 def line(result: Result, column: str) -> panels.Points:

@@ -5,11 +5,12 @@ import re
 from typing import Any
 
 import made_up
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import PROJECT
 
-from pipeline.compare import results, table
+from pipeline.compare import by_class, results, table
 from pipeline.compare.groups import Group
 from pipeline.compare.stage import PUBLISHED
 
@@ -17,6 +18,7 @@ FIGURES: dict[str, Any] = {
     "loss": 1.5,
     "one_view_accuracy": 0.0625,
     "top2_accuracy": 0.625,
+    "balanced_accuracy": 0.1875,
     "macro_f1": 0.375,
     "calibration_error": 0.03125,
     "told_unlikely": 0.015625,
@@ -76,7 +78,8 @@ def test_each_group_beside_what_was_published_of_it() -> None:
 def test_columns_for_programs() -> None:
     assert list(table.table(groups(), published(), 0.95)) == [
         *("variant", "seeds", "accuracy", "accuracy_deviation", "accuracy_low", "accuracy_high"),
-        *("loss", "one_view_accuracy", "top2_accuracy", "macro_f1", "calibration_error"),
+        *("loss", "one_view_accuracy", "top2_accuracy", "balanced_accuracy", "macro_f1"),
+        "calibration_error",
         "told_unlikely",
         *("parameters", "best_val_accuracy", "best_val_epochs", "published_accuracy"),
         *("accuracy_difference", "published_loss", "loss_difference"),
@@ -133,6 +136,7 @@ def test_for_people_each_figure_stands_under_its_heading() -> None:
         "published loss (difference)": "1.0000 (+0.5000)",
         "one view": "0.0625",
         "top-2 accuracy": "0.6250",
+        "balanced accuracy": "0.1875",
         "macro F1": "0.3750",
         "calibration error": "0.0312",
         "told unlikely": "0.0156",
@@ -153,7 +157,46 @@ def test_for_people_each_figure_stands_under_its_heading() -> None:
 
 def test_for_people_numbers_are_aligned_right() -> None:
     line = table.markdown(table.table(groups(), published(), 0.9), 0.9).splitlines()[1]
-    assert re.fullmatch(r"\|:-+\|(-+:\|){13}", line)
+    assert re.fullmatch(r"\|:-+\|(-+:\|){14}", line)
+
+
+def test_balanced_accuracy_has_a_column_where_it_is_another_than_the_accuracy() -> None:
+    one = made_up.result("one", accuracy=0.5, balanced_accuracy=0.500001)
+    two = made_up.result("two", accuracy=0.25, balanced_accuracy=0.25)
+    even = table.table([Group((one,)), Group((two,))], None, 0.95)
+    assert "balanced accuracy" not in cells(table.markdown(even, 0.95))[0]
+    assert list(even["balanced_accuracy"]) == [0.500001, 0.25]
+    three = made_up.result("three", accuracy=0.25, balanced_accuracy=0.2499)
+    uneven = table.table([Group((one,)), Group((three,))], None, 0.95)
+    found = [row["balanced accuracy"] for row in cells(table.markdown(uneven, 0.95))]
+    assert found == ["0.5000", "0.2499"]
+
+
+def test_where_nothing_was_published_there_is_no_column_for_it() -> None:
+    found = table.table(groups(), None, 0.95)
+    assert not [name for name in found if "published" in name or name.endswith("_difference")]
+    row = cells(table.markdown(found, 0.95))[0]
+    assert not [name for name in row if "published" in name]
+    assert row["test loss"] == "1.5000"
+
+
+def test_of_a_class_without_test_images_no_recall_is_told() -> None:
+    counts = np.array([[3, 1, 0], [0, 0, 0], [0, 2, 2]])
+    names = ["a|b", "none", "<i>"]
+    group = Group((made_up.result("one", classes=names, counts=counts),))
+    found = by_class.table([group], 0.6826894921)
+    assert found["test_images"].tolist() == [4, 0, 4]
+    assert found["recall"].iloc[[0, 2]].tolist() == [0.75, 0.5]
+    assert found.loc[1, ["recall", "recall_low", "recall_high"]].isna().all()
+    # z = 1 for 68.27 %: centre (0.5 + 1/8) / (1 + 1/4), spread sqrt(1/16 + 1/64) / (1 + 1/4)
+    low, high = found.loc[2, ["recall_low", "recall_high"]]
+    assert (low, high) == pytest.approx((0.5 - 0.2236068, 0.5 + 0.2236068), abs=1e-6)
+    rows = by_class.markdown(found, 0.6826894921).splitlines()[2:]
+    assert [re.split(r" *(?<!\\)\| *", row.strip("| ")) for row in rows] == [
+        [r"a\|b", "4", "0.750 (0.500 to 0.900)"],
+        ["none", "0"],
+        [r"\<i>", "4", "0.500 (0.276 to 0.724)"],
+    ]
 
 
 def test_heading_of_the_interval_names_the_confidence() -> None:

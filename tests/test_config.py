@@ -206,7 +206,9 @@ def test_the_same_key_in_two_mappings_is_fine(tmp_path: Path) -> None:
     assert params_file.read(write(tmp_path, "a: {x: 1}\nb: {x: 1}\n"))["b"] == {"x": 1}
 
 
-@pytest.mark.parametrize("text", ["a: [1", "a: b: c", "\t- a", "a: !!python/name:os.system ''\n"])
+@pytest.mark.parametrize(
+    "text", ["a: [1", "a: b: c", "\t- a", "a: !!python/name:os.system ''\n", "a: 2001-02-30\n"]
+)
 def test_read_refuses_what_is_no_plain_yaml(tmp_path: Path, text: str) -> None:
     with pytest.raises(PipelineError, match=r"params\.yaml is not valid YAML: ") as caught:
         params_file.read(write(tmp_path, text))
@@ -235,4 +237,4 @@ def test_read_names_a_missing_file_and_the_remedy(tmp_path: Path) -> None:
 
 def test_the_project_s_own_file_is_read() -> None:
     content = params_file.read(PROJECT / "params.yaml")
-    assert {"fetch", "preprocess", "explore", "variants"} <= set(content)
+    assert {"dataset", "explore", "variants"} <= set(content)

@@ -37,7 +37,7 @@ def project(tmp_path: Path) -> Path:
     """A copy in which preprocess and train have little to do."""
     folder = workspace.copy_project(tmp_path / "project")
     params = yaml.safe_load((folder / "params.yaml").read_text())
-    params["preprocess"] |= {"train_images": 300, "validation_images": 100}
+    params["dataset"] |= {"train_images": 300, "validation_images": 100}
     params["recipes"]["study"]["epochs"] = 2
     workspace.write_params(folder, params)
     synthetic.write_batches(folder / "data/raw")

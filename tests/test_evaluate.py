@@ -16,7 +16,8 @@ from made_up import NAMES
 from pipeline import runtime
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
-from pipeline.evaluate import metrics, mistakes, tables, trained
+from pipeline.data import classes
+from pipeline.evaluate import labelled, metrics, mistakes, tables, trained
 from pipeline.evaluate import stage as evaluate
 from pipeline.evaluate.manner import PLAIN
 from pipeline.evaluate.views import ONE
@@ -85,6 +86,7 @@ def project(
     files.write_arrays(tmp_path / "data/processed/test.npz", images=images, labels=labels)
     save_network(tmp_path / "models/tiny.keras")
     monkeypatch.chdir(tmp_path)
+    classes.write(NAMES)
     return tmp_path
 
 
@@ -116,7 +118,7 @@ def test_agrees_with_keras_and_repeats_its_bytes(project: Path) -> None:
     found = json.loads(places.metrics("tiny").read_text())
     assert {name: found[name] for name in expected} == pytest.approx(expected, abs=2e-6)
     assert list(found) == [
-        *("accuracy", "loss", "parameters", "top2_accuracy", "macro_f1"),
+        *("accuracy", "loss", "parameters", "top2_accuracy", "balanced_accuracy", "macro_f1"),
         *("calibration_error", "one_view_accuracy", "told_unlikely"),
     ]
     assert found["one_view_accuracy"] == found["accuracy"]
@@ -129,23 +131,41 @@ def test_agrees_with_keras_and_repeats_its_bytes(project: Path) -> None:
     assert list(predictions["predicted"]) == [NAMES[k] for k in chosen]
     assert list(predictions["actual"]) == [NAMES[k] for k in actual]
     assert predictions["predicted"].nunique() > 3
-    classes = pd.read_csv(places.classes("tiny"))
-    assert list(classes["class"]) == NAMES
-    assert list(classes["support"]) == [6] * 10
-    assert classes["f1"].mean() == pytest.approx(found["macro_f1"], abs=1e-6)
+    by_class = pd.read_csv(places.classes("tiny"))
+    assert list(by_class["class"]) == NAMES
+    assert list(by_class["support"]) == [6] * 10
+    assert by_class["f1"].mean() == pytest.approx(found["macro_f1"], abs=1e-6)
     counts = np.zeros((10, 10), int)
     np.add.at(counts, (actual, chosen), 1)
-    assert classes[NAMES].to_numpy().tolist() == counts.tolist()
+    assert by_class[NAMES].to_numpy().tolist() == counts.tolist()
     assert (counts != counts.T).any()
     have = right.read(places.right("tiny"), IMAGES, "")
     assert have.tolist() == (chosen == actual).tolist()
-    named = examples.read("tiny", IMAGES)
+    named = examples.read("tiny", NAMES, IMAGES)
     assert sorted({*zip(named["actual"], named["predicted"], strict=True)}) == sorted(
         {(int(i), int(j)) for i, j in zip(*np.nonzero(counts), strict=True)}
     )
     for index, is_, says, confidence in named.itertuples(index=False):
         assert (actual[index], chosen[index]) == (is_, says)
         assert confidence == pytest.approx(predictions["confidence"][index], abs=1e-6)
+
+
+def test_classes_are_those_of_the_data_whatever_their_number_names_and_side(
+    project: Path, save_network: Callable[..., None]
+) -> None:
+    names = ["Äpfel, rot", "$5 bill$", 'a "b"', "support"]
+    generator = np.random.default_rng(2)
+    images = generator.random((20, 48, 48, 3), np.float32)
+    labels = np.eye(4, dtype=np.float32)[np.arange(20) % 4]
+    files.write_arrays(project / "data/processed/test.npz", images=images, labels=labels)
+    classes.write(names)
+    save_network(project / "models/tiny.keras", side=48, classes=4)
+    evaluate.main(["tiny"])
+    said = pd.read_csv(places.predictions("tiny"))
+    assert said["actual"].tolist() == names * 5
+    by_class = pd.read_csv(places.classes("tiny"), header=None, index_col=False)
+    assert by_class.iloc[0, 5:].tolist() == by_class.iloc[1:, 0].tolist() == names
+    assert labelled.read(places.litert("tiny")) == tuple(names)
 
 
 def test_tables_have_six_decimals_and_unix_line_ends(project: Path) -> None:
@@ -291,7 +311,7 @@ def test_every_setting_is_heeded(project: Path, monkeypatch: pytest.MonkeyPatch)
     assert (said.calibration_bins, said.unlikely) == (7, 0.25)
     assert len(pd.read_csv(places.reliability("tiny"))) <= 7
     assert heeded["draw"][1]["count"] == 3
-    assert heeded["examples"][0][2] == 2
+    assert heeded["examples"][0][3] == 2
 
 
 def truncate(path: Path) -> None:
@@ -348,6 +368,13 @@ def test_refuses_a_test_set_of_other_shapes(
     path = project / "data/processed/test.npz"
     files.write_arrays(path, images=np.zeros(images), labels=np.zeros(labels))
     with pytest.raises(PipelineError, match=r"test\.npz: .*dvc repro preprocess"):
+        evaluate.main(["tiny"])
+    assert outputs(project) == {}
+
+
+def test_needs_the_names_of_the_classes(project: Path) -> None:
+    classes.PATH.unlink()
+    with pytest.raises(PipelineError, match=r"classes\.txt: expected the names .*repro preprocess"):
         evaluate.main(["tiny"])
     assert outputs(project) == {}
 

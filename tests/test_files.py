@@ -97,6 +97,59 @@ def test_arrays_come_back_and_have_the_same_bytes_twice(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again[1], images)
 
 
+def blocks(array: np.ndarray, *edges: int) -> files.Blocks:
+    """`array`, cut at `edges` of its first axis."""
+    return files.Blocks(array.shape, array.dtype, iter(np.split(array, edges)))
+
+
+@pytest.mark.parametrize(
+    ("array", "edges"),
+    [
+        (np.random.default_rng(1).random((7, 4, 4, 3), np.float32), ()),
+        (np.random.default_rng(1).random((7, 4, 4, 3), np.float32), (1, 5)),
+        (np.random.default_rng(1).random((7, 4, 4, 3), np.float32), (0, 0, 3, 7)),
+        (np.arange(12.0).reshape(3, 4), (1,)),
+        (np.arange(9, dtype=np.uint8), (4,)),
+        (np.arange(9, dtype=">i4"), (4,)),
+        (np.zeros((0, 2), np.float32), ()),
+    ],
+)
+def test_blocks_have_the_bytes_of_the_whole_array(
+    tmp_path: Path, array: np.ndarray, edges: tuple[int, ...]
+) -> None:
+    rest = np.arange(3)
+    files.write_arrays(tmp_path / "whole.npz", images=array, labels=rest)
+    files.write_arrays(tmp_path / "blocks.npz", images=blocks(array, *edges), labels=rest)
+    assert (tmp_path / "blocks.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
+
+
+def test_blocks_may_lie_in_memory_in_any_order(tmp_path: Path) -> None:
+    array = np.random.default_rng(1).random((6, 4, 4))
+    scattered = [np.asfortranarray(array[:2]), array[2:].swapaxes(1, 2).copy().swapaxes(1, 2)]
+    files.write_arrays(tmp_path / "whole.npz", images=array)
+    given = files.Blocks(array.shape, array.dtype, scattered)
+    files.write_arrays(tmp_path / "blocks.npz", images=given)
+    assert (tmp_path / "blocks.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ([np.zeros((3, 2), np.float32)], r"expected 4 rows in all blocks, found 3"),
+        ([np.zeros((3, 2), np.float32)] * 2, r"expected 4 rows in all blocks, found 6"),
+        ([np.zeros((4, 3), np.float32)], r"expected float32 \(4, 2\), found float32 \(4, 3\)"),
+        ([np.zeros((4, 2))], r"expected float32 \(4, 2\), found float64 \(4, 2\)"),
+    ],
+)
+def test_blocks_that_are_not_what_they_say_are_refused(
+    tmp_path: Path, given: list[np.ndarray], text: str
+) -> None:
+    promised = files.Blocks((4, 2), np.dtype(np.float32), given)
+    with pytest.raises(ValueError, match=text):
+        files.write_arrays(tmp_path / "out.npz", images=promised)
+    assert names(tmp_path) == []
+
+
 def test_arrays_of_objects_would_need_pickle_and_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="allow_pickle"):
         files.write_arrays(tmp_path / "out.npz", things=np.array([{}]))

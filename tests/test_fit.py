@@ -1,5 +1,7 @@
 """Fitting: every setting of a variant and its recipe reaches what it is meant for."""
 
+import importlib
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -170,6 +172,39 @@ def test_convolutions_alone_are_in_the_precision_asked_for(precision: str) -> No
     assert {kinds[name] for name in ("whitening", "pooling", "class")} == {"float32"}
     assert {weight.dtype for weight in model.weights} == {"float32"}
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_balanced_weights_let_every_class_count_alike() -> None:
+    from pipeline.train import fit
+
+    labels = np.eye(3, dtype=np.float32)[[0] * 12 + [1] * 6 + [2] * 2]
+    weights = np.asarray(fit.balanced(labels))
+    np.testing.assert_allclose(weights, [20 / 36, 20 / 18, 20 / 6], rtol=1e-6)
+    assert (labels @ weights).mean() == pytest.approx(1, abs=1e-6)
+    np.testing.assert_allclose(labels.sum(axis=0) * weights, 20 / 3, rtol=1e-6)
+
+
+def test_class_weights_are_those_of_the_training_images_where_the_recipe_says() -> None:
+    from pipeline.train import fit
+
+    assert ready(*settings("baseline", {})).model.class_weights is None
+    uneven = np.eye(10, dtype=np.float32)[np.maximum(LABELS.argmax(axis=1) - 1, 0)]
+    uneven[0] = np.eye(10)[9]  # a class alone
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"{__name__}.LABELS", uneven)
+        found = ready(*settings("baseline", {"class_weights": "balanced"})).model.class_weights
+    np.testing.assert_array_equal(found, fit.balanced(uneven))
+    np.testing.assert_allclose(found, 5 / uneven.sum(axis=0), rtol=1e-6)
+
+
+def test_code_that_tensorflow_writes_leaves_no_compiled_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It imports what it converts from the temporary folder."""
+    (tmp_path / "converted_by_hand.py").write_text("here = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("converted_by_hand")
+    assert [path.name for path in tmp_path.iterdir()] == ["converted_by_hand.py"]
 
 
 def test_network_starts_from_the_training_images() -> None:

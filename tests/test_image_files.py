@@ -4,6 +4,7 @@ import io
 import struct
 import sys
 import zlib
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,8 +14,11 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from pipeline.base.errors import PipelineError
+from pipeline.photos import pixels
 from pipeline.predict import image_files
 
+load = partial(image_files.load, side=32, framing="centre")
+to_input = partial(pixels.to_input, side=32, framing="centre")
 RED, GREEN, BLUE, WHITE = (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)
 
 
@@ -89,7 +93,7 @@ def header_of_bomb() -> bytes:
 @pytest.mark.parametrize("name", CASES)
 def test_every_mode_and_format_becomes_rgb_in_unit_range(tmp_path: Path, name: str) -> None:
     (image, options), expected = CASES[name]
-    found = image_files.load([save(tmp_path / name, image, **options)])
+    found = load([save(tmp_path / name, image, **options)])
     assert found.shape == (1, 32, 32, 3)
     assert found.dtype == np.float32
     assert 0 <= found.min() <= found.max() <= 1
@@ -98,7 +102,7 @@ def test_every_mode_and_format_becomes_rgb_in_unit_range(tmp_path: Path, name: s
 
 def test_an_image_of_32_by_32_is_taken_as_it_is(tmp_path: Path) -> None:
     image = noise(32, 32)
-    found = image_files.load([save(tmp_path / "a.png", image)])
+    found = load([save(tmp_path / "a.png", image)])
     assert np.array_equal(found[0], np.asarray(image).astype(np.float32) / 255)
 
 
@@ -107,7 +111,7 @@ def test_the_centre_square_is_kept_in_proportion(across: bool) -> None:
     bands = np.repeat(np.array([RED, GREEN, BLUE], np.uint8) * 255, 40, axis=0)
     pixels = np.repeat(bands[None], 40, axis=0)
     image = Image.fromarray(pixels if across else pixels.transpose(1, 0, 2))
-    found = image_files.to_input(image)
+    found = to_input(image)
     # The filter reaches a little beyond the cut: 0.03 of the neighbouring colour in the rim.
     np.testing.assert_allclose(found, np.broadcast_to(GREEN, found.shape), atol=0.03)
     assert np.array_equal(found[2:-2, 2:-2], np.broadcast_to(GREEN, (28, 28, 3)))
@@ -115,13 +119,13 @@ def test_the_centre_square_is_kept_in_proportion(across: bool) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (2000, 2), (33, 31), (8, 8)])
 def test_any_size_will_do(size: tuple[int, int]) -> None:
-    found = image_files.to_input(Image.new("RGB", size, "lime"))
+    found = to_input(Image.new("RGB", size, "lime"))
     np.testing.assert_allclose(found, np.broadcast_to(GREEN, (32, 32, 3)), atol=1e-6)
 
 
 def test_fine_detail_is_averaged_instead_of_aliased() -> None:
     board = (np.indices((512, 512)).sum(0) % 2 * 255).astype(np.uint8)
-    np.testing.assert_allclose(image_files.to_input(Image.fromarray(board)), 0.5, atol=0.01)
+    np.testing.assert_allclose(to_input(Image.fromarray(board)), 0.5, atol=0.01)
 
 
 @pytest.mark.parametrize(
@@ -135,8 +139,8 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, quarters:
     exif[0x0112] = orientation
     image = Image.fromarray(pixels)
     name = save(tmp_path / "a.jpg", image, exif=exif, quality=95, subsampling=0)
-    expected = np.rot90(image_files.to_input(image), quarters)
-    np.testing.assert_allclose(image_files.load([name])[0], expected, atol=0.05)
+    expected = np.rot90(to_input(image), quarters)
+    np.testing.assert_allclose(load([name])[0], expected, atol=0.05)
 
 
 def quarters() -> Image.Image:
@@ -152,8 +156,8 @@ def test_every_orientation_is_undone(tmp_path: Path, orientation: int) -> None:
     exif[0x0112] = orientation
     name = save(tmp_path / "a.png", quarters(), exif=exif)
     with Image.open(name) as image:
-        expected = image_files.to_input(ImageOps.exif_transpose(image))
-    np.testing.assert_array_equal(image_files.load([name])[0], expected)
+        expected = to_input(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(load([name])[0], expected)
 
 
 def entry(tag: int, kind: int, count: int, value: int) -> bytes:
@@ -177,8 +181,8 @@ def exif_of(*, rational_in_gps: bool) -> bytes:
 def test_orientation_counts_whatever_else_exif_holds(tmp_path: Path, rational_in_gps: bool) -> None:
     content = exif_of(rational_in_gps=rational_in_gps)
     name = save(tmp_path / "a.jpg", quarters(), exif=content, quality=95, subsampling=0)
-    expected = np.rot90(image_files.to_input(quarters()), -1)
-    np.testing.assert_allclose(image_files.load([name])[0], expected, atol=0.05)
+    expected = np.rot90(to_input(quarters()), -1)
+    np.testing.assert_allclose(load([name])[0], expected, atol=0.05)
 
 
 @pytest.mark.parametrize(
@@ -196,8 +200,8 @@ def test_where_the_orientation_cannot_be_read_the_image_is_taken_as_it_is(
 ) -> None:
     options: dict[str, Any] = {"quality": 95, "subsampling": 0} if suffix == "jpg" else {}
     name = save(tmp_path / f"a.{suffix}", quarters(), exif=content, **options)
-    expected = image_files.to_input(quarters())
-    np.testing.assert_allclose(image_files.load([name])[0], expected, atol=0.05)
+    expected = to_input(quarters())
+    np.testing.assert_allclose(load([name])[0], expected, atol=0.05)
 
 
 def grey_png(bits: int, level: int, clear: int | None) -> bytes:
@@ -225,7 +229,7 @@ def test_transparent_grey_is_white_at_every_depth(tmp_path: Path, bits: int) -> 
     level = 2**bits // 3
     for clear, expected in ((level, 1.0), (2**bits - 1, level / (2**bits - 1)), (None, None)):
         (tmp_path / "a.png").write_bytes(grey_png(bits, level, clear))
-        found = image_files.load([str(tmp_path / "a.png")])
+        found = load([str(tmp_path / "a.png")])
         shown = level / (2**bits - 1) if expected is None else expected
         np.testing.assert_allclose(found, shown, atol=1e-4)
 
@@ -243,7 +247,7 @@ def test_transparent_colour_is_white_at_sixteen_bits(tmp_path: Path) -> None:
         for kind, body in chunks
     )
     (tmp_path / "a.png").write_bytes(content)
-    assert (image_files.load([str(tmp_path / "a.png")]) == 1).all()
+    assert (load([str(tmp_path / "a.png")]) == 1).all()
 
 
 @pytest.mark.parametrize(("white", "level"), [(65535, 13107), (1023, 205), (255, 51)])
@@ -253,9 +257,7 @@ def test_white_of_a_pgm_is_what_it_says(tmp_path: Path, kind: str, white: int, l
     size = "B" if white < 256 else "H"
     body = struct.pack(f">81{size}", *[level] * 81) if kind == "P5" else f"{level} ".encode() * 81
     (tmp_path / "a.pgm").write_bytes(head + body)
-    np.testing.assert_allclose(
-        image_files.load([str(tmp_path / "a.pgm")]), level / white, atol=1e-4
-    )
+    np.testing.assert_allclose(load([str(tmp_path / "a.pgm")]), level / white, atol=1e-4)
 
 
 def grey_tiff(bits: int, level: int, photometric: int) -> bytes:
@@ -288,7 +290,7 @@ def test_white_of_a_tiff_is_what_it_says(
 ) -> None:
     content = grey_tiff(bits, level, photometric)
     (tmp_path / "a.tif").write_bytes(content)
-    np.testing.assert_allclose(image_files.load([str(tmp_path / "a.tif")]), expected, atol=1e-3)
+    np.testing.assert_allclose(load([str(tmp_path / "a.tif")]), expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["cat.jpg", "cat.eps"])
@@ -302,7 +304,7 @@ def test_no_photo_starts_another_program(
     Image.new("RGB", (9, 9), "red").save(tmp_path / "a.eps")
     (tmp_path / name).write_bytes((tmp_path / "a.eps").read_bytes())
     with pytest.raises(PipelineError, match="found something that Pillow cannot read"):
-        image_files.load([str(tmp_path / name)])
+        load([str(tmp_path / name)])
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
@@ -314,7 +316,7 @@ def test_of_an_animation_the_first_frame_counts(tmp_path: Path, suffix: str) -> 
     )
     with Image.open(name) as image:
         assert getattr(image, "n_frames", 1) == 3
-    np.testing.assert_allclose(image_files.load([name])[0, 0, 0], GREEN, atol=0.01)
+    np.testing.assert_allclose(load([name])[0, 0, 0], GREEN, atol=0.01)
 
 
 @pytest.mark.parametrize(("kind", "scale"), [("<i4", 1_000_000), ("<f4", 1e-3), ("<f4", 7.0)])
@@ -323,27 +325,25 @@ def test_grey_without_agreed_white_spans_its_own_range(
 ) -> None:
     ramp = np.tile(np.arange(32), (32, 1))
     name = save(tmp_path / "a.tiff", Image.fromarray((ramp * scale - 5 * scale).astype(kind)))
-    found = image_files.load([name])[0]
+    found = load([name])[0]
     np.testing.assert_allclose(found, np.repeat(ramp[..., None] / 31, 3, axis=2), atol=1e-5)
 
 
 def test_constant_float_grey_is_finite(tmp_path: Path) -> None:
     image, _ = deep(0.5, "<f4")
-    assert np.array_equal(
-        image_files.load([save(tmp_path / "a.tiff", image)]), np.zeros((1, 32, 32, 3))
-    )
+    assert np.array_equal(load([save(tmp_path / "a.tiff", image)]), np.zeros((1, 32, 32, 3)))
 
 
 def test_sixteen_bits_keep_their_depth(tmp_path: Path) -> None:
     levels = np.arange(1024, dtype="<u2").reshape(32, 32) + 30_000
-    found = image_files.load([save(tmp_path / "a.png", Image.fromarray(levels))])[0, ..., 0]
+    found = load([save(tmp_path / "a.png", Image.fromarray(levels))])[0, ..., 0]
     np.testing.assert_allclose(found, levels / 65535, atol=1e-6)
 
 
 def test_hard_edges_of_sixteen_bits_stay_in_unit_range() -> None:
     step = np.zeros((300, 300), "<u2")
     step[:, 140:] = 65535
-    found = image_files.to_input(Image.fromarray(step))
+    found = to_input(Image.fromarray(step))
     assert (found.min(), found.max()) == (0, 1)
 
 
@@ -351,7 +351,7 @@ def test_a_large_jpeg_decoded_small_looks_the_same(tmp_path: Path) -> None:
     image = noise(12, 16).resize((1600, 1200), Image.Resampling.BICUBIC)
     name = save(tmp_path / "a.jpg", image, quality=95, subsampling=0)
     with Image.open(name) as whole:
-        assert np.abs(image_files.load([name])[0] - image_files.to_input(whole)).max() < 0.02
+        assert np.abs(load([name])[0] - to_input(whole)).max() < 0.02
 
 
 def test_the_given_image_is_left_alone() -> None:
@@ -359,7 +359,7 @@ def test_the_given_image_is_left_alone() -> None:
     exif = image.getexif()
     exif[0x0112] = 6
     before = image.tobytes()
-    image_files.to_input(image)
+    to_input(image)
     assert (image.size, image.tobytes()) == ((70, 50), before)
 
 
@@ -371,7 +371,7 @@ def test_many_keep_their_order(tmp_path: Path) -> None:
     ]
     small, large = (Path(name).stat().st_size for name in names[:2])
     assert small < image_files.BYTES_FOR_A_THREAD < large
-    found = image_files.load(names)[:, 0, 0, 0] * 255
+    found = load(names)[:, 0, 0, 0] * 255
     assert found.round().tolist() == [n * 5 for n in range(48)]
 
 
@@ -387,7 +387,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch, seekable: bool) -> None
 
         monkeypatch.setattr(stream := _Pipe(content.getvalue()), "seek", refuse)
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream))
-    assert np.array_equal(image_files.load(["-"])[0, 0, 0], GREEN)
+    assert np.array_equal(load(["-"])[0, 0, 0], GREEN)
     assert not stream.closed
 
 
@@ -396,7 +396,7 @@ def test_standard_input_named_twice_is_read_once(monkeypatch: pytest.MonkeyPatch
     Image.new("RGB", (40, 40), "lime").save(content, "PNG")
     content.seek(0)
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=content))
-    assert np.array_equal(image_files.load(["-", "-"])[:, 0, 0], [GREEN, GREEN])
+    assert np.array_equal(load(["-", "-"])[:, 0, 0], [GREEN, GREEN])
 
 
 @pytest.mark.parametrize("stdin", [SimpleNamespace(buffer=io.BytesIO()), None])
@@ -404,7 +404,7 @@ def test_empty_standard_input(monkeypatch: pytest.MonkeyPatch, stdin: Any) -> No
     """Python has none at all where the shell has closed it, as by `<&-`."""
     monkeypatch.setattr(sys, "stdin", stdin)
     with pytest.raises(PipelineError, match=r"^-: expected .*, found it empty; a download"):
-        image_files.load(["-"])
+        load(["-"])
 
 
 class _Pipe(io.BytesIO):
@@ -440,7 +440,7 @@ def test_every_bad_file_is_named_on_a_line_of_its_own(tmp_path: Path) -> None:
     good = save(tmp_path / "good.png", noise(9, 9))
     problems = broken_files(tmp_path)
     with pytest.raises(PipelineError) as caught:
-        image_files.load([good, *problems])
+        load([good, *problems])
     lines = str(caught.value).splitlines()
     assert len(lines) == len(problems)
     for line, (name, problem) in zip(lines, problems.items(), strict=True):
@@ -454,15 +454,15 @@ def test_more_pixels_than_pillow_takes_for_safe(
 ) -> None:
     names = [save(tmp_path / f"{n}.png", noise(n, n)) for n in (10, side)]
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    assert len(image_files.load(names[:1])) == 1
+    assert len(load(names[:1])) == 1
     with pytest.raises(PipelineError, match="pixels, found more") as caught:
-        image_files.load(names)
+        load(names)
     assert names[0] not in str(caught.value)
 
 
 def test_no_image_at_all() -> None:
     with pytest.raises(PipelineError, match="at least one image"):
-        image_files.load([])
+        load([])
 
 
 @pytest.mark.filterwarnings("error")
@@ -478,7 +478,7 @@ def test_damage_of_any_kind_is_an_image_or_a_pipeline_error(tmp_path: Path) -> N
             path = tmp_path / f"{attempt}{name}"
             path.write_bytes(damaged.tobytes())
             try:
-                assert image_files.load([str(path)]).shape == (1, 32, 32, 3)
+                assert load([str(path)]).shape == (1, 32, 32, 3)
             except PipelineError as error:
                 assert str(error).startswith(f"{path}: ")  # noqa: PT017 (either way is right)
 
@@ -490,5 +490,5 @@ def test_transparency_is_laid_over_white_before_the_photo_is_scaled() -> None:
     levels = np.asarray(photo, float)
     alpha = levels[:, :, 3:] / 255
     over = Image.fromarray(np.rint(levels[:, :, :3] * alpha + 255 * (1 - alpha)).astype(np.uint8))
-    found = 255 * image_files.to_input(photo)
-    assert np.abs(found - 255 * image_files.to_input(over)).max() <= 2
+    found = 255 * to_input(photo)
+    assert np.abs(found - 255 * to_input(over)).max() <= 2

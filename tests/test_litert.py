@@ -15,9 +15,12 @@ from PIL import Image
 
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
+from pipeline.data import classes
+from pipeline.data.cifar10 import CLASSES
+from pipeline.evaluate import labelled, trained
 from pipeline.evaluate import litert as made
-from pipeline.evaluate import trained
 from pipeline.ops import recorded
+from pipeline.predict import __main__ as command
 from pipeline.predict import classify, litert
 from pipeline.report import places
 from pipeline.train import variant
@@ -46,7 +49,7 @@ def save(tensorflow_started: None) -> Save:
         Path("models").mkdir(exist_ok=True)
         model.save(places.model(name))
         if not keras_alone:
-            made.save(places.litert(name), trained.load(name))
+            made.save(places.litert(name), trained.load(name), CLASSES)
 
     return save
 
@@ -62,6 +65,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save: Save) -> Path
     for name in ("final", "fast"):
         save(name)
         files.write_json(places.metrics(name), METRICS)
+        files.write_text(places.classes(name), "\n".join(["class", *CLASSES]))
     return tmp_path
 
 
@@ -139,11 +143,18 @@ def test_a_model_that_was_trained_since_is_asked_itself(save: Save) -> None:
     earlier = said("final", "final.tflite")
     evaluated = Path("dvc.lock").read_text()
     save("final", 2, keras_alone=True)
+    # By then the data may have others.
+    classes.write([name.upper() for name in CLASSES])
     record(train=(places.model("final"),))
     now = yaml.safe_load(Path("dvc.lock").read_text())["stages"]
     lock = yaml.safe_load(evaluated)["stages"] | now
     Path("dvc.lock").write_text(yaml.safe_dump({"stages": lock}))
     assert np.abs(said("final", "final.keras") - earlier).max() > 0.01
+    (prediction,) = classify.photos(["a.png"], variant="final").predictions
+    assert prediction.classes[0] == "AIRPLANE"
+    classes.PATH.unlink()
+    with pytest.raises(PipelineError, match=r"final/classes\.csv: .* none that belong to it"):
+        classify.photos(["a.png"], variant="final")
 
 
 @pytest.mark.usefixtures("project")
@@ -167,7 +178,7 @@ def test_what_litert_cannot_compute_keras_does() -> None:
     numbers = keras.layers.GlobalAveragePooling2D()(keras.ops.erfinv(image / 2))
     answer = keras.layers.Dense(10, activation="softmax")(numbers)
     keras.Model(image, answer, name="plain").save(places.model("final"))
-    made.save(places.litert("final"), trained.load("final"))
+    made.save(places.litert("final"), trained.load("final"), CLASSES)
     with pytest.raises(RuntimeError):
         litert.Network(places.litert("final"))
     assert said("final", "final.keras").shape == (3, 10)
@@ -182,24 +193,44 @@ def test_batches_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(said("fast", "fast.tflite"), whole, atol=1e-6)
 
 
-def foreign(path: Path, *, side: int = 32, classes: int = 10, weight: float = 1.0) -> None:
-    """A network of LiteRT's that evaluate would not have written at `path`."""
+def foreign(
+    path: Path, *, shape: tuple[int | None, ...] = (32, 32, 3), rows: int = 0, weight: float = 1.0
+) -> None:
+    """A network of LiteRT's that evaluate would not have written at `path`: of several rows."""
     import keras
 
-    image = keras.Input((side, side, 3), name="image")
-    layer = keras.layers.Dense(classes)
-    made_of = keras.Model(image, layer(keras.layers.Flatten()(image)), name="plain")
+    image = keras.Input(shape, name="image")
+    layer = keras.layers.Dense(len(CLASSES))
+    numbers = layer(keras.layers.GlobalAveragePooling2D()(image))
+    answer = keras.layers.RepeatVector(rows)(numbers) if rows else numbers
+    made_of = keras.Model(image, answer, name="plain")
     layer.set_weights([np.full_like(weights, weight) for weights in layer.get_weights()])
-    made.save(path, made_of)
+    made.save(path, made_of, CLASSES)
 
 
 @pytest.mark.usefixtures("project")
-@pytest.mark.parametrize("wrong", [{"side": 28}, {"classes": 5}])
-def test_a_network_for_other_images_or_classes_is_not_asked(wrong: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [{"shape": (28, 32, 3)}, {"shape": (32, 32, 1)}, {"shape": (None, None, 3)}, {"rows": 2}],
+)
+def test_a_network_for_other_images_or_answers_is_not_asked(wrong: dict[str, Any]) -> None:
     foreign(places.litert("final"), **wrong)
     assert said("final", "final.keras").shape == (3, 10)
     places.model("final").unlink()
     with pytest.raises(PipelineError, match=r"final\.tflite: .* LiteRT can compute.* of shape"):
+        classify.photos(["a.png"], variant="final")
+
+
+@pytest.mark.usefixtures("project")
+def test_a_file_without_names_for_its_outputs_is_refused() -> None:
+    file = places.litert("final")
+    content = file.read_bytes()
+    file.write_bytes(content[: content.rindex(b"PK\3\4")])
+    with pytest.raises(PipelineError, match=r"final\.tflite: .*names of its classes.*delete it"):
+        classify.photos(["a.png"], variant="final")
+    labelled.append(file, CLASSES[:-1])
+    message = r"final\.tflite: .*each of its 10 outputs, found 9 names \(airplane, .*delete it"
+    with pytest.raises(PipelineError, match=message):
         classify.photos(["a.png"], variant="final")
 
 
@@ -217,3 +248,75 @@ def test_a_section_that_is_no_mapping_is_named(section: str) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(content | {section: None}))
     with pytest.raises(PipelineError, match=rf"params\.yaml: {section}: expected a mapping"):
         classify.photos(["a.png"], variant="final")
+
+
+OWN = ("grüne Tassen", "alte Schuhe")
+DATASET = {
+    "kind": "photos",
+    "folder": "photos",
+    "side": 16,
+    "framing": "whole",
+    "validation_share": 0.1,
+    "test_share": 0.1,
+    "seed": 1,
+    "duplicates": "keep",
+}
+
+
+@pytest.fixture
+def own_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tensorflow_started: None) -> Path:
+    """A project of two classes of one's own at 16 pixels: the first are photos with white at the
+    edges above and below, which a wide one has when the whole of it is shown."""
+    import keras
+
+    params = params_file.read(PROJECT / "params.yaml")
+    params["dataset"] = DATASET
+    params["views"] = {}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    monkeypatch.chdir(tmp_path)
+    image = keras.Input((16, 16, 3), name="image")
+    layer = keras.layers.Dense(2, activation="softmax")
+    answer = layer(keras.layers.Flatten()(image))
+    model = keras.Model(image, answer, name="plain")
+    first = np.zeros((16, 16, 3), np.float32)
+    first[[0, -1]] = 4 / first[[0, -1]].size
+    layer.set_weights([np.stack([first.ravel(), 0 * first.ravel()], 1), np.array([0.0, 2.0])])
+    Path("models").mkdir()
+    model.save(places.model("final"))
+    made.save(places.litert("final"), trained.load("final"), OWN)
+    files.write_json(places.metrics("final"), METRICS)
+    files.write_text(places.classes("final"), "\n".join(["class", *OWN]))
+    for name, size in (("wide.png", (90, 40)), ("square.png", (40, 40))):
+        Image.new("RGB", size, "black").save(name)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("own_photos")
+@pytest.mark.parametrize("model", ["final.tflite", "final.keras"])
+def test_own_photos_are_told_in_their_classes(
+    capsys: pytest.CaptureFixture[str], model: str
+) -> None:
+    if model.endswith(".keras"):
+        places.litert("final").unlink()
+    command.main(["wide.png", "square.png"])
+    first = f"{1 / (1 + np.exp(-2)):.1%}"
+    rest = f"{1 / (1 + np.exp(2)):.1%}"
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"wide.png: grüne Tassen {first}, alte Schuhe {rest}",
+        f"square.png: alte Schuhe {first}, grüne Tassen {rest}",
+    ]
+    found = classify.photos(["wide.png"])
+    assert found.model == f"models/{model}"
+    assert found.predictions[0].image.shape == (16, 16, 3)
+    with pytest.raises(PipelineError, match="--top: expected 1 to 2, found 3"):
+        command.main(["wide.png", "--top", "3"])
+
+
+@pytest.mark.usefixtures("own_photos")
+def test_the_framing_is_that_of_the_data() -> None:
+    params = params_file.read()
+    params["dataset"]["framing"] = "centre"
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    (prediction,) = classify.photos(["wide.png"]).predictions
+    assert prediction.top(1)[0][0] == "alte Schuhe"
+    assert not prediction.image.any()

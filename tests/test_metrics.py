@@ -42,6 +42,7 @@ def test_every_metric_by_its_name() -> None:
         "accuracy": 0.5,
         "loss": round(-(math.log(0.75) + math.log(0.375) - 57 + math.log(0.625)) / 4, 6),
         "top2_accuracy": 0.75,
+        "balanced_accuracy": 0.5,  # cat and truck, of the four classes that have images
         "macro_f1": round(sum(f1) / 10, 6),
         "calibration_error": round(confidence - 0.5, 6),
         "one_view_accuracy": 0.75,
@@ -71,7 +72,7 @@ def test_answers_have_the_true_class_in_the_rows_of_their_confusion() -> None:
 
 
 def test_scores_and_counts_of_each_class() -> None:
-    table = tables.per_class(said().confusion)
+    table = tables.per_class(said().confusion, NAMES)
     assert list(table) == ["class", "precision", "recall", "f1", "support", *NAMES]
     assert list(table["class"]) == NAMES
     rows = table.set_index("class")
@@ -82,8 +83,21 @@ def test_scores_and_counts_of_each_class() -> None:
     assert rows.loc["cat", "dog"] == rows.loc["ship", "airplane"] == 0
 
 
+def test_balanced_accuracy_is_the_mean_of_the_classes_shares() -> None:
+    confusion = np.array([[90, 10, 0], [5, 5, 0], [0, 0, 0]])  # 0.9, 0.5, and no image of the third
+    assert metrics.balanced_accuracy(confusion) == pytest.approx(0.7, abs=1e-12)
+
+
+def test_a_class_may_have_the_name_of_a_column() -> None:
+    names = ["class", "support", "f1"]
+    table = tables.per_class(np.diag([3, 4, 5]), names)
+    assert list(table) == ["class", "precision", "recall", "f1", "support", *names]
+    assert table.iloc[:, 0].tolist() == names
+    assert table.iloc[:, 5:].to_numpy().tolist() == np.diag([3, 4, 5]).tolist()
+
+
 def test_predictions_name_the_two_likeliest_classes() -> None:
-    table = tables.predictions(LABELS, probabilities())
+    table = tables.predictions(LABELS, probabilities(), NAMES)
     assert list(table) == [
         *("index", "actual", "predicted", "confidence", "second", "second_confidence"),
     ]
@@ -119,12 +133,12 @@ def test_examples_are_the_most_confident_of_each_pair() -> None:
     of_first = np.array([0.9, 0.8, 0.7, 0.2, 0.1, 0.3, 0.4, 0.05])
     probabilities = np.zeros((8, 10), np.float32)
     probabilities[:, 0], probabilities[:, 1] = of_first, 1 - of_first
-    found = tables.examples(labels, probabilities, 1)
+    found = tables.examples(labels, probabilities, NAMES, 1)
     assert found.drop(columns="confidence").to_numpy().tolist() == [
         [0, "airplane", "airplane"],
         [4, "airplane", "automobile"],
         [7, "automobile", "automobile"],
     ]
     assert found["confidence"].tolist() == pytest.approx([0.9, 0.9, 0.95])
-    both = tables.examples(labels, probabilities, 2)
+    both = tables.examples(labels, probabilities, NAMES, 2)
     assert both["index"].tolist() == [0, 1, 4, 3, 7, 6]

@@ -37,7 +37,13 @@ def split(built: Any, batch_size: int, micro_batch_size: int, at_once: int) -> A
     return network
 
 
-def trained(network: Any, images: np.ndarray, labels: np.ndarray, sizes: list[int]) -> Any:
+def trained(
+    network: Any,
+    images: np.ndarray,
+    labels: np.ndarray,
+    sizes: list[int],
+    class_weight: dict[int, float] | None = None,
+) -> Any:
     """`network` after a step on each of the batches of `sizes`; returns Keras's history."""
     import keras
     import tensorflow as tf
@@ -53,7 +59,7 @@ def trained(network: Any, images: np.ndarray, labels: np.ndarray, sizes: list[in
         lambda: ((images[start:stop], labels[start:stop]) for start, stop in edges),
         output_signature=(tf.TensorSpec((None, 32, 32, 3)), tf.TensorSpec((None, 10))),
     ).apply(tf.data.experimental.assert_cardinality(len(sizes)))
-    return network.fit(batches, shuffle=False, verbose=0).history
+    return network.fit(batches, shuffle=False, verbose=0, class_weight=class_weight).history
 
 
 @pytest.mark.parametrize(
@@ -84,6 +90,48 @@ def test_weights_and_figures_are_those_of_whole_batches(
         np.testing.assert_allclose(other, one, rtol=0, atol=1e-6)
     for name, values in expected.items():
         assert found[name] == pytest.approx(values, rel=1e-5)
+
+
+@pytest.mark.parametrize(("batch_size", "sizes"), [(32, [32, 9]), (100, [100, 37])])
+def test_class_weights_are_those_of_keras(batch_size: int, sizes: list[int]) -> None:
+    weights = np.linspace(0.2, 3, 10, dtype=np.float32)
+    whole, copy, plain_copy = (
+        network(plain.Network, widths=(4, 8), dense=8, dropout=0.0) for _ in range(3)
+    )
+    for each in (copy, plain_copy):
+        each.set_weights(whole.get_weights())
+    parted = split(copy, batch_size, 16, 2)
+    parted.class_weights = weights
+    images, labels = synthetic.arrays(sum(sizes), seed=1)
+    expected = trained(whole, images, labels, sizes, dict(enumerate(map(float, weights))))
+    found = trained(parted, images, labels, sizes)
+    without = trained(plain_copy, images, labels, sizes)
+    assert found["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    assert found["accuracy"] == expected["accuracy"]
+    assert found["loss"] != pytest.approx(without["loss"], rel=1e-2)
+    for one, other in zip(whole.get_weights(), parted.get_weights(), strict=True):
+        np.testing.assert_allclose(other, one, rtol=0, atol=1e-6)
+
+
+def test_a_weighted_step_follows_the_plain_gradient_of_the_weighted_loss() -> None:
+    import tensorflow as tf
+
+    weights = np.linspace(0.2, 3, 10, dtype=np.float32)
+    built = network(plain.Network, widths=(4,), dense=8, dropout=0.0)
+    images, labels = synthetic.arrays(40, seed=1)
+    smooth = labels * 0.9 + 0.01
+    with tf.GradientTape() as tape:
+        losses = -tf.reduce_sum(smooth * tf.math.log(built(images, training=True)), axis=1)
+        loss = tf.reduce_mean(losses * weights[labels.argmax(axis=1)])
+    gradients = tape.gradient(loss, built.trainable_variables)
+    pairs = zip(built.get_weights(), gradients, strict=True)
+    expected = [before - 0.5 * np.asarray(gradient) for before, gradient in pairs]
+    parted = split(built, 40, 16, 2)
+    parted.class_weights = weights
+    history = trained(parted, images, labels, [40])
+    assert history["loss"] == pytest.approx([float(loss)], rel=1e-5)
+    for found, one in zip(parted.get_weights(), expected, strict=True):
+        np.testing.assert_allclose(found, one, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(("batch_size", "at_once"), [(32, 2), (160, 2), (256, 8)])

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import panels
 import pytest
+from made_up import NAMES
 from matplotlib import image
 
 from pipeline.evaluate import mistakes
@@ -30,7 +31,11 @@ def test_mistakes_are_the_wrong_ones_by_confidence() -> None:
 def test_above_each_image_the_guess_and_what_it_is(
     tmp_path: Path, drawn: dict[str, Figure]
 ) -> None:
-    answers: dict[str, Any] = {"labels": LABELS, "probabilities": PROBABILITIES}
+    answers: dict[str, Any] = {
+        "labels": LABELS,
+        "probabilities": PROBABILITIES,
+        "classes": NAMES,
+    }
     mistakes.draw(tmp_path / "final.png", "final", images=IMAGES[:4], count=20, **answers)
     figure = drawn["final.png"]
     assert figure.get_suptitle().splitlines() == [
@@ -51,7 +56,11 @@ def test_above_each_image_the_guess_and_what_it_is(
 def test_a_model_without_mistakes_is_said_to_have_none(
     tmp_path: Path, drawn: dict[str, Figure]
 ) -> None:
-    answers: dict[str, Any] = {"labels": LABELS[[0, 3]], "probabilities": PROBABILITIES[[0, 3]]}
+    answers: dict[str, Any] = {
+        "labels": LABELS[[0, 3]],
+        "probabilities": PROBABILITIES[[0, 3]],
+        "classes": NAMES,
+    }
     mistakes.draw(tmp_path / "final.png", "final", images=IMAGES[:2], count=20, **answers)
     assert drawn["final.png"].get_suptitle() == "final: no mistakes on the test set"
     assert not any(axis.images for axis in drawn["final.png"].axes)
@@ -63,8 +72,31 @@ def test_gallery_of_any_number_of_mistakes(tmp_path: Path, wrong: int, rows: int
     probabilities = np.eye(10, dtype=np.float32)[(labels + (np.arange(30) < wrong)) % 10]
     paths = [tmp_path / name for name in ("one.png", "two.png")]
     for path in paths:
-        answers: dict[str, Any] = {"labels": labels, "probabilities": probabilities}
+        answers: dict[str, Any] = {
+            "labels": labels,
+            "probabilities": probabilities,
+            "classes": NAMES,
+        }
         mistakes.draw(path, "final", images=IMAGES, count=20, **answers)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     height, width, _ = image.imread(paths[0]).shape
     assert (width, height) == (900, pytest.approx(60 + 220 * rows, abs=1))
+
+
+def test_a_class_is_called_as_it_is_whatever_its_name(
+    tmp_path: Path, drawn: dict[str, Figure]
+) -> None:
+    """Between dollars matplotlib would set mathematics, or fail where it is none."""
+    names = ["$5$ note", r"$\frac$"]
+    mistakes.draw(
+        tmp_path / "final.png",
+        "final",
+        images=np.zeros((1, 64, 64, 3), np.float32),
+        labels=np.array([1]),
+        probabilities=np.array([[0.75, 0.25]], np.float32),
+        classes=names,
+        count=20,
+    )
+    title = drawn["final.png"].axes[0].title
+    assert title.get_text() == "$5$ note 75.00%\nis $\\frac$"
+    assert not title.get_parse_math()

@@ -31,6 +31,7 @@ def recipe() -> MuonRecipe:
         train_on="train",
         validation_batch_size=100,
         early_stopping=None,
+        class_weights=None,
     )
 
 

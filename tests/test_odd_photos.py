@@ -1,10 +1,13 @@
 """Photos whose files are sound and unusual, and some that are neither."""
 
 import io
+import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +16,11 @@ from conftest import PROJECT
 from PIL import Image
 
 from pipeline.base.errors import PipelineError
+from pipeline.photos import pixels
 from pipeline.predict import image_files
 
+load = partial(image_files.load, side=32, framing="centre")
+to_input = partial(pixels.to_input, side=32, framing="centre")
 TURNED = {  # by EXIF's tag 274: how a picture is stored that is white at the top, black below
     1: lambda a: a,
     2: np.fliplr,
@@ -40,7 +46,7 @@ def test_tiff_is_turned_once(tmp_path: Path, orientation: int, compression: str 
     store: Callable[[np.ndarray], np.ndarray] = TURNED[orientation]
     stored = Image.fromarray(np.ascontiguousarray(store(upright())))
     stored.save(tmp_path / "a.tif", tiffinfo={274: orientation}, compression=compression)
-    found = image_files.load([str(tmp_path / "a.tif")])[0]
+    found = load([str(tmp_path / "a.tif")])[0]
     corners = [found[row, column, 0] * 255 for row in (4, 27) for column in (4, 27)]
     assert corners == pytest.approx([250, 170, 90, 0], abs=1)
 
@@ -67,7 +73,7 @@ def test_odd_resolution_of_a_jpeg_does_no_harm(tmp_path: Path, kind: int) -> Non
     start = content.index(b"\xff\xe0")
     length = int.from_bytes(content[start + 2 : start + 4], "big")
     (tmp_path / "a.jpg").write_bytes(content[:start] + content[start + 2 + length :])
-    found = image_files.load([str(tmp_path / "a.jpg")])[0]
+    found = load([str(tmp_path / "a.jpg")])[0]
     assert found[4, 4, 0] * 255 == pytest.approx(250, abs=3)
     assert found[27, 27, 0] * 255 == pytest.approx(0, abs=3)
 
@@ -88,19 +94,19 @@ def test_an_eps_in_another_file_starts_no_program(
     ghostscript.chmod(0o755)
     monkeypatch.setenv("PATH", f"{ghostscript.parent}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(PipelineError, match=r"cat\.jpg: expected an image"):
-        image_files.load([str(tmp_path / "cat.jpg")])
+        load([str(tmp_path / "cat.jpg")])
     assert not (tmp_path / "started").exists()
 
 
 def test_premultiplied_grey_is_laid_over_white() -> None:
     image = Image.new("LA", (40, 40), (102, 128)).convert("La")  # 0.4, half transparent
-    assert image_files.to_input(image) == pytest.approx(0.4 / 2 + 1 / 2, abs=2 / 255)
+    assert to_input(image) == pytest.approx(0.4 / 2 + 1 / 2, abs=2 / 255)
 
 
 def test_floats_of_the_widest_range_are_stretched() -> None:
     levels = np.full((40, 40), -2e38, np.float32)
     levels[:, 20:] = 2e38
-    found = image_files.to_input(Image.fromarray(levels))
+    found = to_input(Image.fromarray(levels))
     assert (found[16, 2, 0], found[16, 30, 0]) == pytest.approx((0, 1), abs=0.02)
 
 
@@ -113,7 +119,7 @@ def test_signed_grey_of_16_bits_keeps_its_depth(tmp_path: Path) -> None:
         image.save(tmp_path / "a.tif", tiffinfo=tags)
     with Image.open(tmp_path / "a.tif") as image:
         assert image.mode == "I"
-    found = image_files.load([str(tmp_path / "a.tif")])[0]
+    found = load([str(tmp_path / "a.tif")])[0]
     assert found == pytest.approx(0.2, abs=1 / 255)
 
 
@@ -143,24 +149,24 @@ def test_what_pillow_would_decode_wrongly_is_refused(tmp_path: Path) -> None:
     head = b"II*\0\x08\0\0\0" + len(entries).to_bytes(2, "little")
     (tmp_path / "a.tif").write_bytes(head + directory + b"\0\0\0\0" + extra + pixels)
     with pytest.raises(PipelineError, match=r"a\.tif: .*planes of 16 bits; save it another way"):
-        image_files.load([str(tmp_path / "a.tif")])
+        load([str(tmp_path / "a.tif")])
 
 
 def test_a_name_is_one_line_that_tells_a_terminal_nothing(tmp_path: Path) -> None:
     name = str(tmp_path / "two\nlines\x1b[2J.png")
     with pytest.raises(PipelineError) as caught:
-        image_files.load([name])
+        load([name])
     assert str(caught.value) == f"{tmp_path}/two\\nlines\\x1b[2J.png: no such file; check its name"
 
 
 def test_too_little_memory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: Image.Image) -> None:
+    def fail(_: Image.Image, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(image_files, "to_input", fail)
+    monkeypatch.setattr(pixels, "to_input", fail)
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     with pytest.raises(PipelineError, match=r"a\.png: .*too little memory for it; scale it down"):
-        image_files.load([str(tmp_path / "a.png")])
+        load([str(tmp_path / "a.png")])
 
 
 def predict(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
@@ -189,8 +195,13 @@ def test_no_traceback(tmp_path: Path, command: str, status: int, said: str) -> N
     (tmp_path / "loop").symlink_to("loop")
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     (tmp_path / "models").mkdir()
-    (tmp_path / "models/final.keras").touch()
+    image = {"class_name": "InputLayer", "config": {"batch_shape": [None, 32, 32, 3]}}
+    with zipfile.ZipFile(tmp_path / "models/final.keras", "w") as archive:  # without weights
+        archive.writestr(
+            "config.json", json.dumps({"config": {"name": "plain", "layers": [image]}})
+        )
     (tmp_path / "reports/variants/final").mkdir(parents=True)
+    (tmp_path / "reports/variants/final/classes.csv").write_text("class\nbird\ncat\n")
     metrics = '{"accuracy": 0.5, "loss": 1.0, "parameters": 1}'
     (tmp_path / "reports/variants/final/metrics.json").write_text(metrics)
     done = predict(tmp_path, command)

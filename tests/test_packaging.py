@@ -155,7 +155,7 @@ def test_quick_shortens_every_recipe_narrows_every_variant_and_changes_nothing_e
     params["variants"]["added_later"] = params["variants"]["baseline"] | {"widths": [4, 999]}
     short = quick.shortened(params)
     check_params(short)
-    assert short["preprocess"]["train_images"] == quick.TRAIN_IMAGES < 5000
+    assert short["dataset"]["train_images"] == quick.TRAIN_IMAGES < 5000
     assert short["variants"]["added_later"]["widths"] == [4, quick.WIDTH]
     for recipe in short["recipes"].values():
         assert recipe["epochs"] == 1
@@ -165,8 +165,8 @@ def test_quick_shortens_every_recipe_narrows_every_variant_and_changes_nothing_e
         assert short[group].keys() == params[group].keys()
         for name, settings in short[group].items():
             settings |= {key: params[group][name][key] for key in keys}
-    short["preprocess"] |= {
-        key: params["preprocess"][key] for key in ("train_images", "validation_images")
+    short["dataset"] |= {
+        key: params["dataset"][key] for key in ("train_images", "validation_images")
     }
     assert short == params
 

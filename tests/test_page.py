@@ -1,9 +1,6 @@
 """Stage page: what the page and the card say of made-up results, and what is said of bad ones."""
 
-import base64
 import contextlib
-import io
-import json
 import os
 import re
 import shutil
@@ -14,37 +11,27 @@ from typing import Any
 
 import made_up
 import numpy as np
+import page_project
 import pytest
 import yaml
 from conftest import PROJECT
+from page_project import VARIANTS, files_of, held, tile
 from PIL import Image
 
 from pipeline.base import files
 from pipeline.base.errors import PipelineError
 from pipeline.compare import stage as compare
-from pipeline.page import pictures, times
 from pipeline.page import stage as page
+from pipeline.page import times
 from pipeline.predict import carried
 from pipeline.report import places
 
-VARIANTS: dict[str, dict[str, Any]] = {
-    "final": {"recipe": "study", "arithmetic": "study", "seed": 1},
-    "fast": {"recipe": "fast", "arithmetic": "own", "seed": 1},
-    "fast_2": {"recipe": "fast", "arithmetic": "own", "seed": 2},
-}
 IMAGES = 1000  # as made_up counts
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None) -> Path:
-    import keras
-
-    image = keras.Input((32, 32, 3), name="image")
-    hidden = keras.layers.GlobalAveragePooling2D(name="mean")(image)
-    answer = keras.layers.Dense(10, activation="softmax", name="class")(hidden)
-    path = tmp_path_factory.mktemp("models") / "fast.keras"
-    keras.Model(image, answer, name="whitened").save(path)
-    return path
+    return page_project.network(tmp_path_factory.mktemp("models") / "fast.keras")
 
 
 @pytest.fixture(scope="module")
@@ -56,45 +43,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
     return folder
 
 
-def files_of(folder: Path, model: Path) -> Path:
-    """What stage page and compare read, in `folder`."""
-    shutil.copytree(PROJECT / "pipeline/page", folder / "pipeline/page")
-    shutil.copytree(PROJECT / "requirements", folder / "requirements")
-    full = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
-    settings = {"variant": "fast", "mistakes": 7, "samples": 2, "jpeg_quality": 60}
-    params = full | {"variants": VARIANTS, "page": settings}
-    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    (folder / compare.PUBLISHED).parent.mkdir()
-    shutil.copy(PROJECT / compare.PUBLISHED, folder / compare.PUBLISHED)
-    for variant, right, epochs in (("final", 70, 4), ("fast", 80, 8), ("fast_2", 90, 8)):
-        validated = variant == "final"
-        made_up.write(variant, right, folder=folder, epochs=epochs, validated=validated)
-    (folder / places.model("fast")).parent.mkdir()
-    shutil.copy(model, folder / places.model("fast"))
-    images = np.random.default_rng(1).integers(0, 256, (IMAGES, 32, 32, 3)).astype(np.float32) / 255
-    labels = np.eye(10, dtype=np.float32)[np.arange(IMAGES) // 100]
-    files.write_arrays(folder / "data/processed/test.npz", images=images, labels=labels)
-    digest = times.history_digest("final", folder)
-    rows = ["pipeline,final," + digest + ",75,2 cores", "pipeline,fast,other,9,2 cores"]
-    rows += ["notebook,final,,80,2 cores", "notebook,gone,,90,2 cores"]
-    files.write_text(folder / times.PATH, "\n".join([",".join(times.COLUMNS), *rows]))
-    return folder
-
-
 @pytest.fixture
 def project(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it, entered."""
     shutil.copytree(prepared, tmp_path / "project")
     monkeypatch.chdir(tmp_path / "project")
     return Path()
-
-
-def held(name: str) -> Any:
-    """What the script element `name` of the page holds."""
-    text = carried.PAGE.read_text(encoding="utf-8")
-    found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', text, re.S)
-    assert found
-    return json.loads(found[1])
 
 
 def outputs() -> dict[str, bytes]:
@@ -125,16 +79,17 @@ def test_page_asks_nothing_of_any_other_place() -> None:
     assert "default-src 'none'" in text
     # Nothing of this machine, and no marker of the template is left.
     assert str(Path.cwd()) not in text
-    assert not re.search(r"<!-- (style|facts|network|scripts) -->", text)
+    assert not re.search(r"<!-- [a-z ]+ -->", text)
 
 
 @pytest.mark.usefixtures("project")
 def test_no_text_among_the_results_can_end_a_script() -> None:
-    plain = page.assemble({"name": "a"}, {})
-    odd = page.assemble({"name": "</script><!-- scripts -->"}, {})
+    few = {"side": 8, "classes": ["a"], "test_images": 1}
+    plain = page.assemble({**few, "dataset": "a"}, {})
+    odd = page.assemble({**few, "dataset": "</script><!-- scripts -->"}, {})
     assert odd.count("</script>") == plain.count("</script>") == 3
     files.write_text(carried.PAGE, odd)
-    assert held("facts") == {"name": "</script><!-- scripts -->"}
+    assert held("facts") == {**few, "dataset": "</script><!-- scripts -->"}
 
 
 @pytest.mark.usefixtures("project")
@@ -183,17 +138,10 @@ def test_variants_have_their_history_confusion_scores_and_settings() -> None:
     assert final["settings"]["variant"] == VARIANTS["final"]
     assert final["settings"]["recipe study"]["epochs"] == 30
     assert final["settings"]["arithmetic study"]["precision"] == "float32"
-    assert final["settings"]["preprocess"]["train_images"] == 45_000
+    assert final["settings"]["dataset"]["train_images"] == 10
+    assert final["support"] == [100] * 10
+    assert final["confused"] is None
     assert final["digest"] == times.history_digest("final")
-
-
-def sheet(uri: str) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
-
-
-def tile(picture: np.ndarray, place: int) -> np.ndarray:
-    row, column = divmod(place, pictures.COLUMNS)
-    return picture[32 * row : 32 * row + 32, 32 * column : 32 * column + 32]
 
 
 @pytest.mark.usefixtures("project")
@@ -202,7 +150,7 @@ def test_pictures_are_of_the_images_that_are_named() -> None:
     facts = held("facts")
     with np.load("data/processed/test.npz") as data:
         images = np.rint(255 * data["images"]).astype(np.uint8)
-    samples = sheet(facts["samples"])
+    samples = facts["samples"]
     assert facts["sample_labels"] == [k for k in range(10) for _ in range(2)]
     for place, index in ((0, 0), (1, 1), (2, 100), (19, 901)):
         np.testing.assert_array_equal(tile(samples, place), images[index])
@@ -211,7 +159,8 @@ def test_pictures_are_of_the_images_that_are_named() -> None:
     counts = made_up.confusion(70, 70)
     shown = {(actual, predicted) for _, actual, predicted, _ in examples}
     assert shown == {(int(i), int(j)) for i, j in zip(*np.nonzero(counts), strict=True)}
-    lossy = sheet(facts["pictures"])
+    lossy = facts["pictures"]
+    assert (samples["side"], lossy["side"]) == (32, 32)
     for place, actual, predicted, confidence in examples:
         index = facts["numbers"][place]
         assert (index, confidence) == (100 * actual + predicted, round(0.5 + 0.04 * predicted, 4))
@@ -269,6 +218,28 @@ def test_second_seed_can_be_the_one_that_answers() -> None:
     text = page.CARD.read_text(encoding="utf-8")
     assert "On 1,000 test images: accuracy 0.9000;" in text
     assert "Training time: that of the first of its seeds is in" in text
+
+
+def test_card_and_page_have_the_balanced_accuracy_where_it_says_more(project: Path) -> None:
+    page.main([])
+    assert "balanced_accuracy" not in held("facts")["metrics"]
+    assert "balanced accuracy" not in page.CARD.read_text(encoding="utf-8")
+    made_up.write("fast", 80, epochs=8, validated=False, balanced_accuracy=0.625)
+    compare.main([])
+    page.main([])
+    assert "balanced_accuracy" in held("facts")["metrics"]
+    assert "balanced accuracy 0.6250" in page.CARD.read_text(encoding="utf-8")
+
+
+def test_results_of_another_test_set_are_refused(project: Path) -> None:
+    made_up.write("fast", 80, classes=made_up.NAMES[:9])
+    with pytest.raises(PipelineError, match=r"run `dvc repro evaluate@fast evaluate@final`"):
+        page.main([])
+    for variant in VARIANTS:
+        made_up.write(variant, 80, classes=made_up.NAMES[:9])
+    message = r"test\.npz: expected 900 images of 9 classes, as fast was .*, found 1000 of 10,"
+    with pytest.raises(PipelineError, match=message):
+        page.main([])
 
 
 def without(path: Path) -> None:

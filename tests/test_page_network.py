@@ -15,9 +15,11 @@ from conftest import PROJECT
 
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
+from pipeline.data.settings import Framing
 from pipeline.evaluate import scores, views
 from pipeline.evaluate.views import ONE, Views
 from pipeline.page import packed
+from pipeline.photos import framed
 from pipeline.predict import carried
 from pipeline.predict.carried import Carried
 from pipeline.train import variant
@@ -248,33 +250,40 @@ def test_a_damaged_description_of_the_network_names_the_page(tmp_path: Path) -> 
         carried.model(Carried("fast", 0.9, network["config"], weights))
 
 
-def test_lanczos_is_pillows() -> None:
+SHAPES = ((101, 64), (40, 333), (20, 31), (32, 32), (1000, 600), (700, 3), (2, 900))
+
+
+@pytest.mark.parametrize("framing", ["centre", "whole"])
+@pytest.mark.parametrize("side", [32, 45])
+def test_a_photo_is_framed_and_scaled_as_for_training(side: int, framing: Framing) -> None:
     """A photo whose middle lies between two pixels, larger and smaller than what is wanted.
 
     Smooth, as photos are: Pillow rounds between the two ways, whose order it picks by the shape.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
-    for width, height in ((101, 64), (40, 333), (20, 31), (32, 32), (1000, 600)):
+    for width, height in SHAPES:
         noise = np.random.default_rng(width).integers(0, 256, (6, 8, 3), np.uint8)
         photo = Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
         levels = np.asarray(photo)
-        given = {"levels": levels.ravel().tolist(), "width": width, "height": height}
+        given = {"levels": levels.ravel().tolist(), "size": [width, height]}
         found = javascript.result(
             ["photo.js"],
-            """(({levels, width, height}) => {
-              const size = Math.min(width, height), narrow = new Uint8ClampedArray(height * 32 * 3);
-              const pixels = new Uint8ClampedArray(32 * 32 * 3);
-              reduced(levels, lanczos(width, size, 32), height, (x, y) => (y * width + x) * 3,
-                narrow, (x, y) => (y * 32 + x) * 3);
-              reduced(narrow, lanczos(height, size, 32), 32, (y, x) => (y * 32 + x) * 3,
-                pixels, (y, x) => (y * 32 + x) * 3);
+            """(({levels, size: [width, height], side, framing}) => {
+              const { across, down, left, top } = framed(width, height, side, framing);
+              const wide = across.length, narrow = new Uint8ClampedArray(height * wide * 3);
+              const pixels = new Uint8ClampedArray(side * side * 3).fill(255);
+              reduced(levels, across, height, (x, y) => (y * width + x) * 3,
+                narrow, (x, y) => (y * wide + x) * 3);
+              reduced(narrow, down, wide, (y, x) => (y * wide + x) * 3,
+                pixels, (y, x) => ((top + y) * side + left + x) * 3);
               return Array.from(pixels);
             })(given)""",
-            given,
+            {**given, "side": side, "framing": framing},
         )
-        fitted = ImageOps.fit(photo, (32, 32), Image.Resampling.LANCZOS)
-        difference = np.array(found, int) - np.asarray(fitted, int).ravel()
+        scaled = np.asarray(framed.scaled(photo, side, framing), np.float32) / 255
+        expected = np.rint(255 * framed.on_white(scaled, side)).astype(int)
+        difference = np.array(found, int) - expected.ravel()
         assert np.abs(difference).max() <= 2, (width, height)
         assert (difference != 0).mean() < (0.1 if height > width else 0.01), (width, height)
 
@@ -299,6 +308,6 @@ def test_view_is_that_of_evaluation() -> None:
 
 def test_script_of_the_page_is_nowhere_else() -> None:
     """A template's marker in a script would be filled too, and a `</script` would end it."""
-    for name in ("network.js", "photo.js", "charts.js", "page.js"):
+    for name in ("network.js", "photo.js", "charts.js", "variant.js", "page.js"):
         text = (PROJECT / "pipeline/page" / name).read_text(encoding="utf-8")
         assert not re.search(r"<!-- \w+ -->|</script", text), name

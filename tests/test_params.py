@@ -151,12 +151,12 @@ MISTAKES = {
     "more images than there are": (
         "train_images: 45000",
         "train_images: 45010",
-        r"preprocess: expected train_images and validation_images of at most 50,000 together",
+        r"dataset: expected train_images and validation_images of at most 50,000 together",
     ),
     "uneven split": (
         "validation_images: 5000",
         "validation_images: 5005",
-        r"preprocess\.validation_images: expected a multiple of 10",
+        r"dataset\.validation_images: expected a multiple of 10",
     ),
     "confidence of one": (
         "confidence: 0.95",
@@ -179,7 +179,36 @@ MISTAKES = {
     "number as a name": ("  sgd:\n", "  1:\n", r"variants\.1: expected text, found 1"),
     "key twice": ("epochs: 30\n", "epochs: 30\n    epochs: 20\n", r"epochs.*keep one"),
     "variant twice": ("  sgd:\n", "  adam:\n", r'"adam".*keep one'),
-    "list for a section": ("explore:\n  seed: 1", "explore: [1]", r"explore: expected a mapping"),
+    "list for a section": (
+        "compare:\n  confidence: 0.95",
+        "compare: [0.95]",
+        r"compare: expected a mapping",
+    ),
+    "unknown kind of data set": (
+        "kind: cifar10",
+        "kind: cifar100",
+        r"dataset\.kind: expected 'cifar10' or 'photos', found \"cifar100\"; .*'cifar10'",
+    ),
+    "no kind of data set": (
+        "  kind: cifar10\n",
+        "",
+        r"dataset\.kind: missing key",
+    ),
+    "key of another kind of data set": (
+        "  kind: cifar10\n",
+        "  kind: cifar10\n  side: 32\n",
+        r"dataset\.side: unknown key",
+    ),
+    "more images of a class than a strip holds": (
+        "images_per_class: 8",
+        "images_per_class: 21",
+        r"explore\.images_per_class: expected a number of at most 20",
+    ),
+    "unknown weights of classes": (
+        "class_weights: null       #",
+        "class_weights: balancd    #",
+        r"recipes\.study\.class_weights: expected 'balanced', found.*did you mean 'balanced'",
+    ),
     "growth beyond the images": (
         "px24: 5",
         "px33: 5",

@@ -20,11 +20,12 @@ from PIL import Image
 from pipeline import runtime
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
+from pipeline.data import classes
 from pipeline.data.cifar10 import CLASSES
 from pipeline.ops import recorded
 from pipeline.page import packed
 from pipeline.predict import __main__ as command
-from pipeline.predict import answer, carried, classify, measured
+from pipeline.predict import answer, carried, choice, classify, measured
 from pipeline.report import places
 
 # The class that stands for each colour: the network's weights say so.
@@ -33,20 +34,20 @@ COLOURS = {"red": "airplane", "lime": "automobile", "blue": "bird"}
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`sound.keras`, one of a wrong input size, `large.keras`, and `many.keras` of many views."""
+    """`sound.keras`, `large.keras` of 64 pixels, `wide.keras`, and `many.keras` of many views."""
     params = params_file.read(PROJECT / "params.yaml")
     runtime.start(params_file.section(params, "runtime", runtime.Runtime).cpu_isa)
     import keras
 
     folder = tmp_path_factory.mktemp("models")
-    for name, side, network in (
-        *(("sound", 32, "plain"), ("large", 64, "plain")),
-        ("many", 32, "whitened"),
+    for name, height, width, network in (
+        *(("sound", 32, 32, "plain"), ("large", 64, 64, "plain"), ("wide", 32, 64, "plain")),
+        ("many", 32, 32, "whitened"),
     ):
-        left = ((0, 0), (0, side // 2)) if name == "many" else 0  # what it looks at
+        left = ((0, 0), (0, width // 2)) if name == "many" else 0  # what it looks at
         model = keras.Sequential(
             [
-                keras.Input((side, side, 3)),
+                keras.Input((height, width, 3)),
                 keras.layers.Cropping2D(left),
                 keras.layers.GlobalAveragePooling2D(),
                 keras.layers.Dense(len(CLASSES), activation="softmax"),
@@ -76,6 +77,10 @@ def project(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 def add_model(project: Path, models: Path, variant: str, accuracy: float | None) -> None:
     (project / "models").mkdir(exist_ok=True)
     shutil.copy(models / "sound.keras", project / "models" / f"{variant}.keras")
+    files.write_text(
+        project / places.classes(variant),
+        "\n".join(["class,f1,class", *(f"{name},0.5,9" for name in CLASSES)]),
+    )
     if accuracy is not None:
         add_metrics(project, variant, accuracy)
 
@@ -161,8 +166,8 @@ def test_the_most_accurate_model_present_is_asked(project: Path, models: Path) -
     add_model(project, models, "sgd", None)
     add_metrics(project, "deep", 0.99)  # whose model is not there
     known = ["baseline", "deep", "final"]
-    assert classify.choose(None, known=known, runs=None) == "baseline"
-    assert classify.choose("sgd", known=[], runs=None) == "sgd"
+    assert choice.choose(None, known=known, runs=None) == "baseline"
+    assert choice.choose("sgd", known=[], runs=None) == "sgd"
 
 
 def test_a_variant_never_evaluated_can_be_named(
@@ -236,10 +241,39 @@ def test_mistakes_are_explained_and_leave_nothing(
     assert {path: path.stat().st_mtime_ns for path in project.rglob("*")} == before
 
 
-def test_a_model_for_other_images(project: Path, models: Path) -> None:
+def test_the_side_is_that_of_the_network(project: Path, models: Path) -> None:
     shutil.copy(models / "large.keras", project / "models/final.keras")
-    with pytest.raises(PipelineError, match="expected an input of shape"):
+    (prediction,) = classify.photos(["red.png"]).predictions
+    assert prediction.image.shape == (64, 64, 3)
+    assert prediction.top(1)[0][0] == "airplane"
+
+
+def test_a_model_for_images_that_are_not_square(project: Path, models: Path) -> None:
+    shutil.copy(models / "wide.keras", project / "models/final.keras")
+    message = r"final\.keras: expected a Keras model.*32, 64, 3.* instead of square.*train@final"
+    with pytest.raises(PipelineError, match=message):
         classify.photos(["red.png"])
+
+
+def test_names_of_classes_that_are_not_those_of_the_model(project: Path) -> None:
+    table = project / places.classes("final")
+    for content, message in (
+        (
+            "class\n" + "a\n" * 9,
+            r"final\.keras: .* each of its 10 outputs, found 9 .*evaluate@final",
+        ),
+        ("name\nbird\n", r"classes\.csv: .*column 'class', found 1 rows of a column 'name'; "),
+        ("class\n", r"classes\.csv: .* found 0 rows .*; run `dvc repro evaluate@final`"),
+        ("", r"classes\.csv: .*column 'class', found .*; run `dvc repro evaluate@final`"),
+    ):
+        table.write_text(content)
+        with pytest.raises(PipelineError, match=message):
+            classify.photos(["red.png"])
+    table.unlink()
+    with pytest.raises(PipelineError, match=r"classes\.csv: .*classes of models/final\.keras, fou"):
+        classify.photos(["red.png"])
+    classes.write(CLASSES)
+    assert classify.photos(["red.png"]).predictions[0].top(1)[0][0] == "airplane"
 
 
 def test_the_command_answers_bad_images_without_starting_tensorflow(project: Path) -> None:
@@ -282,7 +316,7 @@ def test_plot_shows_each_photo(project: Path, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize("name", ["$\\frac$.png", "bad\udcff.png", "漢字.png", "n" * 200 + ".png"])
 def test_plot_takes_any_file_name(tmp_path: Path, name: str) -> None:
     shares = np.full(10, 0.1, np.float32)
-    prediction = answer.Prediction(name, np.zeros((32, 32, 3), np.float32), shares, 0.5)
+    prediction = answer.Prediction(name, np.zeros((32, 32, 3), np.float32), shares, CLASSES, 0.5)
     answer.draw(
         answer.Answer("final", None, "models/final.keras", [prediction]),
         tmp_path / "out.png",
@@ -293,7 +327,7 @@ def test_plot_takes_any_file_name(tmp_path: Path, name: str) -> None:
 
 def test_equal_probabilities_keep_the_order_of_the_classes() -> None:
     shares = np.full(10, 0.1, np.float32)
-    prediction = answer.Prediction("a", np.zeros((32, 32, 3), np.float32), shares, 0.5)
+    prediction = answer.Prediction("a", np.zeros((32, 32, 3), np.float32), shares, CLASSES, 0.5)
     assert [name for name, _ in prediction.top(10)] == list(CLASSES)
 
 
@@ -310,20 +344,24 @@ def test_accuracy_of_an_earlier_model_is_not_shown(project: Path) -> None:
     evaluated("0" * 32)
     assert measured.test_accuracy("final", recorded.runs(Path())) is None
     with pytest.raises(PipelineError, match=r"none that belong to these models; .*evaluate@final"):
-        classify.choose(None, known=["final"], runs=recorded.runs(Path()))
+        choice.choose(None, known=["final"], runs=recorded.runs(Path()))
 
 
 def test_model_of_a_removed_variant_answers_only_by_name(project: Path, models: Path) -> None:
     add_model(project, models, "removed", 0.9)
-    assert classify.choose(None, known=["final"], runs=recorded.runs(Path())) == "final"
-    assert classify.choose("removed", known=["final"], runs=recorded.runs(Path())) == "removed"
+    assert choice.choose(None, known=["final"], runs=recorded.runs(Path())) == "final"
+    assert choice.choose("removed", known=["final"], runs=recorded.runs(Path())) == "removed"
 
 
 def carry(project: Path, models: Path, variant: str) -> None:
     """A page that carries the sound model as that of `variant`."""
     image = {"variant": variant, "accuracy": 0.875, **packed.network(models / "sound.keras", "")}
-    content = f'<script type="application/json" id="network">{json.dumps(image)}</script>'
-    files.write_text(project / carried.PAGE, content)
+    parts = {"facts": {"classes": CLASSES}, "network": image}
+    elements = [
+        f'<script type="application/json" id="{name}">{json.dumps(part)}</script>'
+        for name, part in parts.items()
+    ]
+    files.write_text(project / carried.PAGE, "\n".join(elements))
 
 
 def test_before_any_training_the_page_answers_and_says_so(
@@ -359,3 +397,28 @@ def test_a_trained_model_takes_over_from_the_page(
     add_model(project, models, "fast", 0.8)
     found = classify.photos(["red.png"], variant="fast")
     assert (found.test_accuracy, found.model) == (0.8, "models/fast.keras")
+
+
+def test_names_of_classes_in_a_page_that_are_not_there_or_too_few(
+    project: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(packed.LAYERS, "Cropping2D", {})
+    carry(project, models, "fast")
+    page = project / carried.PAGE
+    sound = page.read_text(encoding="utf-8")
+    for content, message in (
+        (
+            sound.replace('"truck"', '"lorry", "van"'),
+            r"of its 10 outputs, found 11 names.*checkout",
+        ),
+        (sound.replace('"classes"', '"kinds"'), r"expected the names of its classes, .*checkout"),
+        (sound.replace('id="facts"', 'id="told"'), r"expected the names .*no facts; .*checkout"),
+        (
+            sound.replace('"batch_shape"', '"shape"'),
+            r"in Keras's terms, found a damaged .*checkout",
+        ),
+    ):
+        assert content != sound
+        page.write_text(content, encoding="utf-8")
+        with pytest.raises(PipelineError, match=rf"reports/index\.html: .*{message}"):
+            classify.photos(["red.png"], variant="fast")

@@ -6,11 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import PROJECT
 
 from pipeline.predict import __main__ as command
 from pipeline.predict import answer, classify
+from pipeline.predict.networks import Network
 
 
 @pytest.fixture
@@ -18,12 +20,17 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The photos that were to be classified; the current folder is an empty one."""
     names: list[str] = []
 
-    def photos(given: Sequence[str], *, variant: str | None) -> answer.Answer:
+    def photos(_: classify.Asked, given: Sequence[str]) -> answer.Answer:
         names.extend(given)
         return answer.Answer("final", 0.7, "models/final.keras", [])
 
+    def ready(variant: str | None) -> classify.Asked:
+        network = Network(Path("models/final.keras"), 32, ("cat", "dog"), np.asarray)
+        return classify.Asked("final", 0.7, network, "centre", 0.5)
+
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(classify, "photos", photos)
+    monkeypatch.setattr(classify, "ready", ready)
+    monkeypatch.setattr(classify.Asked, "photos", photos)
     return names
 
 
@@ -59,8 +66,11 @@ def test_other_names_with_a_dash_are_mistaken_options(
 # The command, with an answer that needs no network.
 ANSWERING = """
 import runpy, sys
+from types import SimpleNamespace
 from pipeline.predict import answer, classify
-classify.photos = lambda names, variant: answer.Answer("final", 0.7, "models/final.keras", [])
+found = answer.Answer("final", 0.7, "models/final.keras", [])
+network = SimpleNamespace(classes=("cat", "dog"))
+classify.ready = lambda _: SimpleNamespace(network=network, photos=lambda names: found)
 sys.argv = ["predict", "photo.png", *sys.argv[1:]]
 runpy.run_module("pipeline.predict", run_name="__main__")
 """

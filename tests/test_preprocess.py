@@ -1,5 +1,6 @@
-"""Stage preprocess: an even, seeded hold-out, exact values, and refusal of anything odd."""
+"""Stage preprocess on CIFAR-10: an even, seeded hold-out, exact values, refusal of anything odd."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,11 +8,13 @@ import numpy as np
 import pytest
 import synthetic
 
-from pipeline import preprocess
+from pipeline.base import files
 from pipeline.base.errors import PipelineError
-from pipeline.data import cifar10, splits
+from pipeline.data import cifar10, classes, splits
+from pipeline.data.settings import Cifar10
 from pipeline.data.splits import Split
-from pipeline.preprocess import Preprocess, hold_out
+from pipeline.preprocess import stage as preprocess
+from pipeline.preprocess.official import hold_out
 
 RAW = Path("data/raw")
 
@@ -27,13 +30,19 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def set_params(train_images: object = 400, validation_images: object = 50, seed: int = 1) -> None:
     Path("params.yaml").write_text(
-        f"preprocess: {{train_images: {train_images}, "
+        f"dataset: {{kind: cifar10, folder: {RAW}, train_images: {train_images}, "
         f"validation_images: {validation_images}, seed: {seed}}}\n"
     )
 
 
-def settings(train: int = 400, validation: int = 50, seed: int = 1) -> Preprocess:
-    return Preprocess(train_images=train, validation_images=validation, seed=seed)
+def settings(train: int = 400, validation: int = 50, seed: int = 1) -> Cifar10:
+    return Cifar10(
+        kind="cifar10",
+        folder=str(RAW),
+        train_images=train,
+        validation_images=validation,
+        seed=seed,
+    )
 
 
 def decoded(names: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:
@@ -41,6 +50,12 @@ def decoded(names: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 LABELS = synthetic.make_images(500, seed=5)[1]
+# As the stage wrote them when CIFAR-10 was all it knew.
+SHA256 = {
+    "train": "eff5cb5d878eca99935acc5e8a541a439ba15e000a4b723a3652dcfd98911253",
+    "validation": "0e8984ba6b731d55c75584373b7a85cabf260fb6057eed1ea13ed72ccd231a6f",
+    "test": "f3b84d26410c656bc540db4a210ee0b11f9c62dd1f8295c67c5b487acf30a19e",
+}
 
 
 @pytest.mark.usefixtures("workspace")
@@ -52,6 +67,39 @@ def test_main_writes_three_splits_as_promised() -> None:
         assert split.labels.shape == (images, 10)
         assert split.images.dtype == split.labels.dtype == np.float32
         assert split.labels.sum(axis=0).tolist() == [per_class] * 10
+    assert classes.read() == cifar10.CLASSES
+
+
+@pytest.mark.usefixtures("workspace")
+def test_bytes_of_cifar10_are_those_of_ever() -> None:
+    preprocess.main([])
+    found = {name: hashlib.sha256(splits.path(name).read_bytes()) for name in splits.NAMES}
+    assert {name: digest.hexdigest() for name, digest in found.items()} == SHA256
+
+
+@pytest.mark.usefixtures("workspace")
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [(None, "No such file"), (b"", "an empty file"), (b"\xff\n", "can't decode")],
+)
+def test_names_of_classes_that_cannot_be_read_are_an_error_with_the_remedy(
+    content: bytes | None, found: str
+) -> None:
+    if content is not None:
+        files.write(classes.PATH, lambda temporary: temporary.write_bytes(content))
+    text = rf"classes\.txt: expected the names of the classes, found .*{found}.*repro preprocess"
+    with pytest.raises(PipelineError, match=text):
+        classes.read()
+
+
+@pytest.mark.usefixtures("workspace")
+def test_the_folder_is_that_of_the_settings() -> None:
+    RAW.rename("elsewhere")
+    text = Path("params.yaml").read_text().replace(str(RAW), "elsewhere")
+    Path("params.yaml").write_text(text)
+    preprocess.main([])
+    digest = hashlib.sha256(splits.path("test").read_bytes()).hexdigest()
+    assert digest == SHA256["test"]
 
 
 @pytest.mark.usefixtures("workspace")
@@ -128,9 +176,9 @@ def test_uneven_classes_still_give_even_splits() -> None:
 @pytest.mark.parametrize(
     ("train", "validation", "text"),
     [
-        (460, 50, r"preprocess\.train_images: expected at most 450 beside 50 .*found 460"),
-        (10, 500, r"preprocess\.validation_images: expected at most 490 .*found 500"),
-        (10, 1000, r"preprocess\.validation_images: .*smallest class has 50 images"),
+        (460, 50, r"dataset\.train_images: expected at most 450 beside 50 .*found 460"),
+        (10, 500, r"dataset\.validation_images: expected at most 490 .*found 500"),
+        (10, 1000, r"dataset\.validation_images: .*smallest class has 50 images"),
     ],
 )
 def test_hold_out_names_the_key_that_asks_for_too_many(
@@ -163,9 +211,7 @@ def test_main_refuses_counts_that_are_no_positive_multiple_of_ten(
     key: str, value: object, expected: str
 ) -> None:
     set_params(**{key: value})  # type: ignore[arg-type]
-    with pytest.raises(
-        PipelineError, match=rf"params\.yaml: preprocess\.{key}: expected {expected}"
-    ):
+    with pytest.raises(PipelineError, match=rf"params\.yaml: dataset\.{key}: expected {expected}"):
         preprocess.main([])
     assert not Path("data/processed").exists()
 
@@ -189,18 +235,8 @@ def test_main_refuses_damaged_batches_and_writes_nothing(
     assert not Path("data/processed").exists()
 
 
-@pytest.mark.usefixtures("workspace")
-def test_main_validates_what_it_made_before_writing(monkeypatch: pytest.MonkeyPatch) -> None:
-    images, labels = good()
-    monkeypatch.setattr(preprocess, "convert", lambda *_: Split(images * 2, labels))
-    with pytest.raises(PipelineError, match="images: expected values from 0 to 1"):
-        preprocess.main([])
-    assert not Path("data/processed").exists()
-
-
 def good() -> Split:
-    images, labels = synthetic.make_images(20, seed=1)
-    return preprocess.convert(images, labels, np.arange(20))
+    return Split(*synthetic.arrays(20, seed=1))
 
 
 def changed(array: np.ndarray, place: tuple[int, ...], value: float) -> np.ndarray:
@@ -209,7 +245,7 @@ def changed(array: np.ndarray, place: tuple[int, ...], value: float) -> np.ndarr
     return copy
 
 
-def test_validate_accepts_what_preprocess_makes() -> None:
+def test_validate_accepts_what_is_right() -> None:
     splits.validate(good(), "train")
 
 
@@ -239,7 +275,14 @@ def test_validate_refuses(
     spoil: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]], text: str
 ) -> None:
     with pytest.raises(PipelineError, match=rf"data/processed/train\.npz: {text}"):
-        splits.validate(Split(*spoil(*good())), "train")
+        splits.validate(Split(*spoil(*good())), "train", like=good())
+
+
+def test_validate_needs_no_other_split_to_refuse_images_that_are_not_square() -> None:
+    images, labels = good()
+    text = r"expected shape \(20, 31, 31, 3\) .*found \(20, 31, 32, 3\)"
+    with pytest.raises(PipelineError, match=text):
+        splits.validate(Split(images[:, :31], labels), "train")
 
 
 @pytest.mark.usefixtures("workspace")
@@ -249,3 +292,25 @@ def test_read_refuses_a_file_that_holds_something_else() -> None:
     np.savez(splits.path("train"), images=images * 2, labels=labels)
     with pytest.raises(PipelineError, match=r"train\.npz: images: expected values.*dvc repro"):
         splits.read("train")
+
+
+@pytest.mark.usefixtures("workspace")
+@pytest.mark.parametrize(
+    ("side", "classes", "text"),
+    [
+        (32, 10, None),
+        (24, 10, r"images: expected shape \(20, 24, 24, 3\) .*found \(20, 32, 32, 3\)"),
+        (32, 7, r"labels: expected shape \(20, 7\) .*found \(20, 10\)"),
+    ],
+)
+def test_read_expects_the_side_and_the_classes_of_another_split(
+    side: int, classes: int, text: str | None
+) -> None:
+    images, labels = good()
+    files.write_arrays(splits.path("test"), images=images, labels=labels)
+    like = Split(np.zeros((5, side, side, 3), np.float32), np.zeros((5, classes), np.float32))
+    if text is None:
+        np.testing.assert_array_equal(splits.read("test", like).images, images)
+    else:
+        with pytest.raises(PipelineError, match=rf"test\.npz: {text}"):
+            splits.read("test", like)

@@ -75,8 +75,63 @@ def test_refuses_classes_in_another_order() -> None:
     table = pd.read_csv(path)
     assert list(table["class"]) == NAMES
     table.iloc[::-1].to_csv(path, index=False)
-    with pytest.raises(PipelineError, match="expected the rows airplane, automobile, bird, cat"):
+    message = "expected a row and a column for each class, in one order, found rows truck, ship, "
+    with pytest.raises(PipelineError, match=message):
         results.read("deep")
+
+
+ODD = [
+    *("class", "f1", "support", "nan", "NA", "1", "Käse & Brot", "a,b", 'say "hi"', "<b>", "$5|6"),
+]
+
+
+def test_classes_may_be_called_anything() -> None:
+    made_up.write("odd", 70, classes=ODD)
+    found = results.read("odd")
+    assert found.classes == tuple(ODD)
+    assert found.confusion.tolist() == made_up.confusion(70, 70, len(ODD)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (
+            NAMES[:9],
+            r"expected 10 classes as in reports/variants/deep/classes\.csv, found 9 classes",
+        ),
+        (
+            [*NAMES[:9], "tractor"],
+            r"expected class 10: truck as in reports/variants/deep/\S+, found class 10: tractor",
+        ),
+    ],
+)
+def test_variants_of_other_classes_are_not_compared(names: list[str], line: str) -> None:
+    made_up.write("other", 60, classes=names)
+    remedy = "run `dvc repro evaluate@deep evaluate@other`"
+    whole = rf"^reports/variants/other/classes\.csv: {line}; {remedy}$"
+    with pytest.raises(PipelineError, match=whole):
+        results.read_all(["deep", "other"])
+    assert [found.variant for found in results.read_all(["deep", "deep"])] == ["deep", "deep"]
+
+
+def test_variants_of_other_test_images_are_not_compared() -> None:
+    made_up.write("other", 60)
+    path = places.classes("other")
+    table = pd.read_csv(path)
+    table.loc[2, "bird"] -= 1
+    table.to_csv(path, index=False)
+    right.write(places.right("other"), np.ones(999, bool))
+    message = r"expected 100 test images of bird as in .*, found 99 test images of bird; run"
+    with pytest.raises(PipelineError, match=message):
+        results.read_all(["deep", "other"])
+
+
+def test_most_confused_pairs_the_most_frequent_first_equal_ones_as_the_classes_stand() -> None:
+    counts = np.array([[9, 2, 0], [5, 9, 2], [2, 0, 9]])
+    every = [(1, 0, 5), (0, 1, 2), (1, 2, 2), (2, 0, 2)]
+    assert results.confused(counts, 9) == every
+    assert results.confused(counts, 3) == every[:3]
+    assert results.confused(np.eye(3, dtype=np.int64), 9) == []
 
 
 def test_refuses_the_right_images_of_another_test_set() -> None:

@@ -91,7 +91,7 @@ def test_data_declared_is_data_read(stage: str, reads: dict[str, Reads]) -> None
 def _write_params(folder: Path) -> None:
     params = workspace.light(workspace.read_params(PROJECT))
     params["variants"] = {name: params["variants"][name] for name in KINDS}
-    params["preprocess"] |= {"train_images": 60, "validation_images": 20}
+    params["dataset"] |= {"train_images": 60, "validation_images": 20}
     for recipe in params["recipes"].values():
         recipe["epochs"] = 1
     workspace.write_params(folder, params)

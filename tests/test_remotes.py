@@ -203,6 +203,7 @@ def test_a_change_in_a_clone_fetches_only_what_it_needs(author: Author, tmp_path
     }
     before = _hashes(author.folder)
     needed = {before[f"data/processed/{name}.npz"] for name in ("train", "validation", "test")}
+    needed |= {before["data/processed/classes.txt"]}
     needed |= {before["models/fast.keras"]}  # which the page carries
     assert cached - made == needed
     assert after[f"models/{CHANGED}.keras"] in cached

@@ -174,7 +174,7 @@ def interrupted(project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], 
         ("variants", "baseline", {}, False),
         ("recipes", "fast", {"epochs": 3}, False),  # another's
         ("variants", "deep", {"seed": 2}, False),
-        ("preprocess", "", {"seed": 2}, False),  # that of the arrays it gets
+        ("dataset", "", {"seed": 2}, False),  # that of the arrays it gets
     ],
 )
 def test_other_parameters_start_anew(

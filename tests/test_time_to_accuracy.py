@@ -117,7 +117,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "fast": {"recipe": "fast", "seed": 1},
         "fast_2": {"recipe": "fast", "seed": 2},
     }
-    params = {"compare": {"confidence": 0.95}, "variants": variants}
+    params = {
+        "dataset": {"kind": "cifar10"},
+        "compare": {"confidence": 0.95},
+        "variants": variants,
+    }
     Path("params.yaml").write_text(yaml.safe_dump(params))
     compare.PUBLISHED.parent.mkdir(parents=True)
     shutil.copy(PROJECT / compare.PUBLISHED, compare.PUBLISHED)
@@ -163,6 +167,22 @@ def test_writes_the_ways_of_the_compared_variants_and_of_the_notebook(
         *(f"{name}, notebook" for name in ("baseline", "improved", "deep", "final")),
     ]
     assert np.array_equal(shown["final"], final[["seconds", "accuracy"]].to_numpy())
+
+
+@pytest.mark.usefixtures("project")
+def test_photos_of_one_s_own_stand_beside_no_notebook(drawn: dict[str, Figure]) -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["dataset"]["kind"] = "photos"
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    time_to_accuracy.NOTEBOOK.unlink()
+    compare.main([])
+    time_to_accuracy.main()
+    assert set(pd.read_csv("reports/time_to_accuracy.csv")["trained"]) == {"pipeline"}
+    assert set(times.read()["trained"]) == {times.PIPELINE}
+    figure = drawn["time_to_accuracy.png"]
+    assert panels.legend(figure) == ["fast", "final"]
+    (axis,) = figure.axes
+    assert "notebook" not in axis.get_xlabel() + axis.get_title()
 
 
 def spoil(path: str, text: str | None) -> None:

@@ -70,7 +70,7 @@ def test_other_data_is_other_bytes_also_of_a_training_that_is_stopped(
     lasting: str,
 ) -> None:
     params = yaml.safe_load(Path("params.yaml").read_text())
-    params["preprocess"]["seed"] += 1
+    params["dataset"]["seed"] += 1
     workspace.write_params(verifiable, params)
     verifying.commit(verifiable)
 
@@ -81,7 +81,7 @@ def test_other_data_is_other_bytes_also_of_a_training_that_is_stopped(
     out = capfd.readouterr().out
     assert "\n  differs  data/processed/test.npz\n" in out
     assert "baseline: same results (other bytes; " in out.splitlines()[-1]
-    assert "params.yaml: preprocess is not what the committed results were made from" in out
+    assert "params.yaml: dataset is not what the committed results were made from" in out
 
 
 def test_every_variant_named_or_all_of_them(

@@ -1,10 +1,13 @@
 """The whitening layer: uncorrelated outputs of unit variance, with the same bits everywhere."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from conftest import PROJECT
 
 from pipeline.base import params_file
+from pipeline.networks import whitened
 from pipeline.networks.whitened import whitening_weights
 from pipeline.train import variant
 
@@ -80,6 +83,20 @@ def test_sign_of_a_component_does_not_depend_on_linear_algebra(
         found = whitening_weights(photos(20))
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("side", "images"), [(32, 5000), (64, 1210), (16, 6000)])
+def test_as_many_patches_are_taken_of_images_of_any_size(
+    monkeypatch: pytest.MonkeyPatch, side: int, images: int
+) -> None:
+    """4.8 million, or all that there are."""
+    seen: list[tuple[int, ...]] = []
+    monkeypatch.setattr(whitened, "whitening_weights", lambda few: seen.append(few.shape))
+    chosen = variant.read(params_file.read(PROJECT / "params.yaml"), "fast")
+    layer = SimpleNamespace(set_weights=lambda _: None)
+    model = SimpleNamespace(get_layer=lambda _: layer)
+    chosen.start(model, np.broadcast_to(np.float32(0), (6000, side, side, 3)))
+    assert seen == [(images, side, side, 3)]
 
 
 @pytest.mark.usefixtures("tensorflow_started")

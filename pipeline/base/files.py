@@ -2,11 +2,12 @@
 
 import contextlib
 import json
+import math
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -55,10 +56,20 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False))
 
 
-def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+class Blocks(NamedTuple):
+    """An array that need never be whole in memory: of `shape` and `dtype`, its first axis cut into
+    `blocks`, each in C order."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    blocks: Iterable[np.ndarray]
+
+
+def write_arrays(path: Path, **arrays: np.ndarray | Blocks) -> None:
     """The named arrays as an uncompressed .npz without pickle.
 
     Not by `np.savez`, which leaves headers to Python's zipfile: 3.11.4 writes others than 3.11.2.
+    Raises ValueError when Blocks are not what they say.
     """
 
     def save(temporary: Path) -> None:
@@ -67,11 +78,32 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
                 entry = zipfile.ZipInfo(f"{name}.npy")  # of 1980
                 entry.create_system = 3  # Unix
                 # Known beforehand, so that only an array of 2 GiB gets the long header.
-                entry.file_size = array.nbytes + _HEADER_BYTES
+                size = array.dtype.itemsize * math.prod(array.shape)
+                entry.file_size = size + _HEADER_BYTES
                 with archive.open(entry, "w") as opened:
-                    np.lib.format.write_array(opened, array, allow_pickle=False)
+                    if isinstance(array, Blocks):
+                        _write_blocks(opened, array)
+                    else:
+                        np.lib.format.write_array(opened, array, allow_pickle=False)
 
     write(path, save)
+
+
+def _write_blocks(file: IO[bytes], array: Blocks) -> None:
+    """What `np.lib.format.write_array` writes of the whole array."""
+    descr = np.lib.format.dtype_to_descr(array.dtype)
+    header = {"descr": descr, "fortran_order": False, "shape": array.shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    written = 0
+    for block in array.blocks:
+        if block.dtype != array.dtype or block.shape[1:] != array.shape[1:]:
+            raise ValueError(
+                f"expected {array.dtype} {array.shape}, found {block.dtype} {block.shape}"
+            )
+        file.write(np.ascontiguousarray(block).data)
+        written += len(block)
+    if written != array.shape[0]:
+        raise ValueError(f"expected {array.shape[0]} rows in all blocks, found {written}")
 
 
 def read_arrays(path: Path, *names: str) -> tuple[np.ndarray, ...]:

@@ -21,6 +21,8 @@ EXPECTED = {
     "tuple_type": "a list",
     "dict_type": "a mapping",
     "model_type": "a mapping with the keys {keys}",
+    "model_attributes_type": "a mapping",
+    "string_too_short": "text of at least {min_length} character(s)",
     "greater_than": "a number above {gt:g}",
     "greater_than_equal": "a number of at least {ge:g}",
     "less_than": "a number below {lt:g}",

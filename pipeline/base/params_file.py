@@ -47,7 +47,7 @@ def read(path: Path = PARAMS_FILE) -> dict[str, Any]:
     except DuplicateKeyError as error:
         line = error.problem_mark.line + 1
         raise PipelineError(f"{path}: line {line}: {error.problem}; keep one") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError) as error:  # the latter for bad UTF-8 and impossible dates
         raise PipelineError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise PipelineError(f"{path}: expected a mapping of sections, found {shown(content)}")

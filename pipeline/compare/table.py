@@ -1,18 +1,20 @@
 """The comparison: a row per group of variants, for programs and for people."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
 from scipy import stats
 
 from pipeline.compare.groups import Group, ranked
+from pipeline.report import metrics
 
 # Metrics (pipeline/evaluate/metrics.py) that have a column of their own, by their headings; the
-# test accuracy and the loss stand before them, beside what the study published.
+# test accuracy and the loss stand before them.
 COLUMNS = {
     "one_view_accuracy": "one view",
     "top2_accuracy": "top-2 accuracy",
+    "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
     "calibration_error": "calibration error",
     "told_unlikely": "told unlikely",
@@ -31,11 +33,14 @@ def wilson_interval(share: float, trials: int, confidence: float) -> tuple[float
     return float(interval.low), float(interval.high)
 
 
-def table(groups: Sequence[Group], published: pd.DataFrame, confidence: float) -> pd.DataFrame:
+def table(
+    groups: Sequence[Group], published: pd.DataFrame | None, confidence: float
+) -> pd.DataFrame:
     """A row per group, the highest test accuracy first.
 
     Figures are means over a group's seeds. Published figures and the differences, ours minus
-    theirs, are NaN for a variant that `published` (results.py) lacks.
+    theirs, are NaN for a variant that `published` (results.py) lacks; where that is None, nothing
+    was published on these data, and there are no such columns.
     """
     rows = []
     for group in ranked(groups):
@@ -57,14 +62,18 @@ def table(groups: Sequence[Group], published: pd.DataFrame, confidence: float) -
             }
         )
     ours = pd.DataFrame(rows)
-    for name in ("accuracy", "loss"):
-        ours[f"published_{name}"] = ours["variant"].map(published[name])
-        ours[f"{name}_difference"] = ours[name] - ours[f"published_{name}"]
+    if published is not None:
+        for name in ("accuracy", "loss"):
+            ours[f"published_{name}"] = ours["variant"].map(published[name])
+            ours[f"{name}_difference"] = ours[name] - ours[f"published_{name}"]
     return ours
 
 
 def markdown(comparison: pd.DataFrame, confidence: float) -> str:
     """The result of `table` for people: four decimals, blank where there is no figure."""
+    columns = dict(COLUMNS)
+    if not metrics.says_more(comparison["balanced_accuracy"], comparison["accuracy"]):
+        del columns["balanced_accuracy"]
     rows = []
     for row in comparison.to_dict("records"):
         best = f"{row['best_val_accuracy']:.4f} ({row['best_val_epochs']})"
@@ -76,10 +85,10 @@ def markdown(comparison: pd.DataFrame, confidence: float) -> str:
                 f"{100 * confidence:g} % interval": (
                     f"{row['accuracy_low']:.4f} to {row['accuracy_high']:.4f}"
                 ),
-                "published (difference)": _published(row, "accuracy"),
+                **_published(row, "accuracy", "published (difference)"),
                 "test loss": f"{row['loss']:.4f}",
-                "published loss (difference)": _published(row, "loss"),
-                **{heading: f"{row[metric]:.4f}" for metric, heading in COLUMNS.items()},
+                **_published(row, "loss", "published loss (difference)"),
+                **{heading: f"{row[metric]:.4f}" for metric, heading in columns.items()},
                 "best validation accuracy (epoch)": best if row["best_val_epochs"] else "",
                 "parameters": f"{row['parameters']:,}",
             }
@@ -89,9 +98,12 @@ def markdown(comparison: pd.DataFrame, confidence: float) -> str:
     return shown.to_markdown(index=False, disable_numparse=True, colalign=align)
 
 
-def _published(row: dict[str, float], name: str) -> str:
+def _published(row: Mapping[Hashable, float], name: str, heading: str) -> dict[str, str]:
+    """The cell under the `heading`, none where nothing was published on these data."""
+    if f"published_{name}" not in row:
+        return {}
     published, difference = row[f"published_{name}"], row[f"{name}_difference"]
-    return "" if math.isnan(published) else f"{published:.4f} ({difference:+.4f})"
+    return {heading: "" if math.isnan(published) else f"{published:.4f} ({difference:+.4f})"}
 
 
 def _known(value: float, before: str) -> str:

@@ -7,14 +7,13 @@ import numpy as np
 
 from pipeline.base import files
 from pipeline.base.errors import PipelineError
-from pipeline.data.cifar10 import CLASSES, SIDE
 
 NAMES = ("train", "validation", "test")
-IMAGE_SHAPE = (SIDE, SIDE, 3)
+CHANNELS = 3
 
 
 class Split(NamedTuple):
-    """Images float32 (N, 32, 32, 3) in [0, 1] and one-hot labels float32 (N, 10)."""
+    """Images float32 (N, S, S, 3) in [0, 1] and one-hot labels float32 (N, K)."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -25,28 +24,34 @@ def path(name: str) -> Path:
     return Path("data/processed", f"{name}.npz")
 
 
-def read(name: str) -> Split:
-    """The split `name`, validated; PipelineError when its file is missing, damaged or wrong."""
+def read(name: str, like: Split | None = None) -> Split:
+    """The split `name`, validated; its images have the side and its labels the classes of `like`.
+
+    PipelineError when its file is missing, damaged or wrong.
+    """
     split = Split(*files.read_arrays(path(name), *Split._fields))
-    validate(split, name)
+    validate(split, name, like)
     return split
 
 
-def validate(split: Split, name: str) -> None:
+def validate(split: Split, name: str, like: Split | None = None) -> None:
     """Raise PipelineError, naming the file of the split `name`, unless `split` is as promised.
 
     Checks shapes, dtypes, missing values, the range of the images and that every label has a
     single 1 among zeros. Needs two passes over the images and no copy of them.
     """
     images, labels = split
-    count = len(images) if images.ndim else 0
+    alike = split if like is None else like
+    count = len(images) if images.ndim else "N"
+    side = alike.images.shape[1] if alike.images.ndim == 4 else "S"
+    classes = alike.labels.shape[1] if alike.labels.ndim == 2 else "K"
     for field, array, shape in (
-        ("images", images, (count, *IMAGE_SHAPE)),
-        ("labels", labels, (count, len(CLASSES))),
+        ("images", images, (count, side, side, CHANNELS)),
+        ("labels", labels, (count, classes)),
     ):
         _expect(array.dtype == np.float32, name, field, "dtype float32", array.dtype)
-        expected = f"shape {shape} with at least one image"
-        _expect(array.shape == shape and count > 0, name, field, expected, array.shape)
+        expected = f"shape ({', '.join(map(str, shape))}) with at least one image"
+        _expect(array.shape == shape and array.size > 0, name, field, expected, array.shape)
         low, high = array.min(), array.max()  # NaN where any value is
         if np.isnan(low):
             _expect(False, name, field, "no missing values", f"{np.isnan(array).sum()} NaN")

@@ -47,10 +47,17 @@ class Answers:
         return self.probabilities.argmax(axis=1) == self.labels
 
 
+def balanced_accuracy(confusion: np.ndarray) -> float:
+    """The mean recall of the classes that have test images, from counts (K, K)."""
+    found = scores.class_scores(confusion)
+    return float(found.recall[found.support > 0].mean())
+
+
 METRICS: dict[str, Callable[[Answers], float]] = {
     "accuracy": lambda said: scores.accuracy(said.labels, said.probabilities),
     "loss": lambda said: scores.cross_entropy(said.labels, said.logits),
     "top2_accuracy": lambda said: scores.top_k_accuracy(said.labels, said.probabilities, 2),
+    "balanced_accuracy": lambda said: balanced_accuracy(said.confusion),
     "macro_f1": lambda said: scores.macro_f1(said.confusion),
     "calibration_error": lambda said: scores.calibration_error(
         said.labels, said.probabilities, said.calibration_bins

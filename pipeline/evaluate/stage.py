@@ -1,12 +1,14 @@
 """Stage evaluate@variant: how good a trained model is on images it never saw: the test set."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from pipeline import runtime
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
-from pipeline.data import splits
+from pipeline.data import classes, splits
 from pipeline.evaluate import litert, manner, metrics, mistakes, tables, trained
 from pipeline.evaluate.metrics import DECIMALS, Answers
 from pipeline.evaluate.settings import Evaluate, Predict
@@ -25,9 +27,10 @@ def main(arguments: list[str]) -> None:
     params = params_file.read()
     settings = params_file.section(params, "evaluate", Evaluate)
     limits = params_file.section(params, "runtime", runtime.Runtime)
-    images, one_hot = splits.read("test")
+    names, (images, one_hot) = classes.read(), splits.read("test")
     runtime.start(limits.cpu_isa)
     model = trained.load(variant)
+    trained.expect(model.output_shape[1:], (len(names),), "output", variant)
 
     logits, one_view = trained.answers(
         model,
@@ -40,8 +43,8 @@ def main(arguments: list[str]) -> None:
     labels = one_hot.argmax(axis=1)
     said = Answers(labels, logits, one_view, settings.calibration_bins, unlikely)
     found = metrics.measure(said, model.count_params())
-    litert.save(places.litert(variant), model)
-    _save(variant, images, said, found, settings)
+    litert.save(places.litert(variant), model, names)
+    _save(variant, images, names, said, found, settings)
     print(
         f"{variant}: accuracy {found.accuracy:.4f}, loss {found.loss:.4f} "
         f"on {len(images):,} test images"
@@ -49,7 +52,12 @@ def main(arguments: list[str]) -> None:
 
 
 def _save(
-    variant: str, images: np.ndarray, said: Answers, found: Metrics, settings: Evaluate
+    variant: str,
+    images: np.ndarray,
+    names: Sequence[str],
+    said: Answers,
+    found: Metrics,
+    settings: Evaluate,
 ) -> None:
     mistakes.draw(
         places.mistakes(variant),
@@ -57,15 +65,16 @@ def _save(
         images=images,
         labels=said.labels,
         probabilities=said.probabilities,
+        classes=names,
         count=settings.mistakes,
     )
-    predictions = tables.predictions(said.labels, said.probabilities)
-    worth = tables.examples(said.labels, said.probabilities, settings.examples)
+    predictions = tables.predictions(said.labels, said.probabilities, names)
+    worth = tables.examples(said.labels, said.probabilities, names, settings.examples)
     bins = tables.reliability(said.labels, said.probabilities, settings.calibration_bins)
     files.write_text(places.predictions(variant), _csv(predictions))
     files.write_text(places.reliability(variant), _csv(bins))
     files.write_text(places.examples(variant), _csv(worth))
-    files.write_text(places.classes(variant), _csv(tables.per_class(said.confusion)))
+    files.write_text(places.classes(variant), _csv(tables.per_class(said.confusion, names)))
     right.write(places.right(variant), said.right)
     files.write_json(places.metrics(variant), found.model_dump())
 

@@ -1,29 +1,32 @@
 """The tables that evaluate writes about a variant's predictions."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
-from pipeline.data.cifar10 import CLASSES
 from pipeline.evaluate import scores
 
 
-def per_class(confusion: np.ndarray) -> pd.DataFrame:
+def per_class(confusion: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
     """A row per true class: class, precision, recall, f1, support (its number of test images),
     and the confusion matrix: for each predicted class, how many of the row's images went there.
 
-    `confusion` holds counts (10, 10), rows the true classes; zero division as in class_scores.
+    `confusion` holds counts (K, K) of the K `classes`, rows the true ones; zero division as in
+    class_scores.
     """
     found = scores.class_scores(confusion)
     figures = pd.DataFrame(
         {
-            "class": CLASSES,
+            "class": classes,
             "precision": found.precision,
             "recall": found.recall,
             "f1": found.f1,
             "support": found.support,
         }
     )
-    return figures.join(pd.DataFrame(confusion, columns=list(CLASSES)))
+    # Beside each other and not joined: a class may be called "support".
+    return pd.concat([figures, pd.DataFrame(confusion, columns=list(classes))], axis="columns")
 
 
 def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int) -> pd.DataFrame:
@@ -42,21 +45,27 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int) -> pd.
     )
 
 
-def examples(labels: np.ndarray, probabilities: np.ndarray, each: int) -> pd.DataFrame:
+def examples(
+    labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], each: int
+) -> pd.DataFrame:
     """Test images worth a look: index, actual and predicted class, confidence, by both classes.
 
     Of each true and each predicted class the `each` most confident ones. Arrays as in
     `predictions`.
     """
-    table = predictions(labels, probabilities).drop(columns=["second", "second_confidence"])
+    table = predictions(labels, probabilities, classes).drop(
+        columns=["second", "second_confidence"]
+    )
     table = table.sort_values("confidence", ascending=False, kind="stable")
     kind = ["actual", "predicted"]
     return table[table.groupby(kind).cumcount() < each].sort_values(kind, kind="stable")
 
 
-def predictions(labels: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
+def predictions(
+    labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
+) -> pd.DataFrame:
     """A row per test image: its true class and the two most probable ones, with probabilities."""
-    names = np.array(CLASSES)
+    names = np.array(classes)
     first, second = scores.ranking(probabilities)[:, :2].T
     rows = np.arange(len(labels))
     return pd.DataFrame(

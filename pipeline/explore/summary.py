@@ -2,27 +2,33 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from pipeline.base.errors import PipelineError
-from pipeline.data.cifar10 import CLASSES
 from pipeline.data.splits import Split
 
 CHANNELS = ("red", "green", "blue")
 
 
-def summarize(parts: Mapping[str, Split]) -> dict[str, Any]:
+def summarize(parts: Mapping[str, Split], names: Sequence[str]) -> dict[str, Any]:
     """Facts per split and in total, and exact duplicates, of the named splits; ready for JSON.
 
-    Raises PipelineError when an image holds anything but 255ths.
+    `names` are those of the classes. Raises PipelineError when there are not so many, or an image
+    holds anything but 255ths.
     """
+    classes = next(iter(parts.values())).labels.shape[1]
+    if len(names) != classes:
+        raise PipelineError(
+            f"data/processed: expected {classes} names of classes, as the labels have, found "
+            f"{len(names)}; run `dvc repro preprocess` to make them again"
+        )
     values = {name: levels(split.images) for name, split in parts.items()}
     counts = {name: histogram(own) for name, own in values.items()}
-    facts = {name: describe(split, counts[name]) for name, split in parts.items()}
+    facts = {name: describe(split, counts[name], names) for name, split in parts.items()}
     return {
         "splits": facts,
         "total": add_up(list(facts.values()), sum(counts.values(), np.zeros((), np.int64))),
@@ -31,7 +37,7 @@ def summarize(parts: Mapping[str, Split]) -> dict[str, Any]:
 
 
 def levels(images: np.ndarray) -> np.ndarray:
-    """The 8-bit values uint8 (N, 32, 32, 3) behind images float32 (N, 32, 32, 3) in [0, 1].
+    """The 8-bit values uint8 (N, S, S, 3) behind images float32 (N, S, S, 3) in [0, 1].
 
     Statistics and comparisons of these integers are exact, and so the same on every machine; sums
     of floats are not. Raises PipelineError when an image holds anything but a 255th.
@@ -48,7 +54,7 @@ def levels(images: np.ndarray) -> np.ndarray:
 
 
 def histogram(values: np.ndarray) -> np.ndarray:
-    """How often each level occurs: int64 (3 channels, 256) for `values` uint8 (N, 32, 32, 3)."""
+    """How often each level occurs: int64 (3 channels, 256) for `values` uint8 (N, S, S, 3)."""
     return np.stack(
         [np.bincount(values[..., channel].ravel(), minlength=256) for channel in range(3)]
     )
@@ -72,7 +78,7 @@ def channel_statistics(counts: np.ndarray) -> dict[str, dict[str, float]]:
     return statistics
 
 
-def describe(split: Split, counts: np.ndarray) -> dict[str, Any]:
+def describe(split: Split, counts: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
     """Shapes, dtypes, range, missing values, images per class and channels of one split."""
     images, labels = split
     per_class = np.count_nonzero(labels, axis=0).tolist()
@@ -85,7 +91,7 @@ def describe(split: Split, counts: np.ndarray) -> dict[str, Any]:
         "minimum": float(images.min()),
         "maximum": float(images.max()),
         "missing_values": int(np.isnan(images).sum() + np.isnan(labels).sum()),
-        "images_per_class": dict(zip(CLASSES, per_class, strict=True)),
+        "images_per_class": dict(zip(names, per_class, strict=True)),
         "channels": channel_statistics(counts),
     }
 
@@ -98,14 +104,15 @@ def add_up(facts: list[dict[str, Any]], counts: np.ndarray) -> dict[str, Any]:
         "maximum": max(fact["maximum"] for fact in facts),
         "missing_values": sum(fact["missing_values"] for fact in facts),
         "images_per_class": {
-            name: sum(fact["images_per_class"][name] for fact in facts) for name in CLASSES
+            name: sum(fact["images_per_class"][name] for fact in facts)
+            for name in facts[0]["images_per_class"]
         },
         "channels": channel_statistics(counts),
     }
 
 
 def digests(values: np.ndarray) -> list[bytes]:
-    """A 16-byte BLAKE2 hash of the bytes of every image, uint8 (N, 32, 32, 3)."""
+    """A 16-byte BLAKE2 hash of the bytes of every image, uint8 (N, S, S, 3)."""
     return [hashlib.blake2b(image.data, digest_size=16).digest() for image in values]
 
 

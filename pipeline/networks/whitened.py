@@ -15,7 +15,7 @@ keras = Lazy("keras")
 ours = Lazy("pipeline.train.layers")
 
 SIZE = 2  # pixels a side of the whitening's patches
-_IMAGES = 5_000  # of 32 pixels: 4.8 million patches, enough for a covariance of 12 by 12
+_PATCHES = 4_805_000  # of 5,000 images of 32 pixels: enough for a covariance of 12 by 12
 # Added to the components' variances, in units of a pixel's variance; without it the faintest
 # ones, which are noise, would be magnified a hundredfold.
 _EPSILON = 5e-4
@@ -88,7 +88,8 @@ class Network(Variant):
 
     def start(self, model: Any, images: Any) -> None:
         """Give the whitening of `model` its weights for `images`."""
-        model.get_layer("whitening").set_weights(whitening_weights(np.asarray(images[:_IMAGES])))
+        few = images[: _PATCHES // (images.shape[1] - SIZE + 1) ** 2]
+        model.get_layer("whitening").set_weights(whitening_weights(np.asarray(few)))
 
 
 def whitening_weights(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

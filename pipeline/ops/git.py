@@ -40,3 +40,9 @@ def output(*arguments: str, folder: Path | None = None) -> bytes:
             f"says: {said}; {MAKE_ONE}"
         )
     return done.stdout
+
+
+def files(project: Path) -> list[str]:
+    """What a commit of everything in `project` would hold, but for what is ignored."""
+    listing = ("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    return os.fsdecode(output(*listing, folder=project)).rstrip("\0").split("\0")

@@ -82,10 +82,14 @@ def make(targets: Iterable[str] = (), *, root: Path = Path()) -> Plan:
         with chdir(root), Repo() as repo:  # DVC looks for targets in the current folder
             graph = get_active_graph(repo.index.graph)
             for stage in plan_repro(graph, collect_stages(repo, list(targets) or ["dvc.yaml"])):
+                if stage.is_data_source:  # by `dvc add`; what is here counts, else what it notes
+                    anew += [out for out in stage.outs if not out.exists]
+                    continue
                 status, reasons, source = _judge(stage, anew)
                 anew += [out for out in stage.outs if not out.hash_info or out.workspace_status()]
                 name, run = stage.addressing, environment.recorded(stage.addressing) or {}
-                after = tuple(sorted(before.addressing for before in graph[stage]))
+                behind = [before for before in graph[stage] if not before.is_data_source]
+                after = tuple(sorted(before.addressing for before in behind))
                 known = plan_reasons.known_inputs(stage)
                 plans.append(
                     StagePlan(name, status, reasons, source, run.get("seconds"), after, known)

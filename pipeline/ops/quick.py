@@ -1,12 +1,12 @@
 """A small copy of the project, to see the whole graph work: `python -m pipeline.ops.quick`.
 
 `make quick` then runs DVC in .quick, a repository of its own without git, so that nothing there
-can touch a committed result. Only data/raw is shared: a download serves both.
+can touch a committed result. Only the data set is the same: a download serves both.
 """
 
-import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ import yaml
 
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
+from pipeline.data import settings
 from pipeline.fetch import stage as fetch
 from pipeline.ops import git, schema
 from pipeline.page import times
+from pipeline.preprocess import folders
 
 FOLDER = Path(".quick")
 TRAIN_IMAGES = 4000
@@ -28,10 +30,16 @@ VIEW = {"shift": 0}
 
 # The results of earlier runs: without them every stage of the copy has to run.
 RESULTS = ("dvc.lock", "reports")
+# DVC's notes on the data set, whose copy is to be no second one in the cache.
+TRACKED = ".dvc"
 
 
 def shortened(full: dict[str, Any]) -> dict[str, Any]:
-    """`full` with fewer images, and with one epoch and narrow networks whatever is added to it."""
+    """`full` with one epoch and narrow networks whatever is added to it, and fewer images.
+
+    But for photos of one's own, of which all are taken.
+    """
+    is_cifar10 = full["dataset"]["kind"] == "cifar10"
     sizes = {"train_images": TRAIN_IMAGES, "validation_images": VALIDATION_IMAGES}
     variants = {
         name: variant | {"widths": [min(width, WIDTH) for width in variant["widths"]]}
@@ -40,7 +48,7 @@ def shortened(full: dict[str, Any]) -> dict[str, Any]:
         for name, variant in full["variants"].items()
     }
     return full | {
-        "preprocess": full["preprocess"] | sizes,
+        "dataset": full["dataset"] | (sizes if is_cifar10 else {}),
         "recipes": {name: recipe | RECIPE for name, recipe in full["recipes"].items()},
         "variants": variants,
         "views": {name: seen | VIEW for name, seen in full["views"].items()},
@@ -48,34 +56,41 @@ def shortened(full: dict[str, Any]) -> dict[str, Any]:
 
 
 def prepare(folder: Path, *, project: Path) -> None:
-    """Make `folder` anew: the files of `project` that git tracks or would, and data/raw.
+    """Make `folder` anew: the files of `project` that git tracks or would, and its data set.
 
     Uncommitted changes come along. Raises PipelineError when `project` is no git repository.
     """
+    small = shortened(params_file.read(project / params_file.PARAMS_FILE))
     shutil.rmtree(folder, ignore_errors=True)
-    for name in _files(project):
-        if Path(name).parts[0] not in RESULTS and (project / name).is_file():
+    for name in git.files(project):
+        left = Path(name).parts[0] in RESULTS or Path(name).suffix == TRACKED
+        if not left and (project / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(project / name, folder / name)
-    shutil.copytree(project / fetch.RAW, folder / fetch.RAW)
+    data = small["dataset"]["folder"]
+    if not (folder / data).exists():  # git tracks it, or it lies outside the project
+        shutil.copytree(project / data, folder / data)
     (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n", encoding="utf-8")
     files.write_text(folder / times.PATH, ",".join(times.COLUMNS))  # none is known of its trainings
-    small = shortened(params_file.read(project / params_file.PARAMS_FILE))
     (folder / params_file.PARAMS_FILE).write_text(
         yaml.safe_dump(small, sort_keys=False), encoding="utf-8"
     )
 
 
-def _files(project: Path) -> list[str]:
-    """What a commit of everything in `project` would hold, but for what is ignored."""
-    listing = ("ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    return os.fsdecode(git.output(*listing, folder=project)).rstrip("\0").split("\0")
+def expect_data(params: Mapping[str, Any]) -> None:
+    """Fetch CIFAR-10 where it is missing; PipelineError where photos are."""
+    dataset = settings.read(params)
+    if isinstance(dataset, settings.Photos):
+        folders.find(Path(dataset.folder))
+    else:
+        fetch.main([])
 
 
 if __name__ == "__main__":
     try:
-        schema.check(params_file.read())
-        fetch.main([])
+        params = params_file.read()
+        schema.check(params)
+        expect_data(params)
         prepare(FOLDER, project=Path())
     except PipelineError as error:
         sys.exit(f"quick: {error}")

@@ -16,14 +16,13 @@ from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
 from pipeline.base.mistakes import nearest
 from pipeline.compare.settings import Compare
-from pipeline.data.cifar10 import SIDE
+from pipeline.data import settings as data_settings
 from pipeline.evaluate.manner import Temperature
 from pipeline.evaluate.settings import Evaluate, Predict
 from pipeline.evaluate.views import Views
 from pipeline.explore.settings import Explore
 from pipeline.fetch.settings import Fetch
 from pipeline.page.settings import Page
-from pipeline.preprocess import Preprocess
 from pipeline.runtime import Runtime
 from pipeline.train import arithmetic, recipe, variant
 
@@ -51,15 +50,17 @@ Name = Annotated[str, pydantic.AfterValidator(_name)]
 Named = pydantic.AfterValidator(_named)
 
 
-def schema() -> type[params_file.Section]:
-    """What params.yaml holds, with the networks that have a file now."""
+def schema(*, fetching: bool) -> type[params_file.Section]:
+    """What params.yaml holds, with the networks that have a file now.
+
+    Where nothing is fetched, as of photos, it needs no section `fetch`.
+    """
     kinds: Any = Union[tuple(map(variant.network, variant.networks()))]  # noqa: UP007
     if len(variant.networks()) > 1:
         kinds = Annotated[kinds, pydantic.Field(discriminator="network")]
 
     class Params(params_file.Section):
-        fetch: Fetch
-        preprocess: Preprocess
+        dataset: data_settings.AnyDataset
         explore: Explore
         runtime: Runtime
         arithmetic: Annotated[dict[Name, arithmetic.Arithmetic], Named]
@@ -72,14 +73,18 @@ def schema() -> type[params_file.Section]:
         compare: Compare
         page: Page
 
-    return Params
+    class Fetching(Params):
+        fetch: Fetch
+
+    return Fetching if fetching else Params
 
 
 def check(params: Mapping[str, Any]) -> None:
     """Raise PipelineError with a line for every mistake anywhere in `params`."""
     mistakes: list[str] = []
+    of_photos = _are_mappings(params, "dataset") and params["dataset"].get("kind") == "photos"
     try:
-        params_file.section(params, "", schema())
+        params_file.section(params, "", schema(fetching="fetch" in params or not of_photos))
     except PipelineError as error:
         mistakes += str(error).splitlines()
     for name in params["variants"] if _are_mappings(params, "recipes", "variants") else ():
@@ -127,16 +132,16 @@ def _check_recipe(params: Mapping[str, Any], name: str) -> None:
                 f".{key}: expected one of {', '.join(map(str, known))}, found {what!r}"
                 f"{nearest(what, map(str, known))}"
             )
-    chosen = variant.read(params, name)
-    sides = recipe.read(params, chosen.recipe).sides(SIDE)
-    if (least := chosen.least_side(SIDE)) > SIDE:
+    chosen, side = variant.read(params, name), data_settings.read(params).side
+    sides = recipe.read(params, chosen.recipe).sides(side)
+    if (least := chosen.least_side(side)) > side:
         raise ValueError(
-            f": expected a network for images of {SIDE} pixels a side, found one that needs "
+            f": expected a network for images of {side} pixels a side, found one that needs "
             f"{least}; take fewer widths"
         )
-    if min(sides) < least or max(sides) > SIDE:
+    if min(sides) < least or max(sides) > side:
         raise ValueError(
-            f": expected a recipe whose images have {least} to {SIDE} pixels a side, as network "
+            f": expected a recipe whose images have {least} to {side} pixels a side, as network "
             f"{chosen.network} needs them, found {min(sides)} to {max(sides)} by "
             f"recipes.{chosen.recipe}.growth; change that ({{}}: whole images in every epoch)"
         )

@@ -1,8 +1,9 @@
 """Accuracy against training time, beside the notebook's: `python -m pipeline.ops.time_to_accuracy`.
 
 No stage of DVC: how long a training took is no function of parameters, code and data. It reads
-reports/comparison.csv, the recorded runs, the histories and what `make bench` measured of the
-notebook, and writes reports/training_times.csv and reports/time_to_accuracy.png and .csv.
+reports/comparison.csv, the recorded runs, the histories and, as the notebook's figures are of
+CIFAR-10, there alone what `make bench` measured of it. It writes reports/training_times.csv and
+reports/time_to_accuracy.png and .csv.
 """
 
 import itertools
@@ -14,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.base import files
+from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
 from pipeline.compare import results
 from pipeline.compare.stage import PUBLISHED, REPORTS
@@ -89,18 +90,22 @@ def draw(path: Path, table: pd.DataFrame, machine: str) -> None:
         axis.set_xticks([10, 30, 60, 120, 300, 900, 1800])
         axis.set_xticklabels(["10 s", "30 s", "1 min", "2 min", "5 min", "15 min", "30 min"])
         axis.minorticks_off()
-        axis.set_xlabel(f"training time on {machine}, start-up included (the notebook's without)")
-        axis.set_ylabel("accuracy")
-        axis.set_title(
-            "Test accuracy (marks) against training time; on the way, lines: validation accuracy,"
-            "\nof the notebook: from its best epoch to its last"
+        time = f"training time on {machine}, start-up included"
+        title = (
+            "Test accuracy (marks) against training time; on the way, lines: validation accuracy"
         )
+        if (table["trained"] == times.NOTEBOOK).any():
+            time += " (the notebook's without)"
+            title += ",\nof the notebook: from its best epoch to its last"
+        axis.set_xlabel(time)
+        axis.set_ylabel("accuracy")
+        axis.set_title(title)
         figure.legend(loc="outside right upper")
 
 
-def measured(variants: Sequence[str]) -> pd.DataFrame:
+def measured(variants: Sequence[str], *, beside_notebook: bool) -> pd.DataFrame:
     """The times of reports/training_times.csv, with those of `variants` that it lacks or has of
-    another training; the notebook's are those that `make bench` measured.
+    another training; those `beside_notebook` are the ones that `make bench` measured.
 
     Raises PipelineError when a file is missing or damaged, or a training has no recorded run.
     """
@@ -110,10 +115,11 @@ def measured(variants: Sequence[str]) -> pd.DataFrame:
         time = times.of(known, variant) or _recorded(variant)
         digest = times.history_digest(variant)
         rows.append((times.PIPELINE, variant, digest, time.seconds, time.machine))
-    found = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
-    machine = ", ".join(found["measured"].split(", ")[1:-1])  # between the day and the commit
-    for variant, seconds in found["seconds"].items():
-        rows.append((times.NOTEBOOK, variant, "", round(EPOCHS * seconds, 1), machine))
+    if beside_notebook:
+        found = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+        machine = ", ".join(found["measured"].split(", ")[1:-1])  # between the day and the commit
+        for variant, seconds in found["seconds"].items():
+            rows.append((times.NOTEBOOK, variant, "", round(EPOCHS * seconds, 1), machine))
     return pd.DataFrame(rows, columns=list(times.COLUMNS))
 
 
@@ -134,13 +140,16 @@ def main() -> None:
 
     A variant of several seeds has their mean accuracy, at the time of the first.
     """
+    beside_notebook = params_file.at(params_file.read(), "dataset.kind") == "cifar10"
     try:
         comparison = pd.read_csv(REPORTS / "comparison.csv").set_index("variant")
         histories = {str(name): results.read(str(name)).history for name in comparison.index}
-        known = measured(list(histories))
+        known = measured(list(histories), beside_notebook=beside_notebook)
         seconds = known.set_index(["trained", "variant"])["seconds"]
-        published = results.read_published(PUBLISHED)
-        ways = [notebook(published, seconds[times.NOTEBOOK] / EPOCHS)]
+        ways = []
+        if beside_notebook:
+            published = results.read_published(PUBLISHED)
+            ways.append(notebook(published, seconds[times.NOTEBOOK] / EPOCHS))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PipelineError(
             f"expected {REPORTS}/comparison.csv and {NOTEBOOK}, found {error}; run `make repro`, "

@@ -15,13 +15,14 @@ import tempfile
 import time
 import traceback
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
+from pipeline.data import settings
 from pipeline.fetch import stage as fetch
 from pipeline.ops import git, recorded, stopping, verify_committed, verify_compare
 from pipeline.ops.recorded import Run
@@ -37,20 +38,22 @@ def main(arguments: list[str]) -> int:
     """The command line; the exit status is 1 when a variant's results are different ones."""
     options = _options(arguments)
     commit = git.output("rev-parse", "--verify", "HEAD").decode().strip()
-    print(f"verify: training {', '.join(options.variants)} again as of commit {commit[:12]}")
+    wanted = ", ".join(options.variants) or "the first variant"
+    print(f"verify: training {wanted} again as of commit {commit[:12]}")
     if left_out := git.output("status", "--short", "--untracked-files=all"):
         print(f"verify: not committed, so left out:\n{left_out.decode(errors='replace')}")
     with tempfile.TemporaryDirectory(prefix="verify-") as root:
         committed, here = _copies(commit, root)
         params = params_file.read(committed / params_file.PARAMS_FILE)
-        names = params["variants"] if ALL in options.variants else options.variants
+        known = list(params_file.at(params, "variants"))
+        names = known if ALL in options.variants else options.variants or known[:1]
         for name in names:
             params_file.at(params, f"variants.{name}")
         runs = {name: verify_committed.runs(committed, name) for name in names}
-        _stage(here, "fetch", *([] if fetch.missing(fetch.RAW) else [str(fetch.RAW.resolve())]))
+        differences = _data(settings.read(params), here, runs)
         _stage(here, "preprocess")
         comparisons = [_verify(committed, here, name, runs[name], options.minutes) for name in runs]
-        differences = verify_committed.differences(committed, here, runs)
+        differences += verify_committed.differences(committed, here, runs)
     if not all(all(comparison.same.values()) for comparison in comparisons):
         differences += verify_committed.unfixed(params, runs)  # takes four seconds
     print("", *map(verify_compare.report, comparisons), sep="\n\n", end="\n\n")
@@ -63,7 +66,8 @@ def main(arguments: list[str]) -> int:
 def _options(arguments: list[str]) -> argparse.Namespace:
     """`variants`, and `minutes`, infinite when trainings are to end by themselves."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.ops.verify")
-    parser.add_argument("variants", nargs="+", metavar="VARIANT", help=f"{ALL}: every one")
+    said = f"by default the first of params.yaml; {ALL}: every one"
+    parser.add_argument("variants", nargs="*", metavar="VARIANT", help=said)
     extent = parser.add_mutually_exclusive_group(required=True)
     extent.add_argument("--minutes", type=float, default=math.inf, help="at most, but one epoch")
     extent.add_argument("--full", action="store_true", help="train to the end")
@@ -80,6 +84,15 @@ def _copies(commit: str, root: str) -> tuple[Path, Path]:
         for copy in copies:
             archive.extractall(copy)
     return copies
+
+
+def _data(dataset: settings.Dataset, here: Path, runs: Mapping[str, Iterable[Run]]) -> list[str]:
+    """Bring the data set into `here`; a line when it is not what `runs` were made from."""
+    if isinstance(dataset, settings.Photos):
+        verify_committed.link(Path(dataset.folder), here)
+        return verify_committed.other_data(Path(dataset.folder), here, runs)
+    _stage(here, "fetch", *([] if fetch.missing(fetch.RAW) else [str(fetch.RAW.resolve())]))
+    return []  # it has its SHA-256
 
 
 def _verify(committed: Path, here: Path, name: str, runs: list[Run], minutes: float) -> Comparison:

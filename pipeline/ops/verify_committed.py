@@ -41,6 +41,16 @@ def runs(committed: Path, variant: str) -> list[Run]:
     return [found[stage] for stage in results]
 
 
+def link(photos: Path, here: Path) -> None:
+    """Bring the folder `photos` of the project into its copy `here`, as a link.
+
+    Unless it is there: git tracks it, or it lies outside the project.
+    """
+    if not (here / photos).exists():
+        (here / photos).parent.mkdir(parents=True, exist_ok=True)
+        (here / photos).symlink_to(photos.resolve())
+
+
 def differences(committed: Path, here: Path, runs: Mapping[str, Iterable[Run]]) -> list[str]:
     """A line for each thing that results were made from or on and that is otherwise now.
 
@@ -54,6 +64,25 @@ def differences(committed: Path, here: Path, runs: Mapping[str, Iterable[Run]]) 
         then = environment.recorded(f"train@{variant}", committed)
         lines += _changes(then, environment.recorded("preprocess", here) or {})
     return lines
+
+
+def other_data(folder: Path, here: Path, runs: Mapping[str, Iterable[Run]]) -> list[str]:
+    """A line when `folder`, the data set, does not hold in `here` what `runs` were made from."""
+    held = [
+        file
+        for file in (here / folder).rglob("*")
+        if file.is_file() and not any(map(_is_litter, file.relative_to(here).parts))
+    ]
+    digest = recorded.folder_md5(here / folder, held)
+    made_from = {run.deps.get(str(folder), digest) for behind in runs.values() for run in behind}
+    if made_from <= {digest}:
+        return []
+    return [f"{folder} does not hold what the committed results were made from"]
+
+
+def _is_litter(name: str) -> bool:
+    """Whether .dvcignore has DVC pass over what is called so."""
+    return name.startswith(".") or name.endswith("~")
 
 
 def _stale(committed: Path, params: Mapping[str, Any], run: Run) -> Iterator[str]:

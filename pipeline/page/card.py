@@ -1,51 +1,57 @@
 """The model card of the network that the page carries, in the form that Hugging Face reads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
 
-from pipeline.compare.results import Result
-from pipeline.data.cifar10 import CLASSES
+from pipeline.compare.results import Result, confused
 from pipeline.evaluate import scores
+from pipeline.page.dataset import About
+from pipeline.report.markdown import escaped
 
 FEW = 3  # weakest classes, and commonest mistakes, that are named
 
 
-def text(template: str, result: Result, facts: Mapping[str, Any], settings: object) -> str:
+def text(
+    template: str, result: Result, about: About, facts: Mapping[str, Any], settings: object
+) -> str:
     """The `template` filled with the `result` of a variant, its `settings` and the page's `facts`.
 
     The variant may be one of several seeds, of which the ranking has the first alone.
     """
     row = next((row for row in facts["ranking"] if row["variant"] == result.variant), None)
     libraries = [f"{library} {version}" for library, version in facts["libraries"].items()]
-    metrics = result.metrics.model_dump(exclude={"accuracy", "parameters"})
     return template.format(
-        head=yaml.safe_dump(_head(result), sort_keys=False).rstrip(),
+        head=_yaml(_head(result, about)),
         name=result.variant,
+        dataset=escaped(about.name),
         parameters=f"{result.metrics.parameters:,}",
-        count=len(CLASSES),
+        count=len(result.classes),
         side=facts["side"],
-        classes=", ".join(CLASSES),
-        settings=yaml.safe_dump(settings, sort_keys=False, default_flow_style=None).rstrip(),
+        classes=", ".join(map(escaped, result.classes)),
+        settings=_yaml(settings, default_flow_style=None),
         libraries=", ".join(libraries),
         time=_time(row),
         images=f"{result.test_images:,}",
         accuracy=f"{result.metrics.accuracy:.4f}",
         sure=_sure(row, facts["confidence"]),
-        figures=", ".join(f"{key.replace('_', ' ')} {value:.4f}" for key, value in metrics.items()),
-        by_class=_by_class(result.confusion).to_markdown(
+        figures=", ".join(_figures(result, facts["metrics"])),
+        by_class=_by_class(result).to_markdown(
             index=False, disable_numparse=True, colalign=("left", *["right"] * 4)
         ),
-        weakest=_weakest(result.confusion),
-        mistakes=_mistakes(result.confusion),
+        weakest=_weakest(result),
+        mistakes=_mistakes(result),
+        training=about.training,
+        tested_on=about.tested_on,
+        terms=about.terms,
     )
 
 
-def _head(result: Result) -> dict[str, Any]:
-    dataset = {"name": "CIFAR-10", "type": "uoft-cs/cifar10", "split": "test"}
+def _head(result: Result, about: About) -> dict[str, Any]:
+    dataset = {"name": about.name, "type": about.hub or about.name, "split": "test"}
     metrics = [
         {"type": "accuracy", "value": result.metrics.accuracy},
         {"type": "f1", "name": "macro F1", "value": result.metrics.model_dump()["macro_f1"]},
@@ -53,13 +59,23 @@ def _head(result: Result) -> dict[str, Any]:
     task = {"type": "image-classification"}
     results = [{"task": task, "dataset": dataset, "metrics": metrics}]
     return {
-        "license": "mit",
+        **({"license": about.licence} if about.licence else {}),
         "library_name": "keras",
         "pipeline_tag": "image-classification",
-        "datasets": ["uoft-cs/cifar10"],
+        **({"datasets": [about.hub]} if about.hub else {}),
         "metrics": ["accuracy", "f1"],
         "model-index": [{"name": result.variant, "results": results}],
     }
+
+
+def _yaml(value: object, **style: Any) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, **style).rstrip()
+
+
+def _figures(result: Result, told: Sequence[str]) -> list[str]:
+    """The loss, and those metrics that the ranking has too."""
+    found = result.metrics.model_dump()
+    return [f"{key.replace('_', ' ')} {found[key]:.4f}" for key in ("loss", *told)]
 
 
 def _time(row: Mapping[str, Any] | None) -> str:
@@ -81,22 +97,23 @@ def _sure(row: Mapping[str, Any] | None, confidence: float) -> str:
     return f" ({row['seeds']} seeds: {spread}, {100 * confidence:g} % interval {between})"
 
 
-def _by_class(confusion: np.ndarray) -> pd.DataFrame:
-    found = scores.class_scores(confusion)
+def _by_class(result: Result) -> pd.DataFrame:
+    found = scores.class_scores(result.confusion)
     columns = {"precision": found.precision, "recall": found.recall, "F1": found.f1}
     shown = {head: [f"{value:.4f}" for value in column] for head, column in columns.items()}
+    names = list(map(escaped, result.classes))
     return pd.DataFrame(
-        {"class": CLASSES, **shown, "test images": [f"{count:,}" for count in found.support]}
+        {"class": names, **shown, "test images": [f"{count:,}" for count in found.support]}
     )
 
 
-def _weakest(confusion: np.ndarray) -> str:
-    f1 = scores.class_scores(confusion).f1
-    return ", ".join(f"{CLASSES[k]} (F1 {f1[k]:.4f})" for k in np.argsort(f1, kind="stable")[:FEW])
+def _weakest(result: Result) -> str:
+    f1 = scores.class_scores(result.confusion).f1
+    weakest = np.argsort(f1, kind="stable")[:FEW]
+    return ", ".join(f"{escaped(result.classes[k])} (F1 {f1[k]:.4f})" for k in weakest)
 
 
-def _mistakes(confusion: np.ndarray) -> str:
-    wrong = confusion - np.diag(np.diag(confusion))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:FEW]
-    pairs = [np.unravel_index(k, wrong.shape) for k in order]
-    return ", ".join(f"{CLASSES[i]} called {CLASSES[j]} ({wrong[i, j]})" for i, j in pairs)
+def _mistakes(result: Result) -> str:
+    names = list(map(escaped, result.classes))
+    pairs = confused(result.confusion, FEW)
+    return ", ".join(f"{names[i]} called {names[j]} ({n})" for i, j, n in pairs) or "none"

@@ -1,18 +1,16 @@
 """What the page says of the results, as one mapping for JSON."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline.compare.results import Result
-from pipeline.data.cifar10 import CLASSES
+from pipeline.compare.results import MATRIX_CLASSES, PAIRS, Result, confused
 from pipeline.evaluate import scores
 from pipeline.page import times
-from pipeline.page.examples import COLUMNS
 
 
 def ranking(comparison: pd.DataFrame, known: pd.DataFrame) -> list[dict[str, Any]]:
@@ -26,8 +24,15 @@ def ranking(comparison: pd.DataFrame, known: pd.DataFrame) -> list[dict[str, Any
     return rows
 
 
+def is_published(comparison: pd.DataFrame) -> bool:
+    """Whether the study published figures of these data, beside which the comparison stands."""
+    return "published_accuracy" in comparison
+
+
 def notebook(known: pd.DataFrame, comparison: pd.DataFrame) -> list[dict[str, Any]]:
     """The study's trainings: what it published, at the time that they take where that is known."""
+    if not is_published(comparison):
+        return []
     published = comparison.set_index("variant")["published_accuracy"].dropna()
     rows = known[(known["trained"] == times.NOTEBOOK) & known["variant"].isin(published.index)]
     return [
@@ -41,15 +46,21 @@ def notebook(known: pd.DataFrame, comparison: pd.DataFrame) -> list[dict[str, An
     ]
 
 
-def answer(row: Mapping[str, Any], images: int, confidence: float, published: float) -> str:
-    """A sentence on the first `row` of the ranking, beside the best `published` accuracy."""
+def answer(row: Mapping[str, Any], images: int, confidence: float, published: float | None) -> str:
+    """A sentence on the first `row` of the ranking, beside the best `published` accuracy.
+
+    That is NaN where nothing was published of these variants, None where nothing of these data.
+    """
     seconds = row["seconds"]
-    accuracy, low, high, best = (
-        f"{100 * share:.1f} %"
-        for share in (row["accuracy"], row["accuracy_low"], row["accuracy_high"], published)
+    accuracy, low, high = (
+        _percent(row[key]) for key in ("accuracy", "accuracy_low", "accuracy_high")
     )
     after = f" after {_minutes(seconds)} of training on {row['machine']}" if seconds else ""
-    beside = "" if math.isnan(published) else f"; the best that the study published is {best}"
+    beside = (
+        ""
+        if published is None or math.isnan(published)
+        else f"; the best that the study published is {_percent(published)}"
+    )
     return (
         f"{row['variant']} has {accuracy} of {images:,} test images right "
         f"({100 * confidence:g} % interval {low} to {high}){after}{beside}."
@@ -63,16 +74,22 @@ def beats(differences: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def variant(result: Result, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """How a variant learned, where it errs, and by which `settings` it was trained."""
+    """How a variant learned, where it errs, and by which `settings` it was trained.
+
+    Of more classes than a matrix has room for, the most `confused` pairs stand for `confusion`.
+    """
     by_class = scores.class_scores(result.confusion)
+    many = len(result.classes) > MATRIX_CLASSES
     return {
         "history": {
             name: [_plain(value) for value in column] for name, column in result.history.items()
         },
-        "confusion": result.confusion.tolist(),
+        "confusion": None if many else result.confusion.tolist(),
+        "confused": confused(result.confusion, PAIRS) if many else None,
         "precision": by_class.precision.round(6).tolist(),
         "recall": by_class.recall.round(6).tolist(),
         "f1": by_class.f1.round(6).tolist(),
+        "support": by_class.support.tolist(),
         "settings": settings,
         "digest": times.history_digest(result.variant),
     }
@@ -81,34 +98,15 @@ def variant(result: Result, settings: Mapping[str, Any]) -> dict[str, Any]:
 def settings(sections: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Any]:
     """All parameters that decide a training: the variant's own, its recipe's, and the others'.
 
-    `sections` holds those of params.yaml: variants, recipes, arithmetic and preprocess.
+    `sections` holds those of params.yaml: variants, recipes, arithmetic and dataset.
     """
     own = dict(sections["variants"][name])
     return {
         "variant": own,
         f"recipe {own['recipe']}": sections["recipes"][own["recipe"]],
         f"arithmetic {own['arithmetic']}": sections["arithmetic"][own["arithmetic"]],
-        "preprocess": sections["preprocess"],
+        "dataset": sections["dataset"],
     }
-
-
-def shown(tables: Iterable[pd.DataFrame]) -> list[int]:
-    """The test images in any of the `tables`, each once, in their order."""
-    return sorted({int(index) for table in tables for index in table["index"]})
-
-
-def placed(table: pd.DataFrame, images: Sequence[int]) -> list[list[float]]:
-    """The rows of `table` with, for the index in the test set, the place among `images`."""
-    place = {index: number for number, index in enumerate(images)}
-    return [
-        [place[int(index)], int(actual), int(predicted), round(float(confidence), 4)]
-        for index, actual, predicted, confidence in table[list(COLUMNS)].itertuples(index=False)
-    ]
-
-
-def samples(labels: np.ndarray, each: int) -> list[int]:
-    """The first `each` test images of every class, class by class; `labels` are (N,)."""
-    return [int(i) for k in range(len(CLASSES)) for i in np.flatnonzero(labels == k)[:each]]
 
 
 def libraries(pins: Iterable[Path]) -> dict[str, str]:
@@ -121,6 +119,10 @@ def _plain(value: Any) -> Any:
     """A number of NumPy or pandas as JSON has it: None for NaN."""
     value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _minutes(seconds: float) -> str:

@@ -1,25 +1,28 @@
 """The test images that evaluate names as worth a look: the most confident answers of each kind."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from pipeline.base.errors import PipelineError
-from pipeline.data.cifar10 import CLASSES
 from pipeline.report import places
 
 COLUMNS = ("index", "actual", "predicted", "confidence")
 
 
-def read(variant: str, images: int) -> pd.DataFrame:
-    """A row for each named one of so many test `images`, the classes as indices.
+def read(variant: str, classes: Sequence[str], images: int) -> pd.DataFrame:
+    """A row for each named one of so many test `images`, the `classes` as indices.
 
     Raises PipelineError when the file is missing or wrong.
     """
     try:
-        table = pd.read_csv(places.examples(variant))
+        # A class may be called "nan", or "1".
+        text = {"actual": str, "predicted": str}
+        table = pd.read_csv(places.examples(variant), dtype=text, keep_default_na=False)
         found = f"columns {', '.join(table.columns)}"
         if tuple(table.columns) == COLUMNS:
-            numbers = {name: number for number, name in enumerate(CLASSES)}
+            numbers = {name: number for number, name in enumerate(classes)}
             for column in ("actual", "predicted"):
                 table[column] = table[column].map(numbers).astype(np.int64)
             table = table.astype({"index": np.int64, "confidence": np.float64})

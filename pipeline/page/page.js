@@ -12,13 +12,19 @@ function duration(seconds) {
   return [minutes && `${minutes} min`, (rest || !minutes) && `${rest} s`].filter(Boolean).join(" ");
 }
 
-/** The tile at `place` of a sheet of test images, as the style of an element. */
-function tile(sheet, place) {
-  const { columns, side } = facts, column = place % columns, row = Math.floor(place / columns);
-  return `background-image: var(--${sheet}); background-position: ${-column * side}px ${-row * side}px`;
+/** The tile at `place` of a sheet of test images, `shown` pixels large, as the style of an element. */
+function tile(sheet, place, shown) {
+  const { columns, side } = facts[sheet], column = place % columns, row = Math.floor(place / columns);
+  return `width: ${side}px; height: ${side}px; zoom: ${shown / side}; image-rendering: ${rendering(side, shown)};`
+    + `background-image: var(--${sheet}); background-position: ${-column * side}px ${-row * side}px`;
 }
 
+/** How pixels are shown: as squares where they are magnified. */
+const rendering = (side, shown) => (side < shown ? "pixelated" : "auto");
+
 // The network, and what it is asked.
+
+const MOST_TOLD = 20; // classes of an answer: all but the first few are hardly likely
 
 let ask; // opened when the page stands, or at a question that comes earlier
 
@@ -30,19 +36,22 @@ function classify(image, name) {
     seen.data[4 * i + 3] = 255;
   }
   Object.assign(canvas, { width, height }).getContext("2d").putImageData(seen, 0, 0);
+  canvas.style.imageRendering = rendering(width, canvas.clientWidth);
   canvas.setAttribute("aria-label", `${name} as the network sees it`);
   const started = performance.now();
   ask ??= opened(network);
   const shares = Array.from(ask(image)), took = performance.now() - started;
   const order = facts.classes.map((_, k) => k).sort((a, b) => shares[b] - shares[a]);
+  const told = order.slice(0, MOST_TOLD), rest = order.slice(MOST_TOLD);
   byId("said").replaceChildren(
     make("p", {}, make("strong", {}, facts.classes[order[0]]),
       `, says ${network.variant} of ${name}, after ${(took / 1000).toFixed(2)} s`),
     ...(shares[order[0]] < network.unlikely ? [make("p", { class: "doubt" }, "None of these looks likely.")] : []),
-    ...order.map((k) => make("div", { class: "guess" },
+    ...told.map((k) => make("div", { class: "guess" },
       make("span", {}, facts.classes[k]),
       make("span", { class: "share" }, make("span", { style: `width: ${100 * shares[k]}%` })),
-      make("span", { class: "number" }, percent(shares[k])))));
+      make("span", { class: "number" }, percent(shares[k])))),
+    ...(rest.length ? [make("p", { class: "note" }, `${rest.length} others: ${percent(rest.reduce((sum, k) => sum + shares[k], 0))} together`)] : []));
 }
 
 let asked = 0; // questions so far: an answer that comes after a later question is dropped
@@ -71,7 +80,7 @@ function refuse(sentence) {
 function askAbout(files) {
   byId("try").scrollIntoView({ block: "nearest" });
   const [file] = files;
-  if (file) return answer(() => photoPixels(file, facts.side, network.most_pixels), file.name || "the picture");
+  if (file) return answer(() => photoPixels(file, facts.side, facts.framing, network.most_pixels), file.name || "the picture");
   asked++;
   refuse("That was no file; save the picture first, then drop it or choose it.");
 }
@@ -97,27 +106,28 @@ function listen() {
 /** The pixels of the sample at `place`, without loss. */
 async function samplePixels(place) {
   const sheet = new Image();
-  sheet.src = facts.samples;
+  sheet.src = `data:${facts.samples.type};base64,${facts.samples.data}`;
   await sheet.decode();
   const side = facts.side, canvas = Object.assign(document.createElement("canvas"), { width: side, height: side });
   const context = canvas.getContext("2d");
-  const column = place % facts.columns, row = Math.floor(place / facts.columns);
+  const { columns } = facts.samples, column = place % columns, row = Math.floor(place / columns);
   context.drawImage(sheet, -column * side, -row * side);
   const { data } = context.getImageData(0, 0, side, side);
   return { data: Float32Array.from({ length: 3 * side * side }, (_, i) => data[4 * Math.floor(i / 3) + (i % 3)] / 255), shape: [side, side, 3] };
 }
 
 function showSamples() {
+  const wide = `width: ${Math.min(20, Math.max(...facts.classes.map((name) => name.length)))}ch`;
   byId("sample-rows").replaceChildren(...facts.classes.map((name, k) => {
     const places = facts.sample_labels.flatMap((label, place) => (label === k ? [place] : []));
     const tiles = places.map((place, n) => make("button", {
-      class: "tile", style: tile("samples", place), "aria-label": `${name} ${n + 1}`,
+      class: "tile", style: tile("samples", place, 48), "aria-label": `${name} ${n + 1}`,
       onclick: () => {
         byId("try").scrollIntoView({ block: "nearest" });
         answer(() => samplePixels(place), `a test image of class ${name}`);
       },
     }));
-    return make("div", { class: "row" }, make("span", {}, name), ...tiles);
+    return tiles.length ? make("div", { class: "row" }, make("span", { style: wide }, name), ...tiles) : "";
   }));
 }
 
@@ -130,7 +140,7 @@ const COLUMNS = [
   [`${+(100 * facts.confidence).toPrecision(12)} % interval`, "accuracy_low", (row) => interval(row)],
   ["surely better than", "beats", (row) => surely(row.variant)],
   ["training time", "seconds", (row) => (row.seconds === null ? "not measured" : duration(row.seconds))],
-  ["published accuracy", "published_accuracy", (row) => four(row.published_accuracy)],
+  ...(facts.published ? [["published accuracy", "published_accuracy", (row) => four(row.published_accuracy)]] : []),
   ["test loss", "loss", (row) => four(row.loss)],
   ...facts.metrics.map((key) => [key.replaceAll("_", " "), key, (row) => four(row[key])]),
   ["parameters", "parameters", (row) => row.parameters.toLocaleString("en")],
@@ -197,7 +207,8 @@ function showTime() {
   const notes = missing.length ? [`Not measured here: ${missing.join(", ")}; run make repro.`] : [];
   if (points.length) {
     const seconds = points.map((p) => p.x), shares = points.map((p) => p.y);
-    const low = Math.floor(10 * Math.min(...shares)) / 10, high = Math.ceil(10 * Math.max(...shares)) / 10;
+    const low = Math.floor(10 * Math.min(...shares)) / 10;
+    const high = Math.max(Math.ceil(10 * Math.max(...shares)) / 10, low + 0.1); // also of a single round number
     const x = { low: Math.min(...seconds) / 1.3, high: Math.max(...seconds) * 1.5, log: true, tell: duration, label: "training time",
       ticks: [1, 3, 10, 30, 60, 120, 300, 600, 1200, 3600, 10800] };
     x.ticks = x.ticks.filter((value) => value >= x.low && value <= x.high);
@@ -242,63 +253,11 @@ function showCurves() {
   draw();
 }
 
-// One variant.
-
-/** A figure of a test image [place, actual, predicted, confidence]. */
-function example([place, actual, predicted, confidence]) {
-  const [is, says] = [facts.classes[actual], facts.classes[predicted]];
-  const told = actual === predicted ? `${is}, ${percent(confidence)}` : `is ${is}, says ${says}, ${percent(confidence)}`;
-  return make("figure", {},
-    make("span", { class: "tile", role: "img", "aria-label": `test image ${facts.numbers[place]}`, style: tile("pictures", place) }),
-    make("figcaption", {}, told));
+for (const name of ["pictures", "samples"]) {
+  // By an address, as Chromium drops properties of more than two million letters.
+  const address = URL.createObjectURL(new Blob([bytesOf(facts[name].data)], { type: facts[name].type }));
+  document.documentElement.style.setProperty(`--${name}`, `url("${address}")`);
 }
-
-function showConfusion({ confusion, examples }) {
-  const cell = (count, actual, predicted) => {
-    const share = count / Math.max(1, confusion[actual].reduce((a, b) => a + b));
-    const told = `${count} of class ${facts.classes[actual]}, called ${facts.classes[predicted]}`;
-    const button = make("button", {
-      "aria-label": told, "aria-pressed": "false",
-      style: `--share: ${(Math.sqrt(share) / 2).toFixed(3)}`, // ink is read on half a tint
-      onclick: () => {
-        byId("confusion").querySelectorAll("[aria-pressed=true]").forEach((old) => old.setAttribute("aria-pressed", "false"));
-        button.setAttribute("aria-pressed", "true");
-        const found = examples.filter(([, is, says]) => is === actual && says === predicted);
-        byId("cell").replaceChildren(make("p", {}, `${told}${count > found.length ? `; ${found.length} of them` : ""}:`),
-          make("div", { class: "pictures" }, ...found.map(example)));
-      },
-    }, String(count));
-    return make("td", {}, button);
-  };
-  byId("confusion").replaceChildren(
-    make("thead", {}, make("tr", {}, make("th", {}, "true class"), ...facts.classes.map((name) => make("th", { scope: "col" }, name)))),
-    make("tbody", {}, ...confusion.map((counts, actual) => make("tr", {},
-      make("th", { scope: "row" }, facts.classes[actual]), ...counts.map((count, predicted) => cell(count, actual, predicted))))));
-  byId("cell").replaceChildren();
-}
-
-function showVariant(name) {
-  const variant = facts.variants[name];
-  showConfusion(variant);
-  const wrong = variant.examples.filter(([, actual, predicted]) => actual !== predicted).sort((a, b) => b[3] - a[3]);
-  byId("mistakes").replaceChildren(...wrong.slice(0, facts.mistakes).map(example));
-  const rows = facts.classes.map((label, k) => make("tr", {}, make("th", { scope: "row" }, label),
-    ...["precision", "recall", "f1"].map((score) => make("td", {}, four(variant[score][k]))),
-    make("td", {}, variant.confusion[k].reduce((a, b) => a + b).toLocaleString("en"))));
-  byId("classes").replaceChildren(
-    make("thead", {}, make("tr", {}, ...["class", "precision", "recall", "F1", "test images"].map((head) => make("th", { scope: "col" }, head)))),
-    make("tbody", {}, ...rows));
-  const settings = Object.entries(variant.settings).map(([part, keys]) =>
-    `${part}\n${Object.entries(keys).map(([key, value]) => `  ${key}: ${JSON.stringify(value)}`).join("\n")}`);
-  const libraries = Object.entries(facts.libraries).map(([library, version]) => `${library} ${version}`);
-  byId("made").replaceChildren(
-    make("pre", {}, settings.join("\n")),
-    make("p", {}, `Libraries: ${libraries.join(", ")}.`),
-    make("p", {}, "The commit that recorded this training: ", make("code", {}, `git log -S ${variant.digest} -- dvc.lock`)));
-}
-
-document.documentElement.style.setProperty("--pictures", `url("${facts.pictures}")`);
-document.documentElement.style.setProperty("--samples", `url("${facts.samples}")`);
 byId("answer").textContent = facts.answer;
 byId("asked").textContent = `${network.variant} answers, which has ${percent(network.accuracy)} of the test images right; here its kernels are rounded to 16 bits. It knows ${facts.classes.length} classes and always names one of them; where the first has less than ${percent(network.unlikely)}, it says that none looks likely.`;
 byId("interval-note").textContent = `The interval says what ${facts.test_images.toLocaleString("en")} test images can tell apart, not how much another seed would change; "surely" is by McNemar's exact test on the same images, Bonferroni-corrected.`;

@@ -1,5 +1,6 @@
-// A photo as the networks see it, as predict/image_files.py has it: the centre square, turned as
-// EXIF says, transparency over white, scaled by Pillow's Lanczos filter, colour profiles not applied.
+// A photo as the networks see it, as pipeline/photos has it: its centre square, or the whole with
+// white beside it, turned as EXIF says, transparency over white, scaled by Pillow's Lanczos filter,
+// colour profiles not applied.
 
 const STRIP = 256; // rows decoded to memory at a time: a photo's pixels take 4 bytes each
 
@@ -21,6 +22,21 @@ function lanczos(all, size, side) {
     const sum = weights.reduce((a, b) => a + b);
     return { start, weights: weights.map((weight) => weight / sum) };
   });
+}
+
+/** The filters that bring a picture of `width` by `height` into a square of `side`, and where in it. */
+function framed(width, height, side, framing) {
+  if (framing === "centre") {
+    const size = Math.min(width, height);
+    return { across: lanczos(width, size, side), down: lanczos(height, size, side), left: 0, top: 0 };
+  }
+  const longest = Math.max(width, height);
+  const scaled = (length) => Math.max(1, Math.floor((length * side) / longest + 0.5));
+  const [wide, high] = [scaled(width), scaled(height)];
+  return {
+    across: lanczos(width, width, wide), down: lanczos(height, height, high),
+    left: Math.floor((side - wide) / 2), top: Math.floor((side - high) / 2),
+  };
 }
 
 /** Each of `lines` rows or columns of RGB by the `filters`; `at(i, line)` is where red of pixel i lies. */
@@ -51,7 +67,7 @@ async function sizeOf(file) {
 }
 
 /** A file as pixels float32 (side, side, 3) in [0, 1]; an Error with a sentence if it is none. */
-async function photoPixels(file, side, mostPixels) {
+async function photoPixels(file, side, framing, mostPixels) {
   const name = file.name || "The picture";
   if (file.size === 0) throw new Error(`${name} is empty; a download may have failed: get it again.`);
   const [width, height] = await sizeOf(file);
@@ -62,10 +78,10 @@ async function photoPixels(file, side, mostPixels) {
   const options = { colorSpaceConversion: "none" };
   const bitmap = width && height && (await createImageBitmap(file, options).catch(() => null));
   if (!bitmap) throw new Error(`${name} is no image that this browser can read; save it as PNG.`);
-  const size = Math.min(width, height);
+  const { across, down, left, top } = framed(width, height, side, framing), wide = across.length;
   const canvas = Object.assign(document.createElement("canvas"), { width, height: STRIP });
   const context = canvas.getContext("2d", { willReadFrequently: true });
-  const across = lanczos(width, size, side), narrow = new Uint8ClampedArray(height * side * 3);
+  const narrow = new Uint8ClampedArray(height * wide * 3);
   for (let row = 0; row < height; row += STRIP) {
     const rows = Math.min(STRIP, height - row);
     context.fillStyle = "white";
@@ -73,10 +89,11 @@ async function photoPixels(file, side, mostPixels) {
     context.drawImage(bitmap, 0, -row);
     const { data } = context.getImageData(0, 0, width, rows);
     reduced(data, across, rows, (x, y) => (y * width + x) * 4, narrow,
-      (x, y) => ((row + y) * side + x) * 3);
+      (x, y) => ((row + y) * wide + x) * 3);
   }
   bitmap.close();
-  const pixels = new Uint8ClampedArray(side * side * 3);
-  reduced(narrow, lanczos(height, size, side), side, (y, x) => (y * side + x) * 3, pixels, (y, x) => (y * side + x) * 3);
+  const pixels = new Uint8ClampedArray(side * side * 3).fill(255);
+  reduced(narrow, down, wide, (y, x) => (y * wide + x) * 3, pixels,
+    (y, x) => ((top + y) * side + left + x) * 3);
   return { data: Float32Array.from(pixels, (level) => level / 255), shape: [side, side, 3] };
 }

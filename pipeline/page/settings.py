@@ -12,6 +12,6 @@ class Page(Section):
 
     variant: str
     mistakes: Annotated[int, pydantic.Field(ge=1, le=100)]
-    # 25 of each of ten classes take a megabyte.
+    # Of each class; fewer where so many would take more than pictures.LOSSLESS_PIXELS.
     samples: Annotated[int, pydantic.Field(ge=1, le=50)]
     jpeg_quality: Annotated[int, pydantic.Field(ge=1, le=95)]

@@ -1,30 +1,26 @@
 """Stage page: all results and a network that answers, in one file that any browser opens."""
 
+import html
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from PIL import Image
 
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
 from pipeline.compare import results
-from pipeline.compare.settings import Compare
-from pipeline.data import splits
-from pipeline.data.cifar10 import CLASSES, SIDE
+from pipeline.data import settings as data_settings
 from pipeline.evaluate import manner
 from pipeline.evaluate.settings import Predict
-from pipeline.page import card, content, examples, packed, pictures, times
+from pipeline.page import card, content, dataset, facts, packed
 from pipeline.page.settings import Page
 from pipeline.report import places
 
-REPORTS = Path("reports")
-CARD = REPORTS / "model_card.md"
+CARD = facts.REPORTS / "model_card.md"
 PARTS = Path("pipeline/page")
-SCRIPTS = ("network.js", "photo.js", "charts.js", "page.js")
-PINS = tuple(Path("requirements") / f"{name}.txt" for name in ("numpy", "tensorflow", "reports"))
+SCRIPTS = ("network.js", "photo.js", "charts.js", "variant.js", "page.js")
 
 
 def main(arguments: list[str]) -> None:
@@ -33,8 +29,7 @@ def main(arguments: list[str]) -> None:
         raise PipelineError("usage: python -m pipeline page")
     params = params_file.read()
     settings = params_file.section(params, "page", Page)
-    facts = _results(params)
-    facts |= _with_pictures(facts["variants"], settings)
+    shown = facts.collect(params, settings)
     result = results.read(settings.variant)
     file, remedy = places.model(settings.variant), f"run `dvc repro train@{settings.variant}`"
     network = packed.network(file, remedy)
@@ -45,10 +40,11 @@ def main(arguments: list[str]) -> None:
         # Pillow's limit, above which it takes a file for a bomb; predict heeds it.
         "most_pixels": Image.MAX_IMAGE_PIXELS,
     }
-    made_by = content.settings(_sections(params), settings.variant)
-    page = assemble(facts, network)
-    files.write_text(CARD, card.text(_part("card.md"), result, facts, made_by))
-    files.write_text(REPORTS / "index.html", page)
+    made_by = content.settings(facts.sections(params), settings.variant)
+    about = dataset.about(data_settings.read(params))
+    page = assemble(shown, network)
+    files.write_text(CARD, card.text(_part("card.md"), result, about, shown, made_by))
+    files.write_text(facts.REPORTS / "index.html", page)
     print(f"page: {len(page.encode()) / 1e6:.1f} MB, {settings.variant} answers in it")
 
 
@@ -59,11 +55,15 @@ def _manner(params: Mapping[str, Any], variant: str, network: str) -> dict[str, 
     return {"views": views.model_dump(), "temperature": temperature, "unlikely": unlikely}
 
 
-def assemble(facts: Mapping[str, Any], network: Mapping[str, Any]) -> str:
-    """The template with its style, its scripts and what they show."""
+def assemble(shown: Mapping[str, Any], network: Mapping[str, Any]) -> str:
+    """The template with its words, its style, its scripts and what they show."""
     parts = {
+        "dataset": html.escape(shown["dataset"]),
+        "count": f"{len(shown['classes'])}",
+        "side": f"{shown['side']}",
+        "test images": f"{shown['test_images']:,}",
         "style": _part("style.css"),
-        "facts": _json(facts),
+        "facts": _json(shown),
         "network": _json(network),
         "scripts": "\n".join(map(_part, SCRIPTS)),
     }
@@ -71,74 +71,6 @@ def assemble(facts: Mapping[str, Any], network: Mapping[str, Any]) -> str:
     for name, part in parts.items():
         page = page.replace(f"<!-- {name} -->", part)
     return page
-
-
-def _results(params: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page says of the variants that were compared, but for pictures."""
-    confidence = params_file.section(params, "compare", Compare).confidence
-    comparison = _table("comparison", "variant", "accuracy_low", "published_accuracy")
-    differences = _table("differences", "better", "worse", "beats")
-    known = times.read()
-    found = [results.read(name) for name in comparison["variant"]]
-    ranking = content.ranking(comparison, known)
-    images = found[0].test_images
-    published = comparison["published_accuracy"].max()
-    sections = _sections(params)
-    return {
-        "classes": list(CLASSES),
-        "side": SIDE,
-        "answer": content.answer(ranking[0], images, confidence, published),
-        "test_images": images,
-        "confidence": confidence,
-        "metrics": [name for name in found[0].metrics.model_extra or () if name in comparison],
-        "ranking": ranking,
-        "beats": content.beats(differences),
-        "notebook": content.notebook(known, comparison),
-        "libraries": content.libraries(PINS),
-        "variants": {
-            result.variant: content.variant(result, content.settings(sections, result.variant))
-            for result in found
-        },
-    }
-
-
-def _sections(params: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("variants", "recipes", "arithmetic", "preprocess")
-    return {name: params_file.at(params, name) for name in names}
-
-
-def _with_pictures(variants: dict[str, Any], settings: Page) -> dict[str, Any]:
-    """The test images that the page shows; the examples of `variants` name their place there."""
-    images, one_hot = splits.read("test")
-    tables = {name: examples.read(name, len(images)) for name in variants}
-    shown = content.shown(tables.values())
-    for name, table in tables.items():
-        variants[name]["examples"] = content.placed(table, shown)
-    labels = one_hot.argmax(axis=1)
-    samples = content.samples(labels, settings.samples)
-    return {
-        "columns": pictures.COLUMNS,
-        "pictures": pictures.small(images[shown], settings.jpeg_quality),
-        "numbers": shown,
-        "samples": pictures.lossless(images[samples]),
-        "sample_labels": [int(label) for label in labels[samples]],
-        "mistakes": settings.mistakes,
-    }
-
-
-def _table(name: str, *needed: str) -> pd.DataFrame:
-    path = REPORTS / f"{name}.csv"
-    try:
-        table = pd.read_csv(path, dtype={"variant": str, "better": str, "worse": str})
-        if set(needed) <= set(table.columns):
-            return table
-        found = f"columns {', '.join(map(str, table.columns))}"
-    except (OSError, ValueError) as error:
-        found = " ".join(str(error).split())
-    raise PipelineError(
-        f"{path}: expected what compare writes, found {found}; run `dvc repro --force "
-        "--single-item compare`"
-    )
 
 
 def _part(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Which of the ten classes is in a photo: `python -m pipeline.predict photo.jpg`.
+"""Which class of the data set is in a photo: `python -m pipeline.predict photo.jpg`.
 
 `--json` prints one object: `variant`, `test_accuracy` (null when it was never evaluated), `model`
 (the file that the network came from) and `predictions`, one for each image in the order given, with
@@ -19,14 +19,14 @@ from pipeline.ops import activation
 
 try:
     from pipeline.base.errors import PipelineError
-    from pipeline.data.cifar10 import CLASSES
     from pipeline.predict import answer, classify
 except ModuleNotFoundError as error:
     sys.exit(f"predict: {error}: {activation.REMEDY}")
 
+NAMED = 3  # classes, unless told otherwise
 OPTIONS: dict[str, dict[str, Any]] = {
     "--variant": {"help": "the model to ask; without it, the best on the test set"},
-    "--top": {"type": int, "default": 3, "help": "how many classes to name (default: 3)"},
+    "--top": {"type": int, "help": f"how many classes to name (default: {NAMED}, if so many)"},
     "--plot": {"type": Path, "metavar": "PNG", "help": "draw images and probabilities"},
     "--json": {"action": "store_true", "help": "print one JSON object"},
 }
@@ -38,7 +38,7 @@ SHIELD = "\0"  # no argument of a program can hold it
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.predict",
-        description="Say which CIFAR-10 class is in a photo.",
+        description="Say which of the classes that a model knows is in a photo.",
     )
     parser.add_argument(
         "images",
@@ -75,8 +75,6 @@ def _is_image(argument: str, behind: str) -> bool:
 
 def _check(options: argparse.Namespace) -> None:
     """PipelineError for what would fail after seconds, or overwrite one of the photos."""
-    if not 1 <= options.top <= len(CLASSES):
-        raise PipelineError(f"--top: expected 1 to {len(CLASSES)}, found {options.top}")
     plot: Path | None = options.plot
     if plot is None:
         return
@@ -91,17 +89,28 @@ def _check(options: argparse.Namespace) -> None:
         )
 
 
+def _named(wanted: int | None, classes: int) -> int:
+    """How many of so many classes to name; PipelineError when there are not as many as `wanted`."""
+    if wanted is None:
+        return min(NAMED, classes)
+    if not 1 <= wanted <= classes:
+        raise PipelineError(f"--top: expected 1 to {classes}, found {wanted}")
+    return wanted
+
+
 def main(arguments: Sequence[str]) -> None:
     """Classify the images that `arguments` name, draw them if asked to, print the answer."""
     options = _parse(arguments)
     _check(options)
     # Keras imports matplotlib, which fails by it where it names what is not installed here.
     os.environ.pop("MPLBACKEND", None)
-    found = classify.photos(options.images, variant=options.variant)
+    asked = classify.ready(options.variant)
+    top = _named(options.top, len(asked.network.classes))
+    found = asked.photos(options.images)
     if options.plot:
-        answer.draw(found, options.plot, top=options.top)
+        answer.draw(found, options.plot, top=top)
     tell = answer.as_json if options.json else answer.as_text
-    _print(tell(found, top=options.top))
+    _print(tell(found, top=top))
 
 
 def _print(text: str) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.cifar10 import CLASSES
-from pipeline.predict import carried, image_files
+from pipeline.photos.files import printable
+from pipeline.predict import carried
 
 DOUBT = "none of these looks likely"
 DRAWN_IMAGES = 60  # at most in one figure, which takes 4 s for them
@@ -18,7 +18,7 @@ DRAWN_IMAGES = 60  # at most in one figure, which takes 4 s for them
 
 @dataclass(frozen=True)
 class Prediction:
-    """One image as the network saw it, float32 (32, 32, 3), and its probabilities (10,).
+    """One image as the network saw it, float32 (S, S, 3), and the probabilities (K,) of `classes`.
 
     Below the probability `unlikely` no class is likely.
     """
@@ -26,6 +26,7 @@ class Prediction:
     name: str
     image: np.ndarray
     probabilities: np.ndarray
+    classes: tuple[str, ...]
     unlikely: float
 
     @property
@@ -36,7 +37,7 @@ class Prediction:
     def top(self, count: int) -> list[tuple[str, float]]:
         """The `count` likeliest classes with their probabilities, likeliest first."""
         order = np.argsort(-self.probabilities, kind="stable")[:count]
-        return [(CLASSES[index], float(self.probabilities[index])) for index in order]
+        return [(self.classes[index], float(self.probabilities[index])) for index in order]
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,9 @@ def as_text(answer: Answer, *, top: int) -> str:
     rounded = page if answer.model == carried.PAGE.as_posix() else ""
     lines = [f"variant {answer.variant}, {measured}{rounded}"]
     for prediction in answer.predictions:
-        guesses = [f"{label} {share:.1%}" for label, share in prediction.top(top)]
+        guesses = [f"{printable(label)} {share:.1%}" for label, share in prediction.top(top)]
         doubt = "" if prediction.likely else f"; {DOUBT}"
-        name = image_files.printable(prediction.name)
+        name = printable(prediction.name)
         lines.append(f"{name}: {', '.join(guesses)}{doubt}")
     return "\n".join(lines)
 
@@ -113,11 +114,11 @@ def draw(answer: Answer, path: Path, *, top: int) -> None:
             axis.set_axis_off()
         for prediction, (picture, bars) in zip(answer.predictions, cells, strict=False):
             picture.imshow(prediction.image, interpolation="nearest")
-            # A file name may hold what neither UTF-8 nor mathtext takes.
+            # A file name may hold what UTF-8 does not take.
             name = Path(prediction.name).name.encode("utf-8", "replace").decode()
-            short = name if len(name) <= 24 else f"{name[:11]}…{name[-12:]}"
-            picture.set_title(short, loc="left", fontsize="medium", parse_math=False)
-            _draw_bars(bars, prediction.top(top))
+            picture.set_title(figures.short(name), loc="left", fontsize="medium")
+            guesses = prediction.top(top)
+            _draw_bars(bars, [(figures.short(label), share) for label, share in guesses])
             if not prediction.likely:
                 bars.set_title(DOUBT, loc="left", fontsize="small")
 
@@ -125,7 +126,9 @@ def draw(answer: Answer, path: Path, *, top: int) -> None:
 def _draw_bars(axis: Any, guesses: Sequence[tuple[str, float]]) -> None:
     names, shares = zip(*guesses, strict=True)
     axis.set_axis_on()
-    bars = axis.barh(names, shares, color="#0072B2")
+    places = range(len(names))
+    bars = axis.barh(places, shares, color="#0072B2")
+    axis.set_yticks(places, names)
     axis.bar_label(bars, [f"{share:.1%}" for share in shares], padding=3)
     axis.invert_yaxis()
     axis.set_xlim(0, 1.35)  # leaves the label of a full bar its room

@@ -1,4 +1,4 @@
-"""Which of the ten classes is in a photo. From Python, in the project's top folder:
+"""Which class is in a photo. From Python, in the project's top folder:
 
 from pipeline.predict import classify
 
@@ -7,115 +7,67 @@ print(answer.variant, answer.predictions[0].top(3))  # best [('horse', 0.999), .
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import runtime
 from pipeline.base import params_file
-from pipeline.base.errors import PipelineError
-from pipeline.base.mistakes import nearest
-from pipeline.evaluate import manner, scores, trained
+from pipeline.data import settings
+from pipeline.data.settings import Framing
+from pipeline.evaluate import scores
 from pipeline.evaluate.settings import Predict
 from pipeline.ops import recorded
-from pipeline.predict import answer, carried, image_files, litert, measured
-from pipeline.report import places
+from pipeline.predict import answer, choice, image_files, measured, networks
+from pipeline.predict.networks import Network
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A variant and how it is asked; `accuracy` is None when it was never evaluated."""
+
+    variant: str
+    accuracy: float | None
+    network: Network
+    framing: Framing
+    unlikely: float
+
+    def photos(self, names: Sequence[str]) -> answer.Answer:
+        """Classify the image files `names`; `-` is standard input.
+
+        Raises PipelineError when an image is missing or damaged, before TensorFlow is started, or
+        when the network is damaged.
+        """
+        images = image_files.load(names, side=self.network.side, framing=self.framing)
+        rows = zip(names, images, scores.softmax(self.network.ask(images)), strict=True)
+        predictions = [answer.Prediction(*row, self.network.classes, self.unlikely) for row in rows]
+        file = self.network.file.as_posix()
+        return answer.Answer(self.variant, self.accuracy, file, predictions)
 
 
 def photos(names: Sequence[str], *, variant: str | None = None) -> answer.Answer:
     """Classify the image files `names` by `variant`, or by the best of the models present.
 
-    Where none is, as in a fresh clone, by the one in reports/index.html. `-` is standard input.
-    The work is done in batches of `runtime.inference_batch_size`. Raises PipelineError when a
-    model, its metrics or an image is missing or damaged; images and names are checked before a
-    network is opened.
+    As `Asked.photos`; what `ready` raises, too.
+    """
+    return ready(variant).photos(names)
+
+
+def ready(variant: str | None) -> Asked:
+    """`variant`, or the best of the models present, to be asked.
+
+    Where none is, as in a fresh clone, the one in reports/index.html. The work is done in batches
+    of `runtime.inference_batch_size`. Raises PipelineError when a model, its metrics or the names
+    of its classes are missing or damaged.
     """
     params = params_file.read()
-    settings = params_file.section(params, "runtime", runtime.Runtime)
+    framing = settings.read(params).framing
     unlikely = params_file.section(params, "predict", Predict).unlikely
     known = list(params_file.section(params, "variants", dict[str, Any]))
-    in_page, runs = _in_page(variant, known), recorded.runs(Path())
-    accuracy: float | None
-    if in_page:
-        variant, accuracy, file = in_page.variant, in_page.accuracy, carried.PAGE
-    else:
-        variant = choose(variant, known=known, runs=runs)
-        accuracy, file = measured.test_accuracy(variant, runs), places.model(variant)
-    images = image_files.load(names)
-    size = settings.inference_batch_size
-    quick = None if in_page or variant not in known else _quick(variant, runs)
-    if quick:
-        how = manner.read(params, variant, params_file.at(params, f"variants.{variant}.network"))
-        logits, file = quick.answers(images, batch_size=size, manner=how), places.litert(variant)
-    else:
-        runtime.start(settings.cpu_isa)
-        model = carried.model(in_page) if in_page else trained.load(variant)
-        how = manner.read(params, variant, model.name)
-        logits, _ = trained.answers(model, images, batch_size=size, variant=variant, manner=how)
-    rows = zip(names, images, scores.softmax(logits), strict=True)
-    predictions = [answer.Prediction(*row, unlikely) for row in rows]
-    return answer.Answer(variant, accuracy, file.as_posix(), predictions)
-
-
-def _quick(variant: str, runs: measured.Runs) -> litert.Network | None:
-    """The network of `variant` where evaluate made one for LiteRT that LiteRT can compute."""
-    file = measured.litert(variant, runs)
-    try:
-        return litert.Network(file) if file else None
-    except (ValueError, RuntimeError) as error:
-        if places.model(variant).exists():
-            return None  # Keras can
-        reason = " ".join(str(error).split())
-        raise PipelineError(
-            f"{file}: expected a network that LiteRT can compute, found another ({reason}); get "
-            f"Keras's, `dvc pull {places.model(variant)}`, or {litert.REMEDY}"
-        ) from error
-
-
-def _present() -> list[str]:
-    """The variants, known or not, that have a model here."""
-    patterns = (places.model("*"), places.litert("*"))
-    return sorted({file.stem for each in patterns for file in each.parent.glob(each.name)})
-
-
-def _in_page(variant: str | None, known: Sequence[str]) -> carried.Carried | None:
-    """The network that the page carries, where it is asked for, or none, and none is trained."""
-    if set(_present()) & set(known if variant is None else [variant]):
-        return None
-    found = carried.read()
-    return found if found and variant in (None, found.variant) else None
-
-
-def choose(variant: str | None, *, known: Sequence[str], runs: measured.Runs) -> str:
-    """`variant` if its model is there; for None, of the models there, the most accurate in test.
-
-    `known` are the variants of params.yaml. Raises PipelineError, saying how to get a model.
-    """
-    present = _present()
-    if variant is None:  # a model left over from a variant that is gone may only be named
-        variant = _best([name for name in present if name in known], known, runs)
-    names = sorted({*known, *present})
-    if variant not in names:
-        raise PipelineError(
-            f"--variant: expected one of {', '.join(names)}, found '{variant}'"
-            f"{nearest(variant, names)}"
-        )
-    if variant not in present:
-        raise PipelineError(
-            f"{places.model(variant)}: expected a trained model, found no such file; "
-            f"run `dvc pull {places.model(variant)}` or `dvc repro train@{variant}`"
-        )
-    return variant
-
-
-def _best(present: Sequence[str], known: Sequence[str], runs: measured.Runs) -> str:
-    """The most accurate of the models present; if none is, of the known ones: the one to get."""
-    found = {name: measured.test_accuracy(name, runs) for name in present or known}
-    accuracies = {name: value for name, value in found.items() if value is not None}
-    if accuracies:
-        return max(accuracies, key=accuracies.__getitem__)
-    if present:
-        raise PipelineError(
-            f"reports: expected the metrics of {' or '.join(present)}, found none that belong to "
-            f"these models; run `dvc repro evaluate@{present[0]}`, or name one with --variant"
-        )
-    raise PipelineError("models: expected a trained model, found none; run `dvc repro`")
+    page, runs = choice.in_page(variant, known), recorded.runs(Path())
+    if page:
+        network = networks.of_page(page, params)
+        return Asked(page.variant, page.accuracy, network, framing, unlikely)
+    chosen = choice.choose(variant, known=known, runs=runs)
+    accuracy = measured.test_accuracy(chosen, runs)
+    network = networks.of_variant(chosen, params, runs)
+    return Asked(chosen, accuracy, network, framing, unlikely)

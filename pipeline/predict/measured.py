@@ -19,7 +19,7 @@ def test_accuracy(variant: str, runs: Runs) -> float | None:
     Raises PipelineError when the model is not the one that train made, or when the metrics or
     dvc.lock are damaged.
     """
-    is_measured = _is_measured(variant, runs)
+    is_measured = evaluated(variant, runs)
     if not places.metrics(variant).exists():
         return None
     accuracy = metrics.read(variant).accuracy
@@ -32,14 +32,14 @@ def litert(variant: str, runs: Runs) -> Path | None:
     Raises PipelineError when it, or the model, is not the one that was made.
     """
     file = places.litert(variant)
-    if not file.exists() or not _is_measured(variant, runs):
+    if not file.exists() or not evaluated(variant, runs):
         return None
     if runs is not None:
         _expect_recorded(file, runs.get(f"evaluate@{variant}"), f"evaluate@{variant}")
     return file
 
 
-def _is_measured(variant: str, runs: Runs) -> bool:
+def evaluated(variant: str, runs: Runs) -> bool:
     """Whether the model is the one that evaluate read, by the digest that DVC recorded.
 
     Without dvc.lock, as where models and reports were only copied, they are taken as belonging

@@ -19,13 +19,17 @@ from matplotlib.axes import Axes as Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm as PowerNorm
 from matplotlib.figure import Figure as Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.markers import CARETDOWN as CARETDOWN
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import MaxNLocator as MaxNLocator
 
 from pipeline.base import files
 
 DPI = 150  # of many panels: text of 7 points stays legible at half the size
+FONT = "DejaVu Sans"  # ships with matplotlib, so no machine's fonts matter
+LONGEST = 24  # characters of a name that has to fit beside others
 
 # Lines differ by dash and marker too, so that they are told apart without colour. The colours
 # are Okabe and Ito's, which the colour-blind can tell apart.
@@ -43,7 +47,8 @@ LINES = (
 STYLE: dict[Any, Any] = {
     "figure.dpi": 100,
     "figure.constrained_layout.use": True,
-    "font.family": "DejaVu Sans",  # ships with matplotlib, so no machine's fonts matter
+    "font.family": FONT,
+    "text.parse_math": False,  # a class is called as it is, dollars and all
     "axes.grid": True,
     "grid.color": "#DDDDDD",
     "axes.axisbelow": True,
@@ -87,3 +92,22 @@ def spread(figure: Figure) -> None:
     engine = figure.get_layout_engine()
     assert isinstance(engine, ConstrainedLayoutEngine)  # the house style asks for it
     engine.set(w_pad=0.08, h_pad=0.06)
+
+
+def settle(figure: Figure) -> None:
+    """Lay out `figure` anew from where its panels lie: square ones with long labels need that."""
+    for _ in range(2):
+        figure.draw_without_rendering()
+
+
+def short(name: str) -> str:
+    """`name` of at most LONGEST characters, its middle left out: ends tell names apart too."""
+    end = LONGEST // 3
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - end - 1]}…{name[-end:]}"
+
+
+def inches(name: str) -> float:
+    """How wide `name` is as a label."""
+    font = FontProperties(family=FONT, size=10)
+    width, _, _ = text_to_path.get_text_width_height_descent(name, font, ismath=False)
+    return float(width) / 72

@@ -1,5 +1,6 @@
 """The figures by which a variant is judged, as evaluate writes them to metrics.json."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,8 @@ import pydantic
 from pipeline.base.errors import PipelineError
 from pipeline.base.params_file import Section
 from pipeline.report import places
+
+ROUNDING = 2e-6  # metrics.json has six decimals
 
 
 class Metrics(Section, extra="allow"):
@@ -20,6 +23,14 @@ class Metrics(Section, extra="allow"):
     accuracy: Annotated[float, pydantic.Field(ge=0, le=1)]
     loss: pydantic.NonNegativeFloat
     parameters: pydantic.NonNegativeInt
+
+
+def says_more(figures: Iterable[float], than: Iterable[float]) -> bool:
+    """Whether a metric differs from another in any result, beyond the rounding of both.
+
+    Where every class has as many test images, balanced accuracy is the accuracy.
+    """
+    return any(abs(one - other) > ROUNDING for one, other in zip(figures, than, strict=True))
 
 
 def read(variant: str, root: Path = Path()) -> Metrics:

@@ -56,7 +56,7 @@ def rotate_and_zoom(images: Images, draw: Draw, *, rotation: float, zoom: float)
     shift_x = centre - centre * cosine + centre * sine
     shift_y = centre - centre * sine - centre * cosine
     matrix = tf.stack([cosine, -sine, shift_x, sine, cosine, shift_y, zero, zero], axis=1)
-    return tf.raw_ops.ImageProjectiveTransformV3(
+    turned = tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
         transforms=matrix,
         output_shape=tf.shape(images)[1:3],
@@ -64,6 +64,8 @@ def rotate_and_zoom(images: Images, draw: Draw, *, rotation: float, zoom: float)
         interpolation="BILINEAR",
         fill_mode="REFLECT",
     )
+    turned.set_shape(images.shape)  # which the next change may ask for
+    return turned
 
 
 def flip_evenly(images: Images, draw: Draw, *, flip_evenly: float) -> Images:

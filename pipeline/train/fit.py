@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from pipeline.base.errors import PipelineError
 from pipeline.train.batches import Array, EpochClock, training_batches, validation_batches
@@ -126,4 +127,15 @@ def _to_train(
     model = MicroBatched(built.inputs, built.outputs, name=built.name)
     model.batch_size, model.micro_batch_size = recipe.batch_size, recipe.micro_batch_size
     model.at_once = recipe.micro_batches_at_once
+    if recipe.class_weights == "balanced":
+        model.class_weights = balanced(labels)
     return model
+
+
+def balanced(labels: Array) -> Any:
+    """What an image of each class counts, float32 (K,), for one-hot `labels` float32 (N, K).
+
+    Inversely to how many images the class has, and 1 on average over the images.
+    """
+    counts = tf.reduce_sum(labels, axis=0)
+    return tf.cast(len(labels), tf.float32) / (labels.shape[1] * counts)

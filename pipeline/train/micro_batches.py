@@ -21,6 +21,7 @@ class MicroBatched(keras.Model):
     batch_size: int
     micro_batch_size: int
     at_once: int
+    class_weights: Any = None  # float32 (K,), how much an image of each class counts; None: 1
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Keras's own step, whose metrics it keeps; `data` are images and one-hot labels."""
@@ -88,10 +89,18 @@ class MicroBatched(keras.Model):
         with tf.GradientTape() as tape:
             predicted = self(images[shown], training=True)
             share = (stop - start) / count
-            loss = self.compute_loss(y=labels[shown], y_pred=predicted)
+            loss = self.compute_loss(
+                y=labels[shown], y_pred=predicted, sample_weight=self._weights(labels[shown])
+            )
             loss *= tf.cast(share, tf.float32)
         gradients = tape.gradient(loss, self.trainable_variables)
         return gradients, loss, predicted[: stop - start]
+
+    def _weights(self, labels: Any) -> Any:
+        """How much each image counts, (N,), by its one-hot label of `labels` (N, K)."""
+        if self.class_weights is None:
+            return None
+        return tf.gather(self.class_weights, tf.argmax(labels, axis=1))
 
 
 def _sum(parts: Sequence[Any], shape: Sequence[int]) -> Any:

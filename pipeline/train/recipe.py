@@ -32,6 +32,9 @@ class Recipe(params_file.Section):
     train_on: Literal["train", "train_and_validation"]
     validation_batch_size: Count | None  # images; null where none are held out
     early_stopping: Count | None  # epochs of patience on validation loss
+    # How much an image counts in the loss: as any other where null, else so that each class
+    # counts as much as any other, and an image 1 on average.
+    class_weights: Literal["balanced"] | None
 
     def sides(self, whole: int) -> tuple[int, ...]:
         """The images' side in pixels, epoch by epoch, where whole ones have `whole`."""

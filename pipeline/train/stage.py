@@ -63,7 +63,8 @@ def main(arguments: list[str]) -> float:
 
 def _data(how: recipe.Recipe) -> tuple[splits.Split, splits.Split | None]:
     """What is trained on, and what is held out, if anything, as the recipe says."""
-    training, validation = splits.read("train"), splits.read("validation")
+    training = splits.read("train")
+    validation = splits.read("validation", like=training)
     if how.train_on == "train":
         return training, validation
     images, labels = map(np.concatenate, zip(training, validation, strict=True))
