@@ -27,6 +27,9 @@ SOUND := $(shell $(BIN)/python -I -c 'import os, pip, re; \
 # long at most; FULL=1 trains to the end.
 MINUTES ?= 2
 
+# Pixels a side of the images that a new study learns from.
+SIDE ?= 64
+
 # JOBS=2 runs stages side by side here, CLUSTER=ADDRESS on the workers of a Dask scheduler; PLAIN=1
 # takes an address of another machine without encryption.
 SIDE_BY_SIDE := $(if $(CLUSTER),--scheduler $(CLUSTER) $(if $(PLAIN),--plain),$(if $(JOBS),--jobs $(JOBS)))
@@ -37,7 +40,7 @@ REPRO = "$(CURDIR)/$(BIN)/$(if $(SIDE_BY_SIDE),python" -m pipeline.ops.cluster $
 TIMED = $(BIN)/python -m pipeline.ops.time_to_accuracy && \
 	$(BIN)/dvc repro --single-item page > /dev/null
 
-.PHONY: help repro queue quick plan verify check plots bench test test-all lint lock setup clean
+.PHONY: help repro queue quick plan verify check study plots bench test test-all lint lock setup clean
 .PHONY: anew
 .DEFAULT_GOAL := help
 
@@ -69,6 +72,11 @@ verify: .venv/ready ## train again from the last commit: same results here? VARI
 
 check: .venv/ready ## read DVC's cache and the outputs again, and name what is damaged
 	@$(BIN)/python -m pipeline.ops.intact
+
+# By way of the environment, in which make has what it was called with: a folder's name may have any
+# character.
+study: .venv/ready ## a project of its own for your photos: DIR=../flowers PHOTOS=~/flowers SIDE=64
+	@$(BIN)/python -m pipeline.ops.new_study "$$DIR" "$$PHOTOS" "$(SIDE)"
 
 plots: .venv/ready ## draw DVC's plots into dvc_plots/, no network needed; REV=HEAD~1 beside older ones
 	@$(BIN)/python -m pipeline.ops.plots
