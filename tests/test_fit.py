@@ -106,6 +106,26 @@ def test_loss_is_cross_entropy_with_the_recipe_s_smoothing(smoothing: float) -> 
     )
 
 
+def test_the_graph_of_a_step_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second time would take `sprint` four more seconds of its minute."""
+    from pipeline.train import fit
+    from pipeline.train.micro_batches import MicroBatched
+
+    drawn: list[Any] = []
+    step = MicroBatched.train_step
+
+    def counted(self: Any, data: Any) -> Any:
+        drawn.append(data)
+        return step(self, data)
+
+    monkeypatch.setattr(MicroBatched, "train_step", counted)
+    changes = {"batch_size": 20, "micro_batch_size": 5, "micro_batches_at_once": 2, "epochs": 2}
+    what, how = settings("sprint", {**changes, "growth": {}}, widths=(4, 4, 4))
+    _, history = fit.fit("x", what, how, "float32", (IMAGES, LABELS), None, None, ignore)
+    assert len(drawn) == 1
+    assert len(history["accuracy"]) == 2
+
+
 def test_steps_are_cut_as_the_recipe_says() -> None:
     changes = {"batch_size": 20, "micro_batch_size": 7, "micro_batches_at_once": 3}
     model = ready(*settings("baseline", changes)).model

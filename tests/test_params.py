@@ -207,7 +207,7 @@ MISTAKES = {
     "unknown weights of classes": (
         "class_weights: null       #",
         "class_weights: balancd    #",
-        r"recipes\.study\.class_weights: expected 'balanced', found.*did you mean 'balanced'",
+        r"recipes\.study\.class_weights: expected 'balanced', or null, found.*mean 'balanced'",
     ),
     "growth beyond the images": (
         "px24: 5",

@@ -56,14 +56,17 @@ def explain(detail: Any, key: str, schema: Any) -> str:
         close = nearest(found, re.findall("'([^']*)'", context["expected"]))
         if "[key]" in detail["loc"]:
             return f"{start} unknown key; expected {context['expected']}{close}"
-        return f"{start} expected {context['expected']}, found {shown(found)}{close}"
+        expected = context["expected"] + _or_null(place)
+        return f"{start} expected {expected}, found {shown(found)}{close}"
     if kind in EXPECTED:
         expected = EXPECTED[kind].format(**context, keys=", ".join(_fields(place)))
     else:
         expected = re.sub("^(Value error, )?((Input )?should (be )?)?", "", detail["msg"])
-    if type(None) in get_args(place):
-        expected += ", or null"
-    return f"{start} expected {expected}, found {shown(found)}"
+    return f"{start} expected {expected}{_or_null(place)}, found {shown(found)}"
+
+
+def _or_null(place: Any) -> str:
+    return ", or null" if type(None) in get_args(place) else ""
 
 
 def _unknown_kind(full: str, found: Any, context: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from pipeline.train.variant import Fraction, Variant, Widths
 
 keras = Lazy("keras")
 ours = Lazy("pipeline.train.layers")
+winograd = Lazy("pipeline.train.winograd")
 
 SIZE = 2  # pixels a side of the whitening's patches
 _PATCHES = 4_805_000  # of 5,000 images of 32 pixels: enough for a covariance of 12 by 12
@@ -55,7 +56,9 @@ class Network(Variant):
         )
         hidden = layers.Activation(activation, name="activation_0")(whitening(image))
         for number, width in enumerate((width for width in self.widths for _ in range(2)), 1):
-            convolve = layers.Conv2D(
+            # Not the first, whose few channels are not worth the way there and back.
+            quicker = training and number > 1
+            convolve = (winograd.Convolution if quicker else layers.Conv2D)(
                 width,
                 3,
                 padding="same",

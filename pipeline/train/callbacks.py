@@ -87,8 +87,6 @@ class Resuming(keras.callbacks.Callback):
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         if self._saved is None:
             return
-        # Keras makes the optimizer's variables at the first step, after this.
-        self.model.optimizer.build(self.model.trainable_variables)
         for number, variable in enumerate(self._variables()):
             variable.assign(self._saved[f"variable_{number}"])
         if self._stopping is not None:

@@ -77,6 +77,7 @@ def fit(
         metrics=["accuracy"],
         steps_per_execution=max(1, IMAGES_PER_CALL // recipe.batch_size),
     )
+    _make_variables(model, labels.shape[1])
     stopping = _early_stopping(recipe)
     resuming = Resuming(saved, save, stopping)
     finished = resuming.finished_epochs
@@ -105,6 +106,17 @@ def fit(
     trained = variant.build(shape=images.shape[1:], classes=labels.shape[1], training=False)
     trained.set_weights(model.get_weights())
     return trained, history
+
+
+def _make_variables(model: MicroBatched, classes: int) -> None:
+    """Those that Keras makes at the first step, for which TensorFlow would draw that step's graph
+    twice: 4 s of `sprint`."""
+    model.optimizer.build(model.trainable_variables)
+    nothing = tf.zeros((1, classes))
+    for metric in model.metrics:
+        if metric.name != "loss":
+            metric.update_state(nothing, nothing)
+            metric.reset_state()
 
 
 def _early_stopping(recipe: Recipe) -> keras.callbacks.EarlyStopping | None:
