@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import arithmetic
+import convolution
 import overheads
 import scaling
 import study_speed
@@ -47,6 +48,7 @@ PARTS: dict[str, tuple[Callable[[], list[str]], str]] = {
     "cores": (scaling.core_rows, "seconds"),
     "scaling": (scaling.rows, "seconds"),
     "arithmetic": (arithmetic.rows, "seconds"),
+    "convolution": (convolution.rows, "seconds"),
 }
 
 

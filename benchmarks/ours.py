@@ -1,7 +1,8 @@
 """A variant trained by the pipeline's own `fit`, on noise: what the other benchmarks time.
 
 `python benchmarks/ours.py VARIANT IMAGES EPOCHS [SETTING=VALUE ...]` prints the seconds of each
-epoch as JSON; settings replace those of the variant, its recipe or its arithmetic.
+epoch as JSON; settings replace those of the variant, its recipe or its arithmetic, and
+`convolutions=keras` Winograd's convolutions.
 """
 
 import json
@@ -20,6 +21,7 @@ from pipeline.train import arithmetic, recipe, variant
 
 
 def main(name: str, images: int, epochs: int, changes: dict[str, Any]) -> None:
+    plain = changes.pop("convolutions", None) == "keras"
     params = params_file.read()
     own = params["variants"][name]
     sections = (params["recipes"][own["recipe"]], params["arithmetic"][own["arithmetic"]], own)
@@ -29,7 +31,13 @@ def main(name: str, images: int, epochs: int, changes: dict[str, Any]) -> None:
     how = recipe.read(params, what.recipe)
     numbers = arithmetic.read(params, what.arithmetic)
     runtime.start(numbers.cpu_isa)
-    from pipeline.train import fit  # imports TensorFlow, which must be started first
+    # They import TensorFlow, which must be started first.
+    from keras import layers
+
+    from pipeline.train import fit, winograd
+
+    if plain:
+        winograd.Convolution.call = layers.Conv2D.call  # type: ignore[method-assign]
 
     generator = np.random.default_rng(0)
     data = generator.random((images, 32, 32, 3), np.float32)

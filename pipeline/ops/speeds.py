@@ -23,17 +23,19 @@ class Speed(NamedTuple):
     times: float
 
 
-# From single trials: docs/speed.md. `python benchmarks/bench.py arithmetic` measures them properly;
-# processors that are not here were not tried.
+# From docs/speed.md: AMD's by `python benchmarks/bench.py arithmetic`, Intel's from single trials.
+# Processors and networks that are not here were not tried.
 SPEEDS = (
     Speed("GenuineIntel", "avx512bw", "plain", "float32", "AVX512_CORE", 1.3),
     Speed("GenuineIntel", "amx_bf16", "plain", "bfloat16", "DEFAULT", 1.8),
-    Speed("GenuineIntel", "avx512bw", "whitened", "float32", "AVX512_CORE", 1.5),
-    Speed("GenuineIntel", "amx_bf16", "whitened", "bfloat16", "DEFAULT", 2.7),
+    Speed("AuthenticAMD", "avx512bw", "plain", "float32", "AVX512_CORE", 1.3),
+    Speed("AuthenticAMD", "avx512_bf16", "plain", "bfloat16", "AVX512_CORE_BF16", 1.5),
+    Speed("AuthenticAMD", "avx512bw", "whitened", "float32", "AVX512_CORE", 1.1),
+    Speed("AuthenticAMD", "avx512_bf16", "whitened", "bfloat16", "AVX512_CORE_BF16", 1.3),
 )
 # How many times as long as float32 by AVX2 bfloat16 takes that is emulated: by oneDNN where it has
 # AVX-512, else by Eigen. From there, too.
-EMULATED, WITHOUT_ONEDNN = 2, 15
+EMULATED, WITHOUT_ONEDNN = 3, 15
 
 
 def advice(numbers: Arithmetic, network: str, key: str) -> str | None:
