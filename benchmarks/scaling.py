@@ -4,18 +4,11 @@ Each row compares with the one before it: a ratio below that of the images means
 costs beside its images is spread thinner.
 """
 
-import json
-import os
-import statistics
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
-from timing import row
+from timing import epoch, row
 
-FOLDER = Path(__file__).parent
 ROUNDS, EPOCHS = 2, 2
 SHARES = (10, 30, 100)  # per cent of the training images
 WIDTHS = {
@@ -41,30 +34,18 @@ PARTS = {
 FULL = {"final": 45_000, "sprint": 50_000}
 
 
-def epoch(variant: str, images: int, *changes: str, threads: int | None = None) -> float:
-    """Median seconds of the later epochs of one training on images of 32 pixels."""
-    command = [sys.executable, str(FOLDER / "ours.py"), variant, str(images), str(EPOCHS)]
-    changes = ("growth={}", *changes)
-    done = subprocess.run(
-        [*command, *changes],
-        stdout=subprocess.PIPE,
-        env={**os.environ, **({"THREADS": str(threads)} if threads else {})},
-        check=True,
-    )
-    return statistics.median(json.loads(done.stdout.splitlines()[-1])[1:])
-
-
 def core_rows() -> list[str]:
     """The table's rows for threads and the parts of a batch."""
     lines = []
     for variant, images in SHARED_OUT.items():
         one, two, eight = _in_turns(
-            *(partial(epoch, variant, images, threads=n) for n in (1, 2, 8))
+            *(partial(epoch, variant, images, EPOCHS, threads=n) for n in (1, 2, 8))
         )
         lines.append(row(f"`{variant}`, 2 threads : 1", two, one))
         lines.append(row(f"`{variant}`, 8 threads on 2 cores : 2", eight, two))
     for variant, (name, *ways) in PARTS.items():
-        cut, less = _in_turns(*(partial(epoch, variant, SHARED_OUT[variant], *way) for way in ways))
+        train = partial(epoch, variant, SHARED_OUT[variant], EPOCHS)
+        cut, less = _in_turns(*(partial(train, *way) for way in ways))
         lines.append(row(f"`{variant}`, {name}", cut, less))
     return lines
 
@@ -73,14 +54,15 @@ def rows() -> list[str]:
     """The table's rows for images and widths; what they compare is measured in turns."""
     lines = []
     for variant, full in FULL.items():
-        shares = _in_turns(*(partial(epoch, variant, full * share // 100) for share in SHARES))
+        shares = _in_turns(
+            *(partial(epoch, variant, full * share // 100, EPOCHS) for share in SHARES)
+        )
         for number in range(1, len(SHARES)):
             name = f"`{variant}`, {SHARES[number]} % of the images : {SHARES[number - 1]} %"
             lines.append(row(name, shares[number], shares[number - 1]))
     for variant, choices in WIDTHS.items():
-        times = _in_turns(
-            *(partial(epoch, variant, IMAGES[variant], f"widths={widths}") for widths in choices)
-        )
+        train = partial(epoch, variant, IMAGES[variant], EPOCHS)
+        times = _in_turns(*(partial(train, f"widths={widths}") for widths in choices))
         for number in range(1, len(choices)):
             name = f"`{variant}`, widths {choices[number]} : {choices[number - 1]}"
             lines.append(row(name, times[number], times[number - 1]))

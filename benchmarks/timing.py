@@ -1,5 +1,6 @@
 """How the benchmarks time commands and print ratios."""
 
+import json
 import os
 import statistics
 import subprocess
@@ -7,6 +8,8 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+OURS = Path(__file__).parent / "ours.py"
 
 
 def header(unit: str) -> str:
@@ -26,6 +29,23 @@ def seconds(folder: Path, *command: str) -> float:
         check=True,
     )
     return time.monotonic() - started
+
+
+def epoch(
+    variant: str, images: int, epochs: int, *changes: str, threads: int | None = None
+) -> float:
+    """Median seconds of the later epochs of one training on noise, of whole images in every epoch.
+
+    `changes` are settings as ours.py takes them.
+    """
+    command = [sys.executable, str(OURS), variant, str(images), str(epochs), "growth={}"]
+    done = subprocess.run(
+        [*command, *changes],
+        stdout=subprocess.PIPE,
+        env={**os.environ, **({"THREADS": str(threads)} if threads else {})},
+        check=True,
+    )
+    return statistics.median(json.loads(done.stdout.splitlines()[-1])[1:])
 
 
 def row(name: str, ours: Sequence[float], other: Sequence[float]) -> str:

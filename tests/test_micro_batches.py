@@ -3,6 +3,7 @@
 from itertools import pairwise
 from typing import Any
 
+import graphs
 import numpy as np
 import pytest
 import synthetic
@@ -144,12 +145,12 @@ def test_no_sum_in_the_graph_that_runs_depends_on_the_moment(batch_size: int, at
     context.context().enable_run_metadata()
     parted = split(built, batch_size, 16, at_once)
     trained(parted, *synthetic.arrays(batch_size, seed=1), [batch_size])
-    graphs = context.context().export_run_metadata().function_graphs
+    ran = context.context().export_run_metadata().function_graphs
     context.context().disable_run_metadata()
     nodes = [
         node
-        for graph in (graph.post_optimization_graph for graph in graphs)
-        for part in (graph.node, *(function.node_def for function in graph.library.function))
+        for graph in (each.post_optimization_graph for each in ran)
+        for part in graphs.parts(graph)
         for node in part
     ]
     assert {node.attr["N"].i for node in nodes if node.op == "AddN"} == {2}
