@@ -86,11 +86,15 @@ bench: .venv/ready ## measure speed, overheads and scaling on an idle machine; w
 	@$(BIN)/python benchmarks/bench.py
 	@$(TIMED)
 
-test: .venv/ready .venv/cluster lint ## check the style, then run all but the slow tests
-	@$(BIN)/python -m pytest -m "not slow"
+# On all cores, four at most, as each may have TensorFlow in memory.
+PYTEST = $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4
 
+test: .venv/ready .venv/cluster lint ## check the style, then run all but the slow tests
+	@$(PYTEST) -m "not slow" --dist worksteal
+
+# A file's tests in one process, as they share what took minutes to make.
 test-all: test ## run every test: those of `make test`, then the slow ones
-	@$(BIN)/python -m pytest -m slow
+	@$(PYTEST) -m slow --dist loadfile
 
 lint: .venv/ready ## ruff and mypy
 	@$(BIN)/ruff check --quiet
