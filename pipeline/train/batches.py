@@ -73,7 +73,8 @@ def training_batches(
             augmented = tf.cond(side == whole, lambda: augmented, lambda: scaled(augmented, side))
         return augmented, tf.gather(all_labels, chosen)
 
-    batches = tf.data.Dataset.range(1).flat_map(order).enumerate().map(batch).prefetch(4)
+    batches = tf.data.Dataset.range(1).flat_map(order).enumerate().map(batch)
+    batches = batches.prefetch(2)  # more are no quicker, and of `best` 23 MiB each
     # Keras takes an epoch of unknown length for one that broke off, and warns.
     count = math.ceil(len(images) / batch_size)
     batches = batches.apply(tf.data.experimental.assert_cardinality(count))

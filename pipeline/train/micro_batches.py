@@ -1,11 +1,36 @@
 """A step on one batch, computed in micro-batches whose gradients are added up."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import pairwise
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+# What the micro-batches that are being drawn have in common; None where each stands alone.
+_COMMON: ContextVar[dict[Hashable, Any] | None] = ContextVar("common", default=None)
+
+
+@contextmanager
+def sharing() -> Iterator[None]:
+    """In its block, `shared` makes a thing once."""
+    outer = _COMMON.set({})
+    try:
+        yield
+    finally:
+        _COMMON.reset(outer)
+
+
+def shared(key: Hashable, make: Callable[[], Any]) -> Any:
+    """What `make` gives, the same for all micro-batches that stand side by side in the graph."""
+    known = _COMMON.get()
+    if known is None:
+        return make()
+    if key not in known:
+        known[key] = make()
+    return known[key]
 
 
 class MicroBatched(keras.Model):
@@ -61,6 +86,9 @@ class MicroBatched(keras.Model):
                 tf.TensorShape([1, 1]),
                 tf.TensorShape([None, labels.shape[1]]),
             ),
+            # Of ten, TensorFlow's default, the second group would begin while the first ends, its
+            # images in memory too: 0.3 GiB of `best` on eight threads.
+            parallel_iterations=1,
         )
         gradients = [
             tf.reshape(total, variable.shape)
@@ -72,7 +100,10 @@ class MicroBatched(keras.Model):
         """The same of one group, cut into `at_once` parts as equal as may be."""
         size = tf.shape(images)[0]
         edges = [size * part // self.at_once for part in range(self.at_once + 1)]
-        parts = [self._part(images, labels, start, stop, count) for start, stop in pairwise(edges)]
+        with sharing():
+            parts = [
+                self._part(images, labels, start, stop, count) for start, stop in pairwise(edges)
+            ]
         gradients, losses, predicted = zip(*parts, strict=True)
         summed = [
             _sum(same, variable.shape)

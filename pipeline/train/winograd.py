@@ -15,9 +15,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from pipeline.train.micro_batches import shared
+
 TAPS = 3  # pixels a side of a kernel
 # Pixels a side of a tile, at most. Eight need the fewest multiplications for the sides that occur
-# (15, 13, 11, 7), and err by 5e-5 of the values, where bfloat16 errs by some 4e-3.
+# (15, 13, 11, 7), and err by less than 1e-4 of the values, where bfloat16 errs by some 4e-3.
 LARGEST = 8
 # Where polynomials are evaluated, the first m + 1 for tiles of m pixels, beside infinity: small
 # ratios, both signs and inverses, whose powers differ least in size.
@@ -34,13 +36,20 @@ class Convolution(layers.Conv2D):
         """`inputs` (N, S, S, C) convolved, (N, S, S, filters)."""
         if self.compute_dtype != "float32":
             return super().call(inputs)
-        return tf.custom_gradient(_convolved)(inputs, tf.convert_to_tensor(self.kernel))
+
+        def convolved(images: Any, kernel: Any) -> tuple[Any, Any]:
+            # Kept for the way back, so once for all micro-batches: of eight, 0.2 GiB of `best`.
+            kernels = shared(self, lambda: _at_points(kernel, tf.shape(images)[1]))
+            outputs, seen = _forwards(images, kernels)
+            return outputs, lambda upstream: _backwards(upstream, seen, kernels)
+
+        return tf.custom_gradient(convolved)(inputs, tf.convert_to_tensor(self.kernel))
 
 
-def _convolved(images: Any, kernel: Any) -> tuple[Any, Any]:
-    """`images` (N, S, S, C) convolved with `kernel` (3, 3, C, F), padded; and its gradient."""
-    outputs, seen, kernels = _forwards(images, kernel)
-    return outputs, lambda upstream: _backwards(upstream, seen, kernels)
+def _at_points(kernel: Any, side: Any) -> Any:
+    """`kernel` (3, 3, C, F) at P x P points, (P * P, C, F), for images of `side` pixels a side."""
+    taps = tf.matmul(_plan(side).taps, tf.reshape(kernel, (TAPS**2, -1)))
+    return tf.reshape(taps, (-1, *kernel.shape[2:]))
 
 
 def _once(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,15 +64,12 @@ def _once(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_once
-def _forwards(images: Any, kernel: Any) -> tuple[Any, Any, Any]:
-    """The outputs, and the images and the kernel at the points."""
+def _forwards(images: Any, kernels: Any) -> tuple[Any, Any]:
+    """The outputs of `images` (N, S, S, C), and the images at the points."""
     plan = _plan(tf.shape(images)[1])
-    taps = tf.matmul(plan.taps, tf.reshape(kernel, (TAPS**2, -1)))
-    kernels = tf.reshape(taps, (-1, *kernel.shape[2:]))
     seen = _evaluated(images, plan.reads, plan.tiles)
     count = tf.shape(images)[0]
-    outputs = _interpolated(tf.matmul(seen, kernels), plan.writes, plan.tiles, count)
-    return outputs, seen, kernels
+    return _interpolated(tf.matmul(seen, kernels), plan.writes, plan.tiles, count), seen
 
 
 @_once
@@ -119,8 +125,7 @@ def _plan(side: Any) -> _Plan:
     tiles = (side + LARGEST - 1) // LARGEST
     size = (side + tiles - 1) // tiles
     points = size + TAPS - 1
-    tables = (tf.gather(table, size)[:points] for table in _tables())
-    reads, writes, taps = tables
+    reads, writes, taps = (tf.gather(table, size)[:points] for table in _tables())
     pixel = tf.range(side) - size * tf.range(tiles)[:, None]  # in each tile
     kernels = taps[:, None, :, None] * taps[None, :, None, :]
 
