@@ -32,6 +32,7 @@ def main(name: str, images: int, epochs: int, changes: dict[str, Any]) -> None:
     numbers = arithmetic.read(params, what.arithmetic)
     runtime.start(numbers.cpu_isa)
     # They import TensorFlow, which must be started first.
+    import tensorflow as tf
     from keras import layers
 
     from pipeline.train import fit, winograd
@@ -40,8 +41,9 @@ def main(name: str, images: int, epochs: int, changes: dict[str, Any]) -> None:
         winograd.Convolution.call = layers.Conv2D.call  # type: ignore[method-assign]
 
     generator = np.random.default_rng(0)
-    data = generator.random((images, 32, 32, 3), np.float32)
-    labels = np.eye(10, dtype=np.float32)[generator.integers(10, size=images)]
+    # Copied once and dropped, as the stage does.
+    data = tf.constant(generator.random((images, 32, 32, 3), np.float32))
+    labels = tf.constant(np.eye(10, dtype=np.float32)[generator.integers(10, size=images)])
     few = images // 9  # 5,000 for 45,000
     held_out = (data[:few], labels[:few]) if how.train_on == "train" else None
     ends = [time.monotonic()]

@@ -33,9 +33,14 @@ def inside(part: str) -> tuple[float, float]:
     return ours, least
 
 
-def peak(*command: str) -> float:
+def peak(*command: str, threads: int | None = None) -> float:
     """Peak memory in GiB of `python COMMAND` in the project's folder."""
-    process = subprocess.Popen([sys.executable, *command], cwd=PROJECT, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=PROJECT,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, **({"THREADS": str(threads)} if threads else {})},
+    )
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, f"{command} failed"
     return usage.ru_maxrss / GIB
@@ -62,14 +67,19 @@ def rows() -> list[str]:
 
 def memory_rows() -> list[str]:
     """Peak memory in GiB, beside the limit."""
+    best = (str(FOLDER / "ours.py"), "best", "50000", "1", "growth={}")  # an epoch of whole images
     return [
-        row(f"peak memory of {name} : {MEMORY_LIMIT:g} GiB", [peak(*command)], [MEMORY_LIMIT])
-        for name, command in (
-            ("preprocess", ("-m", "pipeline", "preprocess")),
-            ("training `deep`", (str(FOLDER / "ours.py"), "deep", "45000", "1")),
-            # An epoch of whole images.
-            ("training `best`", (str(FOLDER / "ours.py"), "best", "50000", "1", "growth={}")),
-            ("predict on 1,000 images", (str(FOLDER / "in_process.py"), "best")),
+        row(
+            f"peak memory of {name} : {MEMORY_LIMIT:g} GiB",
+            [peak(*command, threads=threads)],
+            [MEMORY_LIMIT],
+        )
+        for name, command, threads in (
+            ("preprocess", ("-m", "pipeline", "preprocess"), None),
+            ("training `deep`", (str(FOLDER / "ours.py"), "deep", "45000", "1"), None),
+            ("training `best` on two threads", best, 2),
+            ("training `best` on eight threads", best, 8),
+            ("predict on 1,000 images", (str(FOLDER / "in_process.py"), "best"), None),
         )
     ]
 

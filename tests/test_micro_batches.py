@@ -156,6 +156,50 @@ def test_no_sum_in_the_graph_that_runs_depends_on_the_moment(batch_size: int, at
     assert {node.attr["N"].i for node in nodes if node.op == "AddN"} == {2}
 
 
+@pytest.mark.parametrize("batch_size", [64, 128])
+def test_micro_batches_side_by_side_share_kernels(
+    batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each keeps them for the way back otherwise."""
+    from pipeline.train import winograd
+
+    drawn: list[Any] = []
+    own = winograd._at_points
+
+    def counted(kernel: Any, side: Any) -> Any:
+        drawn.append(kernel)
+        return own(kernel, side)
+
+    monkeypatch.setattr(winograd, "_at_points", counted)
+
+    def count(size: int, at_once: int) -> int:
+        built = network(whitened.Network, widths=(4,), normalization_momentum=0.6)
+        drawn.clear()
+        images = synthetic.arrays(batch_size, seed=1)
+        trained(split(built, batch_size, size, at_once), *images, [batch_size])
+        return len(drawn)
+
+    assert count(16, 4) == count(64, 1) > 0
+
+
+def test_groups_of_micro_batches_do_not_overlap() -> None:
+    """TensorFlow would hold the images of the next group, too."""
+    import tensorflow as tf
+
+    built = network(plain.Network, widths=(4,), dense=8, dropout=0.0)
+    parted = split(built, 64, 16, 2)
+    parted.compile(optimizer="sgd", loss="categorical_crossentropy")
+    given = (tf.TensorSpec((None, 32, 32, 3)), tf.TensorSpec((None, 10)))
+    drawn = tf.function(parted.train_step).get_concrete_function(given).graph.as_graph_def()
+    loops = [
+        node
+        for part in graphs.parts(drawn)
+        for node in part
+        if node.op in ("While", "StatelessWhile")
+    ]
+    assert [loop.attr["parallel_iterations"].i for loop in loops] == [1]
+
+
 def test_layers_work_as_in_training() -> None:
     """Statistics are those of the last of the micro-batches that came one after another."""
     import keras
