@@ -23,11 +23,13 @@ class Speed(NamedTuple):
     times: float
 
 
-# From docs/speed.md: AMD's by `python benchmarks/bench.py arithmetic`, Intel's from single trials.
-# Processors and networks that are not here were not tried.
+# From docs/speed.md, by `python benchmarks/bench.py arithmetic`. Processors that are not here were
+# not tried.
 SPEEDS = (
-    Speed("GenuineIntel", "avx512bw", "plain", "float32", "AVX512_CORE", 1.3),
-    Speed("GenuineIntel", "amx_bf16", "plain", "bfloat16", "DEFAULT", 1.8),
+    Speed("GenuineIntel", "avx512bw", "plain", "float32", "AVX512_CORE", 1.7),
+    Speed("GenuineIntel", "amx_bf16", "plain", "bfloat16", "DEFAULT", 1.4),
+    Speed("GenuineIntel", "avx512bw", "whitened", "float32", "AVX512_CORE", 1.4),
+    Speed("GenuineIntel", "amx_bf16", "whitened", "bfloat16", "DEFAULT", 2.5),
     Speed("AuthenticAMD", "avx512bw", "plain", "float32", "AVX512_CORE", 1.3),
     Speed("AuthenticAMD", "avx512_bf16", "plain", "bfloat16", "AVX512_CORE_BF16", 1.5),
     Speed("AuthenticAMD", "avx512bw", "whitened", "float32", "AVX512_CORE", 1.1),
