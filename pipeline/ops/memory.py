@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
-# In GiB, measured: what `best` takes on eight threads, the most of all trainings
-# (docs/benchmarks.md), and what of addresses is enough, of which most are never used.
+# In GiB, measured: what `best` takes on eight threads, the most of all trainings, and what of
+# addresses is enough, of which most are never used.
 NEEDED, ADDRESSES = 3.9, 8.0
 GIB = 2**30
 CGROUPS, OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
