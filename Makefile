@@ -33,11 +33,11 @@ SIDE ?= 64
 # JOBS=2 runs stages side by side here, CLUSTER=ADDRESS on the workers of a Dask scheduler; PLAIN=1
 # takes an address of another machine without encryption.
 SIDE_BY_SIDE := $(if $(CLUSTER),--scheduler $(CLUSTER) $(if $(PLAIN),--plain),$(if $(JOBS),--jobs $(JOBS)))
-REPRO = "$(CURDIR)/$(BIN)/$(if $(SIDE_BY_SIDE),python" -m pipeline.ops.cluster $(SIDE_BY_SIDE),dvc" repro) \
-	|| { "$(CURDIR)/$(BIN)/python" -m pipeline.ops.free_space; exit 1; }
+REPRO = "$(CURDIR)/$(BIN)/$(if $(SIDE_BY_SIDE),python" -m pipeline.cluster $(SIDE_BY_SIDE),dvc" repro) \
+	|| { "$(CURDIR)/$(BIN)/python" -m pipeline.tools.free_space; exit 1; }
 
 # How long trainings took is known after DVC alone; the page shows it, and runs again when it is new.
-TIMED = $(BIN)/python -m pipeline.ops.time_to_accuracy && \
+TIMED = $(BIN)/python -m pipeline.tools.time_to_accuracy && \
 	$(BIN)/dvc repro --single-item page > /dev/null
 
 .PHONY: help repro queue quick plan verify check study plots bench test test-all lint lock setup clean
@@ -48,38 +48,38 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 repro: .venv/ready $(if $(SIDE_BY_SIDE),.venv/cluster) ## run what is missing or has changed; JOBS=2 two stages at a time
-	@$(BIN)/python -m pipeline.ops.schema
-	@$(BIN)/python -m pipeline.ops.environment
-	@$(BIN)/python -m pipeline.ops.intact
+	@$(BIN)/python -m pipeline.tools.schema
+	@$(BIN)/python -m pipeline.tools.environment
+	@$(BIN)/python -m pipeline.tools.intact
 	@$(REPRO)
 	@$(TIMED)
 
 queue: .venv/ready .venv/cluster ## run the experiments that DVC has queued on the workers of CLUSTER=ADDRESS
 	$(if $(CLUSTER),,$(error expected CLUSTER=ADDRESS, found none; on this machine: dvc queue start))
-	@$(BIN)/python -m pipeline.ops.cluster $(SIDE_BY_SIDE) --queue
+	@$(BIN)/python -m pipeline.cluster $(SIDE_BY_SIDE) --queue
 
 quick: .venv/ready $(if $(SIDE_BY_SIDE),.venv/cluster) ## the whole graph, narrow, in one epoch of few images, in .quick/
-	@$(BIN)/python -m pipeline.ops.quick
+	@$(BIN)/python -m pipeline.tools.quick
 	@cd .quick && $(REPRO)
 	@echo "The results are in .quick/reports; nothing outside .quick and data was touched."
 
 plan: .venv/ready ## say what `make repro` would run, and why; fails when anything would
-	@$(BIN)/python -m pipeline.ops.schema
-	@$(BIN)/python -m pipeline.ops.plan
+	@$(BIN)/python -m pipeline.tools.schema
+	@$(BIN)/python -m pipeline.tools.plan
 
 verify: .venv/ready ## train again from the last commit: same results here? VARIANT=... MINUTES=... FULL=1
-	@$(BIN)/python -m pipeline.ops.verify $(VARIANT) $(if $(FULL),--full,--minutes $(MINUTES))
+	@$(BIN)/python -m pipeline.tools.verify $(VARIANT) $(if $(FULL),--full,--minutes $(MINUTES))
 
 check: .venv/ready ## read DVC's cache and the outputs again, and name what is damaged
-	@$(BIN)/python -m pipeline.ops.intact
+	@$(BIN)/python -m pipeline.tools.intact
 
 # By way of the environment, in which make has what it was called with: a folder's name may have any
 # character.
 study: .venv/ready ## a project of its own for your photos: DIR=../flowers PHOTOS=~/flowers SIDE=64
-	@$(BIN)/python -m pipeline.ops.new_study "$$DIR" "$$PHOTOS" "$(SIDE)"
+	@$(BIN)/python -m pipeline.tools.new_study "$$DIR" "$$PHOTOS" "$(SIDE)"
 
 plots: .venv/ready ## draw DVC's plots into dvc_plots/, no network needed; REV=HEAD~1 beside older ones
-	@$(BIN)/python -m pipeline.ops.plots
+	@$(BIN)/python -m pipeline.tools.plots
 	@$(BIN)/dvc plots $(if $(REV),diff $(REV),show) --html-template .dvc/tmp/plots.html
 
 bench: .venv/ready ## measure speed, overheads and scaling on an idle machine; writes reports/bench/

@@ -10,7 +10,7 @@ from pathlib import Path
 from timing import epoch, row
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline.ops import processor
+from pipeline.tools import processor
 
 ROUNDS, EPOCHS = 2, 3
 IMAGES = {"deep": 6_000, "fast": 2_000}  # a variant of each network

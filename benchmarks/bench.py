@@ -21,7 +21,7 @@ from timing import header
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline.base import files
-from pipeline.ops import processor
+from pipeline.tools import processor
 
 FOLDER = Path("reports/bench")
 

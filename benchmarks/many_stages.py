@@ -25,10 +25,10 @@ from dvc.utils.serialize import dump_yaml, load_yaml
 from many_workers import scheduling
 
 from pipeline.base import files
-from pipeline.ops import plan_stages, recorded
-from pipeline.ops.cluster import there
-from pipeline.ops.cluster.places import Elsewhere
-from pipeline.ops.cluster.stage import encoded
+from pipeline.cluster import there
+from pipeline.cluster.places import Elsewhere
+from pipeline.cluster.stage import encoded
+from pipeline.tools import plan_stages, recorded
 
 PROJECT = Path(__file__).parents[1]
 SIZES = (100, 300, 1000)
@@ -94,7 +94,7 @@ def on_worker(folder: Path, name: str) -> tuple[float, int, dict[str, Any]]:
 
     shutil.rmtree(places[0])
     before = objects()
-    command = ("python", "-m", "pipeline.ops.cluster.stage")
+    command = ("python", "-m", "pipeline.cluster.stage")
     os.environ[there.PARENT] = str(os.getpid())
     took = seconds(lambda: workspace.run(folder, *command))
     return took, objects() - before, json.loads((folder / there.RESULT).read_text())

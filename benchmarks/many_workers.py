@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 from distributed import Client, Worker, get_client, get_worker
 
-from pipeline.ops.cluster import tasks, there
-from pipeline.ops.plan_stages import StagePlan, Status
+from pipeline.cluster import tasks, there
+from pipeline.tools.plan_stages import StagePlan, Status
 
 WORKERS = 50
 RUN = "run"

@@ -12,7 +12,7 @@ import yaml
 from timing import row, seconds
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline.ops import recorded
+from pipeline.tools import recorded
 
 FOLDER = Path(__file__).parent
 PROJECT = FOLDER.parent
@@ -116,7 +116,7 @@ def _dvc() -> list[str]:
         (
             seconds(PROJECT, "-m", "dvc", "status", "--quiet"),
             seconds(PROJECT, "-m", "dvc", "repro", "--quiet"),
-            seconds(PROJECT, "-m", "pipeline.ops.plan"),
+            seconds(PROJECT, "-m", "pipeline.tools.plan"),
         )
         for _ in range(ROUNDS)
     ]

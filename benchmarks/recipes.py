@@ -20,7 +20,7 @@ from pipeline.base import files, params_file
 from pipeline.evaluate import scores, trained
 from pipeline.evaluate.manner import Manner
 from pipeline.evaluate.views import Views
-from pipeline.ops import processor
+from pipeline.tools import processor
 from pipeline.train import arithmetic, recipe, variant
 
 TABLE = Path("reports/bench/recipes.csv")

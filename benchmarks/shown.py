@@ -17,8 +17,8 @@ PROJECT = Path(__file__).parent.parent
 PAGE = PROJECT / "docs/experiments.md"
 CHANGE = ("    dense: 16\n", "    dense: 32\n")
 AS_MAKE_DOES = {  # without a .venv in the clone
-    "make plan": "python -m pipeline.ops.plan",
-    "make plots REV=HEAD": "python -m pipeline.ops.plots && "
+    "make plan": "python -m pipeline.tools.plan",
+    "make plots REV=HEAD": "python -m pipeline.tools.plots && "
     "dvc plots diff HEAD --html-template .dvc/tmp/plots.html",
 }
 # What the page says between its blocks: back to the commit.

@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from pipeline.ops import plan_stages
-from pipeline.ops.cluster import places, tasks
-from pipeline.ops.plan_stages import StagePlan
+from pipeline.cluster import places, tasks
+from pipeline.tools import plan_stages
+from pipeline.tools.plan_stages import StagePlan
 
 JOBS = (1, 2, 4, 8)
 SCALE = 20

@@ -16,7 +16,7 @@ from pathlib import Path
 from timing import row
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline.ops import processor, speeds
+from pipeline.tools import processor, speeds
 
 FOLDER = Path(__file__).parent
 NETWORKS = ("baseline", "improved", "deep", "final")

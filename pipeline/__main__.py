@@ -15,13 +15,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.ops import activation
+from pipeline.tools import activation
 
 try:
     from pipeline.base import files, params_file
     from pipeline.base.errors import PipelineError
     from pipeline.data import settings
-    from pipeline.ops import (
+    from pipeline.preprocess import folders
+    from pipeline.tools import (
         environment,
         lifeline,
         memory,
@@ -31,7 +32,6 @@ try:
         schema,
         speeds,
     )
-    from pipeline.preprocess import folders
     from pipeline.train import arithmetic
 except ModuleNotFoundError as error:  # as by `.venv/bin/dvc repro`, whose stages ask for `python`
     sys.exit(f"pipeline: {error}: {activation.REMEDY}")
@@ -42,7 +42,7 @@ STAGES = {
     "explore": "pipeline.explore.stage",
     "train": "pipeline.train.stage",
     "evaluate": "pipeline.evaluate.stage",
-    "compare": "pipeline.compare.stage",
+    "compare": "pipeline.comparison.stage",
     "page": "pipeline.page.stage",
 }
 PER_VARIANT = ("train", "evaluate")
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> None:
     environment.check()
     # By hand, and in the copy of `make verify`, stages work on files that DVC knows nothing of.
     if os.environ.get("DVC_STAGE", "").rpartition(":")[2] == stage_name(arguments):
-        from pipeline.ops import intact  # imports DVC, which takes half a second
+        from pipeline.tools import intact  # imports DVC, which takes half a second
 
         intact.check_inputs(stage_name(arguments))
     if arguments[0] in ("compare", "page"):

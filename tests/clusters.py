@@ -89,7 +89,7 @@ def committed_project(folder: Path) -> Path:
 
 
 def head(project: Path, cluster: Cluster, *arguments: str, expect: int = 0) -> str:
-    command = ("python", "-m", "pipeline.ops.cluster", "--scheduler", cluster.address)
+    command = ("python", "-m", "pipeline.cluster", "--scheduler", cluster.address)
     return workspace.run(project, *command, *arguments, expect=expect)
 
 
@@ -116,7 +116,7 @@ def begun(cluster: Cluster, process: subprocess.Popen[bytes], stage: str) -> Non
 
 
 def in_background(project: Path, cluster: Cluster) -> subprocess.Popen[str]:
-    command = (sys.executable, "-m", "pipeline.ops.cluster", "--scheduler", cluster.address)
+    command = (sys.executable, "-m", "pipeline.cluster", "--scheduler", cluster.address)
     site = {"DVC_SITE_CACHE_DIR": str(project.parent / "site")}
     return subprocess.Popen(
         [*cluster.prefix, *command],

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.compare.results import Result
+from pipeline.comparison.results import Result
 from pipeline.evaluate import tables
 from pipeline.report import places, right
 from pipeline.report.metrics import Metrics

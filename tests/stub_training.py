@@ -16,8 +16,8 @@ import yaml
 
 from pipeline.base import files
 from pipeline.data import classes
-from pipeline.ops import environment, lifeline
 from pipeline.report import history, places
+from pipeline.tools import environment, lifeline
 from pipeline.train import checkpoint
 
 EPOCHS = 5

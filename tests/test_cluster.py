@@ -16,10 +16,10 @@ from dvc import lock
 from dvc.repo import Repo, lock_repo
 from processes import left_in, running_in
 
-from pipeline.ops.cluster import jobs
-from pipeline.ops.cluster import lock as entries
-from pipeline.ops.cluster.jobs import Children, Job
-from pipeline.ops.plan_stages import Plan, StagePlan, Status
+from pipeline.cluster import jobs
+from pipeline.cluster import lock as entries
+from pipeline.cluster.jobs import Children, Job
+from pipeline.tools.plan_stages import Plan, StagePlan, Status
 
 # The first variant is the slowest, so that the order of ending is not the order of dvc.yaml.
 DVC_YAML = """
@@ -79,7 +79,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline.ops.cluster", *arguments],
+        [sys.executable, "-m", "pipeline.cluster", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -118,7 +118,7 @@ def test_the_lock_of_the_whole_pipeline_is_that_of_a_sequential_run(tmp_path: Pa
         for name in ("sequential", "parallel")
     )
     workspace.run(sequential, "dvc", "repro")
-    workspace.run(parallel, "python", "-m", "pipeline.ops.cluster", "--jobs", "2")
+    workspace.run(parallel, "python", "-m", "pipeline.cluster", "--jobs", "2")
     assert sorted((parallel / "ran.txt").read_text().split()) == sorted(
         (sequential / "ran.txt").read_text().split()
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import workspace
 
-from pipeline.ops.cluster import clone
+from pipeline.cluster import clone
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_a_clone_is_kept_without_what_another_commit_left(repository: Path) -> N
 def test_what_git_says_of_a_repository_that_is_not_there(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.ops.cluster.clone.time.sleep", lambda _: None)
+    monkeypatch.setattr("pipeline.cluster.clone.time.sleep", lambda _: None)
     with (
         pytest.raises(RuntimeError, match=r"git clone failed: .*absent"),
         clone.cloned(str(repository / "absent"), "HEAD"),
@@ -51,7 +51,7 @@ def test_what_fails_is_tried_again_unless_the_disk_is_full(
     full: bool, pauses: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[int] = []
-    monkeypatch.setattr("pipeline.ops.cluster.clone.time.sleep", slept.append)
+    monkeypatch.setattr("pipeline.cluster.clone.time.sleep", slept.append)
     monkeypatch.setattr(clone, "LEAST_MEBIBYTES", 2**40 if full else 0)
     outcomes = iter(["no route", "no route", ""])
 

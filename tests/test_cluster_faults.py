@@ -14,7 +14,7 @@ import workspace
 from clusters import Cluster, begun, commit, in_background, ran, stages
 from networks import CENTRE, Machine, Network
 
-from pipeline.ops.cluster import certificates
+from pipeline.cluster import certificates
 
 pytestmark = [
     pytest.mark.slow,

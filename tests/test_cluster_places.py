@@ -7,7 +7,7 @@ from conftest import PROJECT
 from distributed import LocalCluster
 
 from pipeline.base.errors import PipelineError
-from pipeline.ops.cluster import clone, places
+from pipeline.cluster import clone, places
 
 
 @pytest.fixture

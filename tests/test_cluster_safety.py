@@ -10,7 +10,7 @@ import yaml
 from distributed import Client, Scheduler
 
 from pipeline.base.errors import PipelineError
-from pipeline.ops.cluster import certificates, order
+from pipeline.cluster import certificates, order
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from pipeline.ops.cluster import screen as screens
-from pipeline.ops.cluster.jobs import Job
-from pipeline.ops.cluster.screen import Screen
+from pipeline.cluster import screen as screens
+from pipeline.cluster.jobs import Job
+from pipeline.cluster.screen import Screen
 
 WIDTH = 50
 SLOW, QUICK = Job("train@slow"), Job("train@quick")

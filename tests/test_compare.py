@@ -17,8 +17,8 @@ from conftest import PROJECT
 from matplotlib import image
 
 from pipeline.base.errors import PipelineError
-from pipeline.compare import stage as compare
-from pipeline.compare.table import wilson_interval
+from pipeline.comparison import stage as compare
+from pipeline.comparison.table import wilson_interval
 from pipeline.report import places
 from pipeline.report.figures import Figure
 
@@ -74,7 +74,7 @@ def test_writes_the_same_bytes_in_a_fresh_process_without_tensorflow(project: Pa
         picture = image.imread(project / "reports" / name)
         assert picture[..., :3].std() > 0.05, f"{name} is blank"
     code = (
-        "import sys; from pipeline.compare import stage; stage.main([]);"
+        "import sys; from pipeline.comparison import stage; stage.main([]);"
         "assert 'pandas' in sys.modules; assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
     environment = {

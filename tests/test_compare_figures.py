@@ -12,8 +12,8 @@ import panels
 import pytest
 from made_up import NAMES
 
-from pipeline.compare import charts, confusion, curves, reliability
-from pipeline.compare.results import PAIRS, Result
+from pipeline.comparison import charts, confusion, curves, reliability
+from pipeline.comparison.results import PAIRS, Result
 from pipeline.report.figures import CARETDOWN, Axes, Figure
 
 NAN = float("nan")

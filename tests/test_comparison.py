@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from conftest import PROJECT
 
-from pipeline.compare import by_class, results, table
-from pipeline.compare.groups import Group
-from pipeline.compare.stage import PUBLISHED
+from pipeline.comparison import by_class, results, table
+from pipeline.comparison.groups import Group
+from pipeline.comparison.stage import PUBLISHED
 
 FIGURES: dict[str, Any] = {
     "loss": 1.5,

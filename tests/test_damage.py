@@ -13,9 +13,9 @@ from conftest import PROJECT
 from dvc.utils.serialize import load_yaml
 
 from pipeline.base.errors import PipelineError
-from pipeline.ops import intact
-from pipeline.ops.recorded import runs as runs_recorded
 from pipeline.predict import measured
+from pipeline.tools import intact
+from pipeline.tools.recorded import runs as runs_recorded
 
 MODEL = "models/final.keras"
 
@@ -61,7 +61,7 @@ def outputs() -> dict[str, bytes]:
 
 def refused(reproduced: Path) -> list[str]:
     """The files that the check names; they are deleted by the very command it gives."""
-    said = workspace.run(reproduced, "python", "-m", "pipeline.ops.intact", expect=1)
+    said = workspace.run(reproduced, "python", "-m", "pipeline.tools.intact", expect=1)
     assert said.startswith("intact: expected what DVC recorded, found other bytes in\n  ")
     assert "Traceback" not in said
     command, advice = said.rsplit("delete them, `", 1)[1].split("`, ", 1)
@@ -73,7 +73,7 @@ def refused(reproduced: Path) -> list[str]:
 
 
 def sound(reproduced: Path) -> bool:
-    said = workspace.run(reproduced, "python", "-m", "pipeline.ops.intact")
+    said = workspace.run(reproduced, "python", "-m", "pipeline.tools.intact")
     return re.fullmatch(r"DVC's cache and outputs: all \d+ as recorded\n", said) is not None
 
 
@@ -174,7 +174,7 @@ def test_hidden_files_and_backups_of_editors_are_no_damage_and_no_change(reprodu
         path.write_text("not of the project")
     runs = len(ran())
     assert "up to date" in workspace.run(reproduced, "dvc", "status")
-    assert "nothing would run" in workspace.run(reproduced, "python", "-m", "pipeline.ops.plan")
+    assert "nothing would run" in workspace.run(reproduced, "python", "-m", "pipeline.tools.plan")
     workspace.run(reproduced, "dvc", "repro", "--quiet")
     assert sound(reproduced)
     assert len(ran()) == runs
@@ -188,7 +188,7 @@ def test_disk_that_cannot_read_is_damage(reproduced: Path, monkeypatch: pytest.M
     def unreadable(path: Path) -> str:
         raise OSError(5, "Input/output error", str(path))
 
-    monkeypatch.setattr("pipeline.ops.recorded.md5", unreadable)
+    monkeypatch.setattr("pipeline.tools.recorded.md5", unreadable)
     with pytest.raises(PipelineError, match=re.escape(str(cached(recorded(MODEL)["md5"])))):
         intact.check()
 
@@ -208,7 +208,7 @@ def test_stage_refuses_damaged_input(reproduced: Path, path: str) -> None:
     said = workspace.run(reproduced, *command, expect=255)
     assert (
         "pipeline evaluate final: expected what dvc.lock records, found other bytes in "
-        f"{path}: delete that, `rm -rf {path}`, run `python -m pipeline.ops.intact`"
+        f"{path}: delete that, `rm -rf {path}`, run `python -m pipeline.tools.intact`"
     ) in said
     Path(path).unlink()
     assert refused(reproduced) == [str(cached(recorded(path)["md5"]))]
@@ -236,8 +236,8 @@ def test_damaged_model_answers_nothing(reproduced: Path) -> None:
         said = workspace.run(reproduced, *command, *arguments, expect=1)
         assert said == (
             f"predict: {MODEL}: expected the model that dvc.lock records, found other bytes; "
-            "delete it, run `python -m pipeline.ops.intact` to see whether DVC's cache is damaged "
-            "as well, then `dvc repro train@final`\n"
+            "delete it, run `python -m pipeline.tools.intact` to see whether DVC's cache is "
+            "damaged as well, then `dvc repro train@final`\n"
         )
     Path(MODEL).unlink()
     assert refused(reproduced) == [str(cached(recorded(MODEL)["md5"]))]

@@ -119,11 +119,11 @@ export DVC_SITE_CACHE_DIR=$PWD/.dvc/site
 left=$(df --output=avail --block-size=1k . | tail -n 1)
 head -c $(( (left - free) * 1024 )) /dev/zero > filler
 dvc repro 2>&1 && echo all of it fitted
-python -m pipeline.ops.free_space 2>&1
+python -m pipeline.tools.free_space 2>&1
 rm filler
 echo "== there is space again"
 for attempt in 1 2 3 4; do
-  said=$(python -m pipeline.ops.intact 2>&1) && break
+  said=$(python -m pipeline.tools.intact 2>&1) && break
   echo "$said"
   case $said in
     *"dvc.lock, or delete it"*|*"git checkout HEAD -- dvc.lock"*) rm dvc.lock;;
@@ -133,7 +133,7 @@ for attempt in 1 2 3 4; do
   esac
 done
 dvc repro --quiet
-python -m pipeline.ops.intact
+python -m pipeline.tools.intact
 dvc status
 rm ran.txt
 cp -r data models reports dvc.lock ../end

@@ -7,7 +7,7 @@ import pytest
 import workspace
 from dvc.lock import Lock
 
-from pipeline.ops import intact
+from pipeline.tools import intact
 
 LOCK = Path("dvc.lock")
 RWLOCK = Path(".dvc/tmp/rwlock")
@@ -28,12 +28,12 @@ def whole_again(reproduced: Path, lock: str) -> None:
     ran = Path("ran.txt").read_text().split()[len(before) :]
     assert set(ran) <= {"fetch", "explore"}  # seconds; their runs are not kept
     assert LOCK.read_text() == lock
-    assert "all" in workspace.run(reproduced, "python", "-m", "pipeline.ops.intact")
+    assert "all" in workspace.run(reproduced, "python", "-m", "pipeline.tools.intact")
 
 
 COMMANDS = {
-    "pipeline.ops.intact": "intact: DVC cannot read this project: ",
-    "pipeline.ops.plan": "plan: DVC cannot read this project: ",
+    "pipeline.tools.intact": "intact: DVC cannot read this project: ",
+    "pipeline.tools.plan": "plan: DVC cannot read this project: ",
     "pipeline.predict photo.png": "predict: dvc.lock: expected the record of the stages' last runs",
 }
 
@@ -59,7 +59,7 @@ def test_damaged_lock_file(reproduced: Path, damage: str, mended_by: str) -> Non
     }[damage]
     LOCK.write_bytes(content.encode("utf-8", "surrogateescape"))
     for command, beginning in COMMANDS.items():
-        status = 2 if command == "pipeline.ops.plan" else 1
+        status = 2 if command == "pipeline.tools.plan" else 1
         said = workspace.run(reproduced, "python", "-m", *command.split(), expect=status)
         assert said.startswith(beginning)
         assert "dvc.lock" in said
@@ -80,7 +80,7 @@ def test_lock_file_cut_off_where_it_can_still_be_read(reproduced: Path, share: f
     lines = lock.splitlines(keepends=True)
     ends = [number for number, line in enumerate(lines) if line.strip().startswith("size:")]
     LOCK.write_text("".join(lines[: ends[int(share * len(ends))] + 1]))
-    workspace.run(reproduced, "python", "-m", "pipeline.ops.intact")
+    workspace.run(reproduced, "python", "-m", "pipeline.tools.intact")
     whole_again(reproduced, lock)
 
 
@@ -94,7 +94,7 @@ def test_lock_file_in_conflict(reproduced: Path) -> None:
         workspace.run(reproduced, "git", "commit", "--quiet", "--all", "--message", branch)
     workspace.run(reproduced, "git", "merge", "theirs", expect=1)
     assert "<<<<<<<" in LOCK.read_text()
-    said = workspace.run(reproduced, "python", "-m", "pipeline.ops.intact", expect=1)
+    said = workspace.run(reproduced, "python", "-m", "pipeline.tools.intact", expect=1)
     assert said.endswith(REMEDY)
     workspace.run(reproduced, "git", "checkout", "HEAD", "--", "dvc.lock")
     whole_again(reproduced, lock)
@@ -110,7 +110,7 @@ def test_lock_file_in_conflict(reproduced: Path) -> None:
 def test_damaged_note_of_the_files_in_use(reproduced: Path, content: bytes) -> None:
     lock = LOCK.read_text()
     RWLOCK.write_bytes(content)
-    said = workspace.run(reproduced, "python", "-m", "pipeline.ops.intact", expect=1)
+    said = workspace.run(reproduced, "python", "-m", "pipeline.tools.intact", expect=1)
     assert said == (
         f"intact: {RWLOCK}: expected DVC's note of the files in use, found a damaged one; delete "
         "it when no other dvc is at work, then run again\n"
@@ -121,7 +121,7 @@ def test_damaged_note_of_the_files_in_use(reproduced: Path, content: bytes) -> N
 
 def test_another_dvc_at_work_is_to_be_waited_for(reproduced: Path) -> None:
     with Lock(".dvc/tmp/lock"):
-        said = workspace.run(reproduced, "python", "-m", "pipeline.ops.intact", expect=1)
+        said = workspace.run(reproduced, "python", "-m", "pipeline.tools.intact", expect=1)
     assert said == (
         "intact: another dvc is at work in this project; wait until the other dvc has ended, then "
         "run again\n"

@@ -6,8 +6,8 @@ import made_up
 import numpy as np
 import pytest
 
-from pipeline.compare import differences
-from pipeline.compare.groups import Group
+from pipeline.comparison import differences
+from pipeline.comparison.groups import Group
 
 IMAGES = 1000
 

@@ -13,7 +13,7 @@ from conftest import PROJECT
 
 from pipeline import __main__ as dispatch
 from pipeline.base.errors import PipelineError
-from pipeline.ops import environment, memory, processor, recorded, speeds
+from pipeline.tools import environment, memory, processor, recorded, speeds
 
 
 @pytest.fixture(scope="module")

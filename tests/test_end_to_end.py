@@ -16,7 +16,7 @@ from conftest import PROJECT
 from PIL import Image
 
 from pipeline.evaluate.metrics import METRICS
-from pipeline.ops import plan_stages, quick
+from pipeline.tools import plan_stages, quick
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -10,7 +10,7 @@ import workspace
 from dvc.scm import SCMError
 
 from pipeline.base.errors import PipelineError
-from pipeline.ops import dvc_project, git
+from pipeline.tools import dvc_project, git
 
 
 def test_prints_what_git_prints_in_the_folder(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from pipeline.base.errors import PipelineError
-from pipeline.compare import groups
-from pipeline.compare.groups import Group
+from pipeline.comparison import groups
+from pipeline.comparison.groups import Group
 
 SETTINGS = {"recipe": "fast", "seed": 1, "network": "plain", "widths": [8, 16], "dropout": 0.5}
 

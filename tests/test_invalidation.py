@@ -17,8 +17,8 @@ import workspace
 import yaml
 from conftest import PROJECT
 
-from pipeline.ops import plan_stages
-from pipeline.ops.plan_stages import Status
+from pipeline.tools import plan_stages
+from pipeline.tools.plan_stages import Status
 
 Graph = dict[str, declared.Stage]
 GRAPH: Graph = declared.stages(PROJECT)
@@ -88,16 +88,16 @@ SPELLED_OUT: dict[str, set[str]] = {
     "pipeline/train/augment.py": EVERY_TRAINING,
     "pipeline/evaluate/views.py": EVALUATIONS,
     "pipeline/evaluate/metrics.py": EVALUATIONS,
-    "pipeline/compare/table.py": SHOWN,
-    "pipeline/compare/groups.py": SHOWN,
-    "pipeline/compare/published.csv": SHOWN,
+    "pipeline/comparison/table.py": SHOWN,
+    "pipeline/comparison/groups.py": SHOWN,
+    "pipeline/comparison/published.csv": SHOWN,
     "pipeline/report/figures.py": {"explore"} | EVALUATIONS,
     "pipeline/report/history.py": EVERY_TRAINING,
     "pipeline/explore/stage.py": {"explore"},
     "pipeline/fetch/mirrors.py": {"fetch"},
     "pipeline/base/files.py": set(GRAPH),
     "pipeline/__main__.py": set(),
-    "pipeline/ops/schema.py": set(),
+    "pipeline/tools/schema.py": set(),
     "pipeline/predict/classify.py": set(),
     "pipeline/predict/litert.py": set(),
     "models/final.keras": set(),
@@ -233,7 +233,7 @@ def set_param(folder: Path, leaf: str) -> None:
 
 
 QUICK_PARAMS = ("dataset.seed", "recipes.fast.growth.px24", "variants.baseline.dense")
-QUICK_CODE = ("pipeline/networks/plain.py", "pipeline/compare/table.py", "requirements/lock.txt")
+QUICK_CODE = ("pipeline/networks/plain.py", "pipeline/comparison/table.py", "requirements/lock.txt")
 
 
 @pytest.mark.parametrize("leaf", some([*PARAMS, "variants.fast.network"], QUICK_PARAMS))

@@ -11,12 +11,12 @@ import psutil
 import pytest
 from conftest import PROJECT
 
-from pipeline.ops import lifeline
+from pipeline.tools import lifeline
 
 STAGE = """
 import sys, time
 from pathlib import Path
-from pipeline.ops import lifeline
+from pipeline.tools import lifeline
 lifeline.watch()
 Path("started").touch()
 try:
@@ -31,7 +31,7 @@ finally:
 LATE_STAGE = """
 import time
 from pathlib import Path
-from pipeline.ops import lifeline
+from pipeline.tools import lifeline
 Path("started").touch()
 while not Path("killed").exists():
     time.sleep(0.05)
@@ -43,7 +43,7 @@ print("worked on", flush=True)
 DEAF_STAGE = """
 import time
 from pathlib import Path
-from pipeline.ops import lifeline
+from pipeline.tools import lifeline
 lifeline.GRACE_SECONDS = 1
 lifeline.watch()
 Path("started").touch()

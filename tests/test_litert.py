@@ -19,10 +19,10 @@ from pipeline.data import classes
 from pipeline.data.cifar10 import CLASSES
 from pipeline.evaluate import labelled, trained
 from pipeline.evaluate import litert as made
-from pipeline.ops import recorded
 from pipeline.predict import __main__ as command
 from pipeline.predict import classify, litert
 from pipeline.report import places
+from pipeline.tools import recorded
 from pipeline.train import variant
 
 PHOTOS = ["a.png", "b.png", "c.png"]

@@ -33,7 +33,7 @@ OLDEST = "/usr/bin/python3.11"
 
 # What a shell or a job's launcher may set, and what would then decide bits or break a run if it
 # were heeded. pipeline.runtime sets its own values over some; the rest have no effect. What is
-# not here is refused (pipeline/ops/environment.py).
+# not here is refused (pipeline/tools/environment.py).
 HOSTILE = {
     "KERAS_BACKEND": "jax",
     "MPLBACKEND": "svg",

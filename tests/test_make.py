@@ -12,7 +12,7 @@ import pytest
 from conftest import PROJECT
 
 from pipeline.base import params_file
-from pipeline.compare import groups
+from pipeline.comparison import groups
 
 LOCK = PROJECT / "requirements/lock.txt"
 

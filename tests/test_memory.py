@@ -9,7 +9,7 @@ import psutil
 import pytest
 from conftest import PROJECT
 
-from pipeline.ops import memory
+from pipeline.tools import memory
 
 GIB = 2**30
 
@@ -54,7 +54,7 @@ def test_a_system_without_groups(machine: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS takes no such limit")
 def test_a_shell_s_limit_of_addresses_is_told() -> None:
-    program = "from pipeline.ops import memory; print(memory.warning())"
+    program = "from pipeline.tools import memory; print(memory.warning())"
     command = f"ulimit -v 4000000; exec {sys.executable} -c '{program}'"
     done = subprocess.run(
         ["sh", "-c", command], cwd=PROJECT, capture_output=True, text=True, check=True

@@ -11,7 +11,7 @@ from conftest import PROJECT
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
 from pipeline.networks import whitened
-from pipeline.ops import processor, speeds
+from pipeline.tools import processor, speeds
 from pipeline.train import variant
 
 pytestmark = pytest.mark.usefixtures("tensorflow_started")

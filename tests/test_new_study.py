@@ -18,11 +18,11 @@ from PIL import Image
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data import settings
-from pipeline.ops import git, memory, quick, schema, verify_committed
-from pipeline.ops.new_study import __main__ as new_study
-from pipeline.ops.new_study import fitted, photos, places, travel
-from pipeline.ops.recorded import Run, folder_md5
 from pipeline.preprocess import division, folders
+from pipeline.tools import git, memory, quick, schema, verify_committed
+from pipeline.tools.new_study import __main__ as new_study
+from pipeline.tools.new_study import fitted, photos, places, travel
+from pipeline.tools.recorded import Run, folder_md5
 
 COLOURS = {"dahlia": (200, 40, 60), "rose & thorn": (220, 180, 30), "Tülpe": (110, 40, 180)}
 LITTER = (".DS_Store", "rose & thorn/.DS_Store", "Tülpe/Thumbs.db", ".ipynb_checkpoints/a.jpg")
@@ -383,13 +383,13 @@ def test_study_runs_answers_and_passes_its_own_tests(clone: Path) -> None:
     photo = next(source.rglob("*.jpg"))
     said = workspace.run(folder, "python", "-m", "pipeline.predict", str(photo))
     assert photo.parent.name in said  # among three of three classes
-    assert "nothing would run" in workspace.run(folder, "python", "-m", "pipeline.ops.plan")
+    assert "nothing would run" in workspace.run(folder, "python", "-m", "pipeline.tools.plan")
     taken = next((folder / "data/photos").rglob("*.jpg")).rename(folder.parent / "taken.jpg")
-    told = workspace.run(folder, "python", "-m", "pipeline.ops.plan", expect=1)
+    told = workspace.run(folder, "python", "-m", "pipeline.tools.plan", expect=1)
     assert re.search(r"^will run\n  preprocess .*data/photos changed\nmay follow\n", told, re.M)
     assert taken.exists()
     workspace.run(folder, "dvc", "checkout", "--force", "data/photos.dvc")
-    workspace.run(folder, "python", "-m", "pipeline.ops.intact")
+    workspace.run(folder, "python", "-m", "pipeline.tools.intact")
     workspace.run(folder, "python", "-m", "pytest", "-q", "--collect-only", "-m", "not slow")
     quick_ones = [f"tests/test_{name}.py" for name in ("declared", "folders", "room", "views")]
     workspace.run(folder, "python", "-m", "pytest", "-q", "-m", "not slow", *quick_ones)

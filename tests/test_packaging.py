@@ -15,8 +15,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pipeline.base import params_file
-from pipeline.ops import environment, quick
-from pipeline.ops.schema import check as check_params
+from pipeline.tools import environment, quick
+from pipeline.tools.schema import check as check_params
 
 LOCK = PROJECT / "requirements/lock.txt"
 CLUSTER_LOCK = LOCK.with_name("cluster-lock.txt")  # an extra: of cluster.txt alone

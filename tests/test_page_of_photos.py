@@ -12,8 +12,8 @@ import pytest
 import yaml
 from page_project import ODD, PHOTOS, files_of, held, tile
 
-from pipeline.compare import results
-from pipeline.compare import stage as compare
+from pipeline.comparison import results
+from pipeline.comparison import stage as compare
 from pipeline.page import chosen, examples, pictures
 from pipeline.page import stage as page
 from pipeline.predict import carried

@@ -11,7 +11,7 @@ from conftest import PROJECT
 
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
-from pipeline.ops import schema
+from pipeline.tools import schema
 
 TEXT = (PROJECT / "params.yaml").read_text()
 

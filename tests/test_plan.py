@@ -14,8 +14,8 @@ from conftest import PROJECT
 from dvc.repo import Repo
 
 from pipeline.base.errors import PipelineError
-from pipeline.ops import plan
-from pipeline.ops.plan_stages import Plan, Status, make
+from pipeline.tools import plan
+from pipeline.tools.plan_stages import Plan, Status, make
 
 DVC_YAML = """
 stages:
@@ -441,7 +441,7 @@ def test_what_cannot_be_planned_is_said(project: Path) -> None:
 
 def _command(*arguments: str, encoding: str = "utf-8") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline.ops.plan", *arguments],
+        [sys.executable, "-m", "pipeline.tools.plan", *arguments],
         env={**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONIOENCODING": encoding},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

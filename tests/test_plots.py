@@ -8,7 +8,7 @@ import pytest
 import vl_convert
 import workspace
 
-from pipeline.ops import plots
+from pipeline.tools import plots
 
 
 def shown(folder: Path) -> Path:

@@ -22,11 +22,11 @@ from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data import classes
 from pipeline.data.cifar10 import CLASSES
-from pipeline.ops import recorded
 from pipeline.page import packed
 from pipeline.predict import __main__ as command
 from pipeline.predict import answer, carried, choice, classify, measured
 from pipeline.report import places
+from pipeline.tools import recorded
 
 # The class that stands for each colour: the network's weights say so.
 COLOURS = {"red": "airplane", "lime": "automobile", "blue": "bird"}

@@ -10,7 +10,7 @@ import pytest
 from made_up import NAMES
 
 from pipeline.base.errors import PipelineError
-from pipeline.compare import results
+from pipeline.comparison import results
 from pipeline.report import places, right
 
 

@@ -177,7 +177,7 @@ def test_a_clone_that_pulls_has_everything_and_nothing_to_do(
         for out in stage.outs:
             assert _content(clone / out) == _content(author.folder / out), out
     assert "Data and pipelines are up to date." in workspace.run(clone, "dvc", "status")
-    assert "nothing would run" in workspace.run(clone, "python", "-m", "pipeline.ops.plan")
+    assert "nothing would run" in workspace.run(clone, "python", "-m", "pipeline.tools.plan")
     assert workspace.run(clone, "git", "status", "--porcelain") == ""
 
 

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from conftest import PROJECT
 
-from pipeline.ops import environment, plan
 from pipeline.page import times
+from pipeline.tools import environment, plan
 
 GRAPH = declared.stages(PROJECT)
 PARAMS = yaml.safe_load((PROJECT / "params.yaml").read_text())
@@ -116,7 +116,7 @@ def test_readme_shows_the_committed_results() -> None:
 def test_accuracies_are_near_the_published_ones() -> None:
     far = set()
     for row in csv.DictReader(
-        (PROJECT / "pipeline/compare/published.csv").read_text().splitlines()
+        (PROJECT / "pipeline/comparison/published.csv").read_text().splitlines()
     ):
         metrics = PROJECT / f"reports/variants/{row['variant']}/metrics.json"
         found = json.loads(metrics.read_text())["accuracy"]

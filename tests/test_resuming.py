@@ -225,9 +225,9 @@ def test_other_data_starts_anew(
         ("requirements/tensorflow.txt", True),
         ("requirements/numpy.txt", True),
         ("pipeline/networks/whitened.py", False),  # another's
-        ("pipeline/compare/table.py", False),
+        ("pipeline/comparison/table.py", False),
         ("pipeline/evaluate/stage.py", False),
-        ("pipeline/ops/lifeline.py", False),
+        ("pipeline/tools/lifeline.py", False),
         ("pipeline/__main__.py", False),
         ("requirements/reports.txt", False),
     ],

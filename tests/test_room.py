@@ -13,7 +13,7 @@ from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data.settings import Photos
 from pipeline.fetch import stage as fetch
-from pipeline.ops import environment, memory, room, schema
+from pipeline.tools import environment, memory, room, schema
 
 GIB = memory.GIB
 

@@ -15,8 +15,8 @@ from conftest import PROJECT
 from study import Circumstances
 
 from pipeline.base import params_file
-from pipeline.compare import groups
-from pipeline.ops import schema
+from pipeline.comparison import groups
+from pipeline.tools import schema
 
 STAGES = ("train", "evaluate")
 NETWORK = '''"""Three layers, to show what a network needs."""
@@ -118,7 +118,7 @@ def _undo(request: pytest.FixtureRequest) -> None:
 
 def ran(folder: Path) -> set[str]:
     """The stages that a `dvc repro` runs, after params.yaml has been found right."""
-    check = "from pipeline.base import params_file\nfrom pipeline.ops import schema\n"
+    check = "from pipeline.base import params_file\nfrom pipeline.tools import schema\n"
     workspace.run(folder, "python", "-c", check + "schema.check(params_file.read())")
     log = folder / "ran.txt"
     log.write_text("")
@@ -222,7 +222,7 @@ def test_a_new_metric_is_two_places(copied: tuple[Path, study.Outputs]) -> None:
         '    "mean_confidence": lambda said: float(said.probabilities.max(axis=1).mean()),\n',
     )
     replace_line(
-        folder / "pipeline/compare/table.py",
+        folder / "pipeline/comparison/table.py",
         "COLUMNS = {\n",
         '    "mean_confidence": "mean confidence",\n',
     )

@@ -8,8 +8,8 @@ import pytest
 
 from pipeline import runtime
 from pipeline.base.errors import PipelineError
-from pipeline.ops import processor, speeds
-from pipeline.ops.speeds import Speed
+from pipeline.tools import processor, speeds
+from pipeline.tools.speeds import Speed
 from pipeline.train.arithmetic import Arithmetic
 
 CPUINFO = """processor\t: 0

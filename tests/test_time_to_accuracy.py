@@ -13,11 +13,11 @@ import yaml
 from conftest import PROJECT
 
 from pipeline.base.errors import PipelineError
-from pipeline.compare import results
-from pipeline.compare import stage as compare
-from pipeline.ops import time_to_accuracy
+from pipeline.comparison import results
+from pipeline.comparison import stage as compare
 from pipeline.page import times
 from pipeline.report.figures import Figure
+from pipeline.tools import time_to_accuracy
 
 HISTORY = pd.DataFrame(
     {

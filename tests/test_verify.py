@@ -9,7 +9,7 @@ import verifying
 import workspace
 import yaml
 
-from pipeline.ops import verify
+from pipeline.tools import verify
 
 
 def test_same_bytes(verifiable: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -11,9 +11,9 @@ import workspace
 from conftest import PROJECT
 
 from pipeline import runtime
-from pipeline.ops import processor, verify_committed, verify_compare
-from pipeline.ops.verify_compare import Level
 from pipeline.report.metrics import Metrics
+from pipeline.tools import processor, verify_committed, verify_compare
+from pipeline.tools.verify_compare import Level
 
 SAME = {"model": True}
 OTHER = {"model": False}
@@ -155,7 +155,7 @@ def test_variables_that_the_runtime_does_not_fix_are_named(monkeypatch: pytest.M
     monkeypatch.setenv("TF_DISABLE_MKL", "0")
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     program = (
-        "from pipeline.base import params_file; from pipeline.ops import verify_committed; "
+        "from pipeline.base import params_file; from pipeline.tools import verify_committed; "
         "print(*verify_committed.unfixed(params_file.read(), ['baseline']), sep='\\n')"
     )
     lines = workspace.run(PROJECT, "python", "-c", program)

@@ -11,7 +11,7 @@ import verifying
 import workspace
 
 from pipeline.base.errors import PipelineError
-from pipeline.ops import verify
+from pipeline.tools import verify
 
 SED = "sed -i.before"  # which macOS takes, too
 
@@ -72,7 +72,7 @@ def test_no_room_for_the_copy(verifiable: Path) -> None:
         verifiable,
         "sh",
         "-c",
-        "ulimit -f 16; python -m pipeline.ops.verify baseline --full",
+        "ulimit -f 16; python -m pipeline.tools.verify baseline --full",
         expect=2,
     )
     assert said.splitlines()[-1] == (
@@ -85,7 +85,7 @@ def test_without_git(verifiable: Path) -> None:
     said = workspace.run(
         verifiable,
         *("env", "PATH=/nowhere", sys.executable),
-        *("-m", "pipeline.ops.verify", "baseline", "--full"),
+        *("-m", "pipeline.tools.verify", "baseline", "--full"),
         expect=2,
     )
     assert said == (
@@ -96,10 +96,10 @@ def test_without_git(verifiable: Path) -> None:
 
 def test_unforeseen_failure_is_no_comparison(verifiable: Path) -> None:
     """Python's own status for it is 1, which would say that the results are different ones."""
-    with Path("pipeline/ops/verify_committed.py").open("a") as file:
+    with Path("pipeline/tools/verify_committed.py").open("a") as file:
         file.write("\n\ndef runs(*_):\n    raise RuntimeError('unforeseen')\n")
     said = workspace.run(
-        verifiable, "python", "-m", "pipeline.ops.verify", "baseline", "--full", expect=2
+        verifiable, "python", "-m", "pipeline.tools.verify", "baseline", "--full", expect=2
     )
     assert "Traceback" in said
     assert said.endswith("RuntimeError: unforeseen\n")
@@ -117,7 +117,7 @@ def test_unforeseen_failure_is_no_comparison(verifiable: Path) -> None:
 def test_status_2_means_that_nothing_was_compared(
     verifiable: Path, arguments: list[str], expected: str
 ) -> None:
-    command = ["python", "-m", "pipeline.ops.verify", *arguments]
+    command = ["python", "-m", "pipeline.tools.verify", *arguments]
     out = workspace.run(verifiable, *command, expect=2)
     assert expected in out
     assert "Traceback" not in out
@@ -126,7 +126,7 @@ def test_status_2_means_that_nothing_was_compared(
 def _in_training(verifiable: Path) -> tuple[subprocess.Popen[str], psutil.Process]:
     """A verify at work, and the training that it has started."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.ops.verify", "baseline", "--full"],
+        [sys.executable, "-m", "pipeline.tools.verify", "baseline", "--full"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

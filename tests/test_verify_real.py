@@ -10,7 +10,7 @@ import verifying
 import workspace
 from conftest import PROJECT
 
-from pipeline.ops import quick
+from pipeline.tools import quick
 
 
 def _reproduced(folder: Path, params: dict[str, Any]) -> None:
@@ -32,11 +32,11 @@ def test_real_stages_on_the_real_data(tmp_path: Path, monkeypatch: pytest.Monkey
     _reproduced(folder, params)
     before = verifying.content(folder)
 
-    out = workspace.run(folder, "python", "-m", "pipeline.ops.verify", "baseline", "--full")
+    out = workspace.run(folder, "python", "-m", "pipeline.tools.verify", "baseline", "--full")
     assert "committed results: baseline: same bytes in full" in out.splitlines()[-1]
     assert "differs from the committed run:\n  nothing that was recorded about the machine\n" in out
 
-    command = ["python", "-m", "pipeline.ops.verify", "baseline", "--minutes", "0.0001"]
+    command = ["python", "-m", "pipeline.tools.verify", "baseline", "--minutes", "0.0001"]
     last = workspace.run(folder, *command).splitlines()[-1]
     assert re.search(r"baseline: same history for the first 1?\d of 20 epochs$", last)
     assert verifying.content(folder) == before

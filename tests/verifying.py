@@ -11,7 +11,7 @@ import pytest
 import workspace
 import yaml
 
-from pipeline.ops import recorded, verify_committed
+from pipeline.tools import recorded, verify_committed
 
 STUB = Path(__file__).parent / "stub_training.py"
 VARIANTS = ("baseline", "final", "fast")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from pipeline.compare.results import Result, confused
+from pipeline.comparison.results import Result, confused
 from pipeline.evaluate import scores
 from pipeline.page.dataset import About
 from pipeline.report.markdown import escaped

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.compare.results import MATRIX_CLASSES, PAIRS, Result, confused
+from pipeline.comparison.results import MATRIX_CLASSES, PAIRS, Result, confused
 from pipeline.evaluate import scores
 from pipeline.page import times
 

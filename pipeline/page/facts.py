@@ -9,9 +9,9 @@ import pandas as pd
 
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
-from pipeline.compare import results
-from pipeline.compare.results import Result
-from pipeline.compare.settings import Compare
+from pipeline.comparison import results
+from pipeline.comparison.results import Result
+from pipeline.comparison.settings import Compare
 from pipeline.data import settings as data_settings
 from pipeline.data import splits
 from pipeline.page import chosen, content, dataset, examples, pictures, times

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
-from pipeline.compare import results
+from pipeline.comparison import results
 from pipeline.data import settings as data_settings
 from pipeline.evaluate import manner
 from pipeline.evaluate.settings import Predict

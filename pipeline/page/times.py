@@ -1,7 +1,7 @@
 """How long trainings took, as reports/training_times.csv holds it.
 
 A training's time is no function of parameters, code and data, so no stage writes this file:
-pipeline/ops/time_to_accuracy.py does, after DVC. A time stays as first measured as long as the
+pipeline/tools/time_to_accuracy.py does, after DVC. A time stays as first measured as long as the
 training's history has the same bytes, so that the page of results, which shows it, is the same
 wherever a commit is reproduced.
 """

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.ops import activation
+from pipeline.tools import activation
 
 try:
     from pipeline.base.errors import PipelineError

@@ -16,9 +16,9 @@ from pipeline.data import settings
 from pipeline.data.settings import Framing
 from pipeline.evaluate import scores
 from pipeline.evaluate.settings import Predict
-from pipeline.ops import recorded
 from pipeline.predict import answer, choice, image_files, measured, networks
 from pipeline.predict.networks import Network
+from pipeline.tools import recorded
 
 
 @dataclass(frozen=True)

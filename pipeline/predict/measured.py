@@ -1,14 +1,14 @@
 """What evaluate measured and made of the models at hand, if it was of these very models.
 
-`runs` are those that dvc.lock records (pipeline/ops/recorded.py), read once as it takes a while.
+`runs` are those that dvc.lock records (pipeline/tools/recorded.py), read once as it takes a while.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.base.errors import PipelineError
-from pipeline.ops import recorded
 from pipeline.report import metrics, places
+from pipeline.tools import recorded
 
 Runs = Mapping[str, recorded.Run] | None
 
@@ -59,7 +59,7 @@ def _expect_recorded(file: Path, run: recorded.Run | None, stage: str) -> str:
     if run and run.outs.get(str(file)) != found:
         raise PipelineError(
             f"{file}: expected the model that {recorded.LOCK} records, found other bytes; delete "
-            "it, run `python -m pipeline.ops.intact` to see whether DVC's cache is damaged as "
+            "it, run `python -m pipeline.tools.intact` to see whether DVC's cache is damaged as "
             f"well, then `dvc repro {stage}`"
         )
     return found
