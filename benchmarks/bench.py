@@ -12,11 +12,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import arithmetic
-import convolution
 import overheads
-import scaling
-import study_speed
+import training_speed
 from timing import header
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -27,28 +24,23 @@ FOLDER = Path("reports/bench")
 
 
 def notebook() -> list[str]:
-    """The study's variants as the notebook trains them; keeps the seconds for the figure."""
-    found = study_speed.beside_notebook()
-    seconds = study_speed.notebook_seconds(found)
+    """The study's networks as the notebook trains them; keeps the seconds for the figure."""
+    measured = training_speed.measure_notebook()
+    seconds = training_speed.notebook_seconds(measured)
     files.write_json(FOLDER / "notebook.json", {"measured": circumstances(), "seconds": seconds})
-    return study_speed.notebook_rows(found)
-
-
-def study() -> list[str]:
-    """The study's variants, trained in several ways."""
-    return study_speed.rows(study_speed.measured())
+    return training_speed.notebook_rows(measured)
 
 
 # Each with its unit.
 PARTS: dict[str, tuple[Callable[[], list[str]], str]] = {
     "notebook": (notebook, "seconds"),
-    "study": (study, "seconds"),
+    "study": (training_speed.study_rows, "seconds"),
     "overheads": (overheads.rows, "seconds"),
     "memory": (overheads.memory_rows, "GiB"),
-    "cores": (scaling.core_rows, "seconds"),
-    "scaling": (scaling.rows, "seconds"),
-    "arithmetic": (arithmetic.rows, "seconds"),
-    "convolution": (convolution.rows, "seconds"),
+    "cores": (training_speed.core_rows, "seconds"),
+    "scaling": (training_speed.scaling_rows, "seconds"),
+    "arithmetic": (lambda: training_speed.precision_rows(processor.flags()), "seconds"),
+    "convolution": (training_speed.convolution_rows, "seconds"),
 }
 
 

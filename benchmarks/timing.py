@@ -1,4 +1,4 @@
-"""How the benchmarks time commands and print ratios."""
+"""Timing of commands and trainings, and rows of ratios."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def seconds(folder: Path, *command: str) -> float:
     return time.monotonic() - started
 
 
-def epoch(
+def epoch_seconds(
     variant: str, images: int, epochs: int, *changes: str, threads: int | None = None
 ) -> float:
     """Median seconds of the later epochs of one training on noise, of whole images in every epoch.

@@ -1,0 +1,235 @@
+"""Seconds of a training epoch: beside the notebook's and PyTorch's, and by precision, convolution,
+threads, images and widths.
+
+Images are noise. The median of all epochs but the first counts, in which graphs are built.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from timing import epoch_seconds, row
+
+FOLDER = Path(__file__).parent
+ROUNDS = 2
+
+# The study's networks; two processes share them out so that each takes about as long.
+NETWORKS = ("baseline", "improved", "deep", "final")
+QUEUES = (("deep", "baseline"), ("final", "improved"))
+STUDY_IMAGES, STUDY_EPOCHS, ONEDNN_IMAGES = 6_000, 3, 2_000
+ONEDNN_LINE = "onednn_verbose,v1,primitive,exec,"
+
+PRECISION_IMAGES = {"deep": 6_000, "fast": 2_000}  # a variant of each network
+REFERENCE = ("float32", "AVX2")
+PRECISIONS = {  # with the name of the instructions in /proc/cpuinfo
+    ("float32", "AVX512_CORE"): "avx512bw",
+    ("bfloat16", "AVX512_CORE"): "avx512bw",
+    ("bfloat16", "AVX512_CORE_BF16"): "avx512_bf16",
+    ("bfloat16", "DEFAULT"): "amx_bf16",
+}
+CONVOLUTION_VARIANTS, CONVOLUTION_IMAGES = ("sprint", "fast", "best"), 4_000
+
+THREAD_IMAGES = {"final": 4_500, "best": 2_000}
+SPLITS = {
+    "final": (
+        "quarters of a batch : halves",
+        ("micro_batch_size=8", "micro_batches_at_once=4"),
+        ("micro_batch_size=16", "micro_batches_at_once=2"),
+    ),
+    "best": (
+        "8 micro-batches at once : 2",
+        ("micro_batches_at_once=8",),
+        ("micro_batches_at_once=2",),
+    ),
+}
+SHARES, TRAINING_IMAGES = (10, 30, 100), {"final": 45_000, "sprint": 50_000}  # per cent
+WIDTHS = {
+    "final": ("[8, 16, 32, 64, 128]", "[16, 32, 64, 128, 256]", "[32, 64, 128, 256, 512]"),
+    "sprint": ("[32, 64, 64]", "[64, 128, 128]", "[128, 256, 256]"),
+}
+WIDTH_IMAGES = {"final": 4_500, "sprint": 4_000}  # some seconds for the widest network
+
+Rounds = list[dict[str, float]]  # by network, seconds of an epoch
+
+
+def study_epoch(script: str, network: str, *settings: str) -> float:
+    """Median seconds of an epoch of the study's `network` by `benchmarks/SCRIPT.py`."""
+    command = [str(FOLDER / f"{script}.py"), network, str(STUDY_IMAGES), str(STUDY_EPOCHS)]
+    done = subprocess.run([sys.executable, *command, *settings], stdout=subprocess.PIPE, check=True)
+    return statistics.median(json.loads(done.stdout.splitlines()[-1])[1:])
+
+
+def in_sequence(script: str) -> dict[str, float]:
+    """Seconds of an epoch of each of the study's networks, one after another."""
+    return {name: study_epoch(script, name) for name in NETWORKS}
+
+
+def two_at_once() -> dict[str, float]:
+    """Seconds until two processes have trained the study's networks for an epoch."""
+
+    def queue(names: Sequence[str]) -> float:
+        return sum(study_epoch("ours", name) for name in names)
+
+    with ThreadPoolExecutor(len(QUEUES)) as pool:
+        return {"four": max(pool.map(queue, QUEUES))}
+
+
+def onednn_seconds(network: str) -> float:
+    """Seconds of an epoch of oneDNN's operations alone, spread over both cores.
+
+    oneDNN's profile times each operation, of whole batches on one thread, where they take least.
+    """
+    command = [str(FOLDER / "ours.py"), network, str(ONEDNN_IMAGES), "1"]
+    done = subprocess.run(
+        [sys.executable, *command, "micro_batch_size=32", "micro_batches_at_once=1"],
+        env={**os.environ, "ONEDNN_VERBOSE": "profile_exec"},
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    profile = [line for line in done.stdout.splitlines() if line.startswith(ONEDNN_LINE)]
+    assert profile, "expected oneDNN's profile, found none: has its format changed?"
+    milliseconds = sum(float(line.rpartition(",")[2]) for line in profile)
+    return milliseconds / 1000 * STUDY_IMAGES / ONEDNN_IMAGES / 2
+
+
+def measure_notebook() -> dict[str, Rounds]:
+    """The notebook's code and ours in turns, ROUNDS times."""
+    rounds = [(in_sequence("notebook"), in_sequence("ours")) for _ in range(ROUNDS)]
+    notebook, ours = zip(*rounds, strict=True)
+    return {"notebook": list(notebook), "ours": list(ours)}
+
+
+def notebook_rows(seconds: dict[str, Rounds]) -> list[str]:
+    """Each of the study's networks beside the notebook, and all four."""
+    notebook, ours = seconds["notebook"], seconds["ours"]
+    lines = [
+        row(
+            f"an epoch of `{name}` : as the notebook",
+            [one[name] for one in ours],
+            [one[name] for one in notebook],
+        )
+        for name in NETWORKS
+    ]
+    name = "the four, one after another : as the notebook"
+    return [*lines, row(name, _totals(ours), _totals(notebook))]
+
+
+def notebook_seconds(seconds: dict[str, Rounds]) -> dict[str, float]:
+    """Seconds of an epoch of 50,000 images as the notebook trains, by network."""
+    scale = 50_000 / STUDY_IMAGES
+    return {
+        name: round(scale * statistics.median(one[name] for one in seconds["notebook"]), 2)
+        for name in NETWORKS
+    }
+
+
+def study_rows() -> list[str]:
+    """The study's networks beside the notebook, oneDNN's operations and PyTorch, all in turns."""
+    ways: dict[str, Callable[[], dict[str, float]]] = {
+        "notebook": partial(in_sequence, "notebook"),
+        "ours": partial(in_sequence, "ours"),
+        "two at once": two_at_once,
+        "onednn": lambda: {name: onednn_seconds(name) for name in NETWORKS},
+    }
+    if _has_torch():
+        ways["pytorch"] = partial(in_sequence, "peer")
+    rounds = [{name: way() for name, way in ways.items()} for _ in range(ROUNDS)]
+    seconds = {name: [one[name] for one in rounds] for name in ways}
+    notebook = _totals(seconds["notebook"])
+    lines = [
+        *notebook_rows(seconds),
+        row("the four, two at once : as the notebook", _totals(seconds["two at once"]), notebook),
+        row("oneDNN's operations alone : as the notebook", _totals(seconds["onednn"]), notebook),
+    ]
+    if "pytorch" not in seconds:
+        return [*lines, "| the four : PyTorch | not measured: `pip install torch` | | |"]
+    name = "the four, one after another : PyTorch"
+    return [*lines, row(name, _totals(seconds["ours"]), _totals(seconds["pytorch"]))]
+
+
+def precision_rows(cpu_flags: set[str]) -> list[str]:
+    """Precisions and instruction sets that the processor has, beside float32 by AVX2."""
+    supported = [setting for setting, flag in PRECISIONS.items() if flag in cpu_flags]
+    lines = []
+    for variant, images in PRECISION_IMAGES.items():
+        reference, *others = _in_turns(
+            *(
+                partial(
+                    epoch_seconds, variant, images, 3, f"precision={precision}", f"cpu_isa={isa}"
+                )
+                for precision, isa in (REFERENCE, *supported)
+            )
+        )
+        for setting, seconds in zip(supported, others, strict=True):
+            name = f"`{variant}`, {' by '.join(setting)} : {' by '.join(REFERENCE)}"
+            lines.append(row(name, seconds, reference))
+    return lines
+
+
+def convolution_rows() -> list[str]:
+    """Winograd's convolutions beside Keras's."""
+    lines = []
+    for variant in CONVOLUTION_VARIANTS:
+        train = partial(epoch_seconds, variant, CONVOLUTION_IMAGES, 3)
+        seconds = _in_turns(train, partial(train, "convolutions=keras"))
+        lines.append(row(f"an epoch of `{variant}` : by Keras's convolutions", *seconds))
+    return lines
+
+
+def core_rows() -> list[str]:
+    """Threads, and the number of parts of a batch."""
+    lines = []
+    for variant, images in THREAD_IMAGES.items():
+        train = partial(epoch_seconds, variant, images, 2)
+        one, two, eight = _in_turns(*(partial(train, threads=n) for n in (1, 2, 8)))
+        lines.append(row(f"`{variant}`, 2 threads : 1", two, one))
+        lines.append(row(f"`{variant}`, 8 threads on 2 cores : 2", eight, two))
+        name, *settings = SPLITS[variant]
+        seconds = _in_turns(*(partial(train, *setting) for setting in settings))
+        lines.append(row(f"`{variant}`, {name}", *seconds))
+    return lines
+
+
+def scaling_rows() -> list[str]:
+    """Images and widths, each beside the next smaller."""
+    lines = []
+    for variant, images in TRAINING_IMAGES.items():
+        names = [f"{share} % of the images" for share in SHARES]
+        ways = [partial(epoch_seconds, variant, images * share // 100, 2) for share in SHARES]
+        lines += _growth_rows(variant, names, ways)
+    for variant, widths in WIDTHS.items():
+        train = partial(epoch_seconds, variant, WIDTH_IMAGES[variant], 2)
+        names = [f"widths {value}" for value in widths]
+        lines += _growth_rows(variant, names, [partial(train, f"widths={w}") for w in widths])
+    return lines
+
+
+def _growth_rows(
+    variant: str, names: Sequence[str], ways: Sequence[Callable[[], float]]
+) -> list[str]:
+    seconds = _in_turns(*ways)
+    return [
+        row(f"`{variant}`, {names[n]} : {names[n - 1]}", seconds[n], seconds[n - 1])
+        for n in range(1, len(names))
+    ]
+
+
+def _in_turns(*ways: Callable[[], float]) -> list[tuple[float, ...]]:
+    """The seconds of each way, measured in turns, ROUNDS times."""
+    return list(zip(*([way() for way in ways] for _ in range(ROUNDS)), strict=True))
+
+
+def _totals(rounds: Rounds) -> list[float]:
+    return [sum(one.values()) for one in rounds]
+
+
+def _has_torch() -> bool:
+    command = [sys.executable, "-c", "import torch"]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
