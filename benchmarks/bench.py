@@ -23,22 +23,20 @@ from pipeline.tools import processor
 FOLDER = Path("reports/bench")
 
 
-def notebook() -> list[str]:
-    """The study's networks as the notebook trains them; keeps the seconds for the figure."""
-    measured = training_speed.measure_notebook()
+def study() -> list[str]:
+    """The study's networks; keeps the notebook's seconds for the figure."""
+    measured = training_speed.measure_study()
     seconds = training_speed.notebook_seconds(measured)
     files.write_json(FOLDER / "notebook.json", {"measured": circumstances(), "seconds": seconds})
-    return training_speed.notebook_rows(measured)
+    return training_speed.study_rows(measured)
 
 
 # Each with its unit.
 PARTS: dict[str, tuple[Callable[[], list[str]], str]] = {
-    "notebook": (notebook, "seconds"),
-    "study": (training_speed.study_rows, "seconds"),
+    "study": (study, "seconds"),
     "overheads": (overheads.rows, "seconds"),
     "memory": (overheads.memory_rows, "GiB"),
     "cores": (training_speed.core_rows, "seconds"),
-    "scaling": (training_speed.scaling_rows, "seconds"),
     "arithmetic": (lambda: training_speed.precision_rows(processor.flags()), "seconds"),
     "convolution": (training_speed.convolution_rows, "seconds"),
 }

@@ -1,40 +1,165 @@
-"""What the pipeline costs beside its arithmetic, each beside the least that it could cost."""
+"""Costs of the pipeline beside its arithmetic, each beside the least that it could cost; memory.
+
+`python benchmarks/overheads.py read|preprocess|VARIANT` times one of them in this process and
+prints both seconds as JSON; VARIANT is a trained one that predicts.
+"""
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import yaml
+import numpy as np
+from PIL import Image
 from timing import row, seconds
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline.tools import recorded
+from pipeline.data import splits
+from pipeline.datasets import preprocess
+from pipeline.predict.predictor import load_images, load_predictor
 
 FOLDER = Path(__file__).parent
 PROJECT = FOLDER.parent
 ROUNDS = 3
-# What DVC cannot do without: a command, a dependency and an output.
-LEAN_STAGE = "  copy{0}: {{cmd: cp a b{0}, deps: [a], outs: [b{0}]}}\n"
-LOAD = "import keras; keras.saving.load_model('models/{}.keras', compile=False)"
-PREDICTING = "best", "final"  # what predicts unless told otherwise, and the study's best
-GIB = 2**20  # in the KiB that Linux counts peak memory in
-MEMORY_LIMIT = 4.0
+PHOTOS = 1_000
+PREDICTORS = ("best", "final")  # the most accurate variant, and the study's
+GIB = 2**20  # KiB, in which Linux reports peak memory
+MEMORY_LIMIT = 4.0  # GiB
+LOAD_MODEL = "import keras; keras.saving.load_model('models/{}.keras', compile=False)"
 
 
-def inside(part: str) -> tuple[float, float]:
-    """The two times that `benchmarks/in_process.py PART` prints."""
-    command = [sys.executable, str(FOLDER / "in_process.py"), part]
+def time_reading() -> tuple[float, float]:
+    """train.npz read and validated; its arrays by np.load."""
+
+    def load() -> None:
+        with np.load(splits.path("train")) as archive:
+            for name in archive.files:
+                archive[name]
+
+    load()  # so that both find the file in the page cache
+    return _timed(lambda: splits.read("train")), _timed(load)
+
+
+def time_preprocess() -> tuple[float, float]:
+    """The stage preprocess; writing the same arrays by np.savez."""
+    project = Path.cwd()
+    with tempfile.TemporaryDirectory(dir=project) as scratch:
+        os.chdir(scratch)
+        os.symlink(project / "params.yaml", "params.yaml")
+        os.makedirs("data")
+        os.symlink(project / "data/raw", "data/raw")
+        stage = _timed(lambda: preprocess.main([]))
+        os.sync()  # else writing the first bytes to disk slows writing the second
+        arrays = {path: dict(np.load(path)) for path in map(splits.path, splits.NAMES)}
+
+        def write() -> None:
+            for path, content in arrays.items():
+                np.savez(path.with_name(f"again-{path.name}"), **content)
+
+        least = _timed(write)
+        os.chdir(project)
+    return stage, least
+
+
+def time_predict(variant: str) -> tuple[float, float]:
+    """PHOTOS image files classified; the same by LiteRT alone, from their pixels."""
+    predictor = load_predictor(variant=variant)
+    generator = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as scratch:
+        names = [str(Path(scratch, f"{number}.png")) for number in range(PHOTOS)]
+        for name in names:
+            pixels = generator.integers(256, size=(32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(name)
+        images = load_images(names, side=predictor.model.side, crop_mode=predictor.crop_mode)
+        compute = partial(
+            predictor.model.predict_logits,
+            images,
+            batch_size=predictor.batch_size,
+            inference_config=predictor.inference_config,
+        )
+        compute()  # allocates memory
+        return _timed(lambda: predictor.predict(names)), _timed(compute)
+
+
+def rows() -> list[str]:
+    """The table of times; both sides of a row in turns, ROUNDS times."""
+    few = ("baseline", "320", "1")
+    lines = [
+        _row(
+            "start to end of a training of ten steps : as the notebook",
+            lambda: seconds(PROJECT, str(FOLDER / "ours.py"), *few),
+            lambda: seconds(PROJECT, str(FOLDER / "notebook.py"), *few),
+        )
+    ]
+    for part, name in (
+        ("read", "reading train.npz with its checks : `np.load` of its arrays"),
+        ("preprocess", "preprocess, without Python's start : writing the same bytes"),
+        *(
+            (variant, f"predict by `{variant}` on 1,000 image files : LiteRT on their pixels")
+            for variant in PREDICTORS
+        ),
+    ):
+        lines.append(row(name, *zip(*(_in_process(part) for _ in range(ROUNDS)), strict=True)))
+    status = partial(seconds, PROJECT, "-m", "dvc", "status", "--quiet")
+    for name, command in (
+        ("`dvc repro`", ("-m", "dvc", "repro", "--quiet")),
+        ("`make plan`", ("-m", "pipeline.tools.plan")),
+    ):
+        text = f"{name} with nothing to do : `dvc status`"
+        lines.append(_row(text, partial(seconds, PROJECT, *command), status))
+    with tempfile.TemporaryDirectory() as scratch:
+        photo = str(Path(scratch, "photo.jpg"))
+        Image.new("RGB", (640, 480), "skyblue").save(photo)
+        for variant in PREDICTORS:
+            lines.append(
+                _row(
+                    f"predict by `{variant}` on one image : importing Keras and loading the model",
+                    partial(
+                        seconds, PROJECT, "-m", "pipeline.predict", "--variant", variant, photo
+                    ),
+                    partial(seconds, PROJECT, "-c", LOAD_MODEL.format(variant)),
+                )
+            )
+    return lines
+
+
+def memory_rows() -> list[str]:
+    """Peak memory in GiB, beside the limit."""
+    ours = str(FOLDER / "ours.py")
+    best = (ours, "best", "50000", "1", "growth={}")  # an epoch of whole images
+    return [
+        row(
+            f"peak memory of {name} : {MEMORY_LIMIT:g} GiB",
+            [_peak_memory(*command, threads=threads)],
+            [MEMORY_LIMIT],
+        )
+        for name, command, threads in (
+            ("preprocess", ("-m", "pipeline", "preprocess"), None),
+            ("training `deep`", (ours, "deep", "45000", "1"), None),
+            ("training `best` on two threads", best, 2),
+            ("training `best` on eight threads", best, 8),
+            ("predict on 1,000 images", (str(FOLDER / "overheads.py"), "best"), None),
+        )
+    ]
+
+
+def _row(name: str, ours: Callable[[], float], other: Callable[[], float]) -> str:
+    return row(name, *zip(*((ours(), other()) for _ in range(ROUNDS)), strict=True))
+
+
+def _in_process(part: str) -> tuple[float, float]:
+    command = [sys.executable, str(FOLDER / "overheads.py"), part]
     done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, check=True)
     ours, least = json.loads(done.stdout.splitlines()[-1])
     return ours, least
 
 
-def peak(*command: str, threads: int | None = None) -> float:
-    """Peak memory in GiB of `python COMMAND` in the project's folder."""
+def _peak_memory(*command: str, threads: int | None = None) -> float:
     process = subprocess.Popen(
         [sys.executable, *command],
         cwd=PROJECT,
@@ -46,114 +171,12 @@ def peak(*command: str, threads: int | None = None) -> float:
     return usage.ru_maxrss / GIB
 
 
-def rows() -> list[str]:
-    """The table's rows; the two things of a row in turns, ROUNDS times."""
-    lines = [_starting()]
-    for part, name in (
-        ("load", "reading train.npz with its checks : `np.load` of its arrays"),
-        ("preprocess", "preprocess, without Python's start : writing the same bytes"),
-        *(
-            (name, f"predict by `{name}` on 1,000 image files : the model on their pixels")
-            for name in PREDICTING
-        ),
-        ("open", "reading 1,000 image files with their checks : Pillow's opening them"),
-    ):
-        lines.append(row(name, *zip(*(inside(part) for _ in range(ROUNDS)), strict=True)))
-    lines += _dvc()
-    with tempfile.TemporaryDirectory() as scratch:
-        image = _image(Path(scratch))
-        return [*lines, *(_one_image(name, image) for name in PREDICTING)]
+def _timed(action: Callable[[], object]) -> float:
+    started = time.monotonic()
+    action()
+    return time.monotonic() - started
 
 
-def memory_rows() -> list[str]:
-    """Peak memory in GiB, beside the limit."""
-    best = (str(FOLDER / "ours.py"), "best", "50000", "1", "growth={}")  # an epoch of whole images
-    return [
-        row(
-            f"peak memory of {name} : {MEMORY_LIMIT:g} GiB",
-            [peak(*command, threads=threads)],
-            [MEMORY_LIMIT],
-        )
-        for name, command, threads in (
-            ("preprocess", ("-m", "pipeline", "preprocess"), None),
-            ("training `deep`", (str(FOLDER / "ours.py"), "deep", "45000", "1"), None),
-            ("training `best` on two threads", best, 2),
-            ("training `best` on eight threads", best, 8),
-            ("predict on 1,000 images", (str(FOLDER / "in_process.py"), "best"), None),
-        )
-    ]
-
-
-def _one_image(name: str, image: str) -> str:
-    pairs = [
-        (
-            seconds(PROJECT, "-m", "pipeline.predict", "--variant", name, image),
-            seconds(PROJECT, "-c", LOAD.format(name)),
-        )
-        for _ in range(ROUNDS)
-    ]
-    text = f"predict by `{name}` on one image : importing Keras and loading the model"
-    return row(text, *zip(*pairs, strict=True))
-
-
-def _starting() -> str:
-    """A training of ten steps is all start: interpreter, libraries, graph."""
-    few = ("baseline", "320", "1")
-    pairs = [
-        (
-            seconds(PROJECT, str(FOLDER / "ours.py"), *few),
-            seconds(PROJECT, str(FOLDER / "notebook.py"), *few),
-        )
-        for _ in range(ROUNDS)
-    ]
-    name = "start to end of a training of ten steps : as the notebook"
-    return row(name, *zip(*pairs, strict=True))
-
-
-def _dvc() -> list[str]:
-    """What DVC and the plan cost when there is nothing to do, and DVC's own floor."""
-    rounds = [
-        (
-            seconds(PROJECT, "-m", "dvc", "status", "--quiet"),
-            seconds(PROJECT, "-m", "dvc", "repro", "--quiet"),
-            seconds(PROJECT, "-m", "pipeline.tools.plan"),
-        )
-        for _ in range(ROUNDS)
-    ]
-    status, repro, plan = zip(*rounds, strict=True)
-    lines = [
-        row("`dvc repro` with nothing to do : `dvc status`", repro, status),
-        row("`make plan` with nothing to do : `dvc status`", plan, status),
-    ]
-    return [
-        *lines,
-        _dvc_alone(stages=len(yaml.safe_load((PROJECT / recorded.LOCK).read_text())["stages"])),
-    ]
-
-
-def _dvc_alone(*, stages: int) -> str:
-    """The first of these rows in a repository of as many stages, none leaner."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        lean = "".join(LEAN_STAGE.format(number) for number in range(stages))
-        (folder / "dvc.yaml").write_text(f"stages:\n{lean}")
-        (folder / "a").write_text("a\n")
-        seconds(folder, "-m", "dvc", "init", "--no-scm", "--quiet")
-        shutil.copy(PROJECT / ".dvc/config", folder / ".dvc/config.local")  # no analytics
-        seconds(folder, "-m", "dvc", "repro", "--quiet")
-        pairs = [
-            (
-                seconds(folder, "-m", "dvc", "repro", "--quiet"),
-                seconds(folder, "-m", "dvc", "status", "--quiet"),
-            )
-            for _ in range(ROUNDS)
-        ]
-    name = f"`dvc repro` : `dvc status` in a repository of {stages} stages, one dependency each"
-    return row(name, *zip(*pairs, strict=True))
-
-
-def _image(folder: Path) -> str:
-    from PIL import Image
-
-    Image.new("RGB", (640, 480), "skyblue").save(folder / "photo.jpg")
-    return str(folder / "photo.jpg")
+if __name__ == "__main__":
+    parts = {"read": time_reading, "preprocess": time_preprocess}
+    print(json.dumps(parts.get(sys.argv[1], partial(time_predict, sys.argv[1]))()))

@@ -1,5 +1,5 @@
-"""Seconds of a training epoch: beside the notebook's and PyTorch's, and by precision, convolution,
-threads, images and widths.
+"""Seconds of a training epoch: beside the notebook's and PyTorch's, and by precision, convolution
+and threads.
 
 Images are noise. The median of all epochs but the first counts, in which graphs are built.
 """
@@ -48,12 +48,6 @@ SPLITS = {
         ("micro_batches_at_once=2",),
     ),
 }
-SHARES, TRAINING_IMAGES = (10, 30, 100), {"final": 45_000, "sprint": 50_000}  # per cent
-WIDTHS = {
-    "final": ("[8, 16, 32, 64, 128]", "[16, 32, 64, 128, 256]", "[32, 64, 128, 256, 512]"),
-    "sprint": ("[32, 64, 64]", "[64, 128, 128]", "[128, 256, 256]"),
-}
-WIDTH_IMAGES = {"final": 4_500, "sprint": 4_000}  # some seconds for the widest network
 
 Rounds = list[dict[str, float]]  # by network, seconds of an epoch
 
@@ -99,39 +93,11 @@ def onednn_seconds(network: str) -> float:
     return milliseconds / 1000 * STUDY_IMAGES / ONEDNN_IMAGES / 2
 
 
-def measure_notebook() -> dict[str, Rounds]:
-    """The notebook's code and ours in turns, ROUNDS times."""
-    rounds = [(in_sequence("notebook"), in_sequence("ours")) for _ in range(ROUNDS)]
-    notebook, ours = zip(*rounds, strict=True)
-    return {"notebook": list(notebook), "ours": list(ours)}
+def measure_study() -> dict[str, Rounds]:
+    """The study's networks by the notebook's code, ours, oneDNN's operations alone and PyTorch.
 
-
-def notebook_rows(seconds: dict[str, Rounds]) -> list[str]:
-    """Each of the study's networks beside the notebook, and all four."""
-    notebook, ours = seconds["notebook"], seconds["ours"]
-    lines = [
-        row(
-            f"an epoch of `{name}` : as the notebook",
-            [one[name] for one in ours],
-            [one[name] for one in notebook],
-        )
-        for name in NETWORKS
-    ]
-    name = "the four, one after another : as the notebook"
-    return [*lines, row(name, _totals(ours), _totals(notebook))]
-
-
-def notebook_seconds(seconds: dict[str, Rounds]) -> dict[str, float]:
-    """Seconds of an epoch of 50,000 images as the notebook trains, by network."""
-    scale = 50_000 / STUDY_IMAGES
-    return {
-        name: round(scale * statistics.median(one[name] for one in seconds["notebook"]), 2)
-        for name in NETWORKS
-    }
-
-
-def study_rows() -> list[str]:
-    """The study's networks beside the notebook, oneDNN's operations and PyTorch, all in turns."""
+    All in turns, ROUNDS times; PyTorch where it is installed.
+    """
     ways: dict[str, Callable[[], dict[str, float]]] = {
         "notebook": partial(in_sequence, "notebook"),
         "ours": partial(in_sequence, "ours"),
@@ -141,17 +107,39 @@ def study_rows() -> list[str]:
     if _has_torch():
         ways["pytorch"] = partial(in_sequence, "peer")
     rounds = [{name: way() for name, way in ways.items()} for _ in range(ROUNDS)]
-    seconds = {name: [one[name] for one in rounds] for name in ways}
-    notebook = _totals(seconds["notebook"])
+    return {name: [one[name] for one in rounds] for name in ways}
+
+
+def study_rows(seconds: dict[str, Rounds]) -> list[str]:
+    """Each of the study's networks beside the notebook, and all four in several ways."""
+    notebook, ours = seconds["notebook"], seconds["ours"]
     lines = [
-        *notebook_rows(seconds),
-        row("the four, two at once : as the notebook", _totals(seconds["two at once"]), notebook),
-        row("oneDNN's operations alone : as the notebook", _totals(seconds["onednn"]), notebook),
+        row(
+            f"an epoch of `{name}` : as the notebook",
+            [one[name] for one in ours],
+            [one[name] for one in notebook],
+        )
+        for name in NETWORKS
     ]
+    for name, way in (
+        ("the four, one after another", "ours"),
+        ("the four, two at once", "two at once"),
+        ("oneDNN's operations alone, on both cores", "onednn"),
+    ):
+        lines.append(row(f"{name} : as the notebook", _totals(seconds[way]), _totals(notebook)))
     if "pytorch" not in seconds:
         return [*lines, "| the four : PyTorch | not measured: `pip install torch` | | |"]
     name = "the four, one after another : PyTorch"
-    return [*lines, row(name, _totals(seconds["ours"]), _totals(seconds["pytorch"]))]
+    return [*lines, row(name, _totals(ours), _totals(seconds["pytorch"]))]
+
+
+def notebook_seconds(seconds: dict[str, Rounds]) -> dict[str, float]:
+    """Seconds of an epoch of 50,000 images as the notebook trains, by network."""
+    scale = 50_000 / STUDY_IMAGES
+    return {
+        name: round(scale * statistics.median(one[name] for one in seconds["notebook"]), 2)
+        for name in NETWORKS
+    }
 
 
 def precision_rows(cpu_flags: set[str]) -> list[str]:
@@ -195,30 +183,6 @@ def core_rows() -> list[str]:
         seconds = _in_turns(*(partial(train, *setting) for setting in settings))
         lines.append(row(f"`{variant}`, {name}", *seconds))
     return lines
-
-
-def scaling_rows() -> list[str]:
-    """Images and widths, each beside the next smaller."""
-    lines = []
-    for variant, images in TRAINING_IMAGES.items():
-        names = [f"{share} % of the images" for share in SHARES]
-        ways = [partial(epoch_seconds, variant, images * share // 100, 2) for share in SHARES]
-        lines += _growth_rows(variant, names, ways)
-    for variant, widths in WIDTHS.items():
-        train = partial(epoch_seconds, variant, WIDTH_IMAGES[variant], 2)
-        names = [f"widths {value}" for value in widths]
-        lines += _growth_rows(variant, names, [partial(train, f"widths={w}") for w in widths])
-    return lines
-
-
-def _growth_rows(
-    variant: str, names: Sequence[str], ways: Sequence[Callable[[], float]]
-) -> list[str]:
-    seconds = _in_turns(*ways)
-    return [
-        row(f"`{variant}`, {names[n]} : {names[n - 1]}", seconds[n], seconds[n - 1])
-        for n in range(1, len(names))
-    ]
 
 
 def _in_turns(*ways: Callable[[], float]) -> list[tuple[float, ...]]:
