@@ -125,14 +125,6 @@ def test_accuracies_are_near_the_published_ones() -> None:
     assert not far, "find out why, and say it in README, Results, and here"
 
 
-def test_docs_show_the_durations_of_the_committed_runs() -> None:
-    text = (PROJECT / "docs/benchmarks.md").read_text()
-    for stage in GRAPH:
-        seconds = json.loads((PROJECT / f"reports/runs/{stage}.json").read_text())["seconds"]
-        row = f"| {stage} | {plan.duration(seconds)} |"
-        assert row in text, f"docs/benchmarks.md, How long each stage took: expected {row}"
-
-
 def _digest(path: Path) -> str:
     """The MD5 of a file, or of the list of what is in a folder, as DVC records it."""
     if path.is_file():
