@@ -16,6 +16,7 @@ from PIL import Image
 from pipeline.data import cifar10
 
 RECORDS = 20
+FORMS = ("archive", "npm", "parquet")
 
 
 def tiny_dataset(monkeypatch: pytest.MonkeyPatch, folder: Path) -> dict[str, bytes]:
@@ -75,3 +76,10 @@ def parquet(*contents: bytes) -> bytes:
     table = pyarrow.Table.from_pylist(rows)
     pyarrow.parquet.write_table(table, packed, row_group_size=7)
     return packed.getvalue()
+
+
+def pack(form: str, batches: dict[str, bytes]) -> bytes:
+    """The `batches` in one of FORMS."""
+    if form == "parquet":
+        return parquet(*batches.values())
+    return tar(npm_members(batches)) if form == "npm" else binary_archive(batches)
