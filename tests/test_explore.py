@@ -86,16 +86,16 @@ def test_figures_show_the_training_images_that_the_seed_selects(drawn: dict[str,
     indices = figures.sample_indices(60, 5, 10)
     assert len(set(indices)) == 10
     for axes, index in zip(drawn["samples.png"].axes, indices, strict=True):
-        np.testing.assert_array_equal(shown(axes), train.images[index])
+        np.testing.assert_array_equal(image_data(axes), train.images[index])
         assert axes.get_title() == NAMES[train.labels[index].argmax()]
     for axes, name in zip(drawn["by_class.png"].axes, NAMES, strict=True):
         own = train.images[train.labels[:, NAMES.index(name)] == 1]
         strip = np.concatenate(own[figures.sample_indices(len(own), 5, 3)], axis=1)
-        np.testing.assert_array_equal(shown(axes), strip)
+        np.testing.assert_array_equal(image_data(axes), strip)
     assert len(drawn["classes.png"].axes[0].patches) == 3 * len(NAMES)
 
 
-def shown(axes: Axes) -> np.ndarray:
+def image_data(axes: Axes) -> np.ndarray:
     (image,) = axes.images
     return np.asarray(image.get_array())
 
@@ -127,7 +127,7 @@ def test_strips_of_any_number_of_classes(
     boxes = [strips[name].get_position() for name in names]
     assert boxes == sorted(boxes, key=lambda box: (round(box.x0, 3), -box.y0))
     for label, name in enumerate(names):
-        strip = shown(strips[name])
+        strip = image_data(strips[name])
         assert strip.shape == (side, side * (3 if label else 1), 3)
         for image in np.split(strip, strip.shape[1] // side, axis=1):
             assert labels[(images == image).all(axis=(1, 2, 3))].tolist() == [label]
@@ -194,6 +194,7 @@ def test_statistics_of_the_splits_and_in_total() -> None:
 
 def test_pixels_and_range_are_exact() -> None:
     levels = np.resize(np.arange(3, 251, dtype=np.uint8), (1, 16, 16, 3))
+    levels[..., 0] = 100  # the range is that of all channels
     split = Split(levels / np.float32(255), np.ones((1, 1), np.float32))
     np.testing.assert_array_equal(explore.to_uint8(split.images), levels)
     statistics = explore.summarize({"train": split}, ["cat"])["total"]

@@ -205,7 +205,7 @@ def test_other_files_in_the_folder_are_an_error_but_hidden_ones(tmp_path: Path) 
 @pytest.mark.usefixtures("official")
 def test_wrong_params(mirrors: list[Any]) -> None:
     set_mirrors(*mirrors)
-    with pytest.raises(PipelineError, match=r"fetch\.mirrors"):
+    with pytest.raises(PipelineError, match=r"fetch\.mirrors(\.0)?: expected"):
         fetch.main([])
 
 

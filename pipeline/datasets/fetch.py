@@ -31,11 +31,12 @@ class Fetch(params_file.Section):
 def main(arguments: list[str]) -> None:
     """Fill data/raw from the files and folders named in `arguments`, or else from a mirror."""
     settings = params_file.section(params_file.read(), "fetch", Fetch)
-    source = "in place"
-    if missing_files(RAW) and arguments:
+    if not missing_files(RAW):
+        source = "in place"
+    elif arguments:
         write_batches(chain.from_iterable(map(read_batches, map(Path, arguments))), RAW)
         source = f"from {', '.join(arguments)}"
-    elif missing_files(RAW):
+    else:
         source = f"from mirror {fetch_from_mirrors(settings.mirrors, RAW, DOWNLOADS)}"
     print(f"{RAW}: all six files {source} and verified")
     expect_no_other_files(RAW)
@@ -67,8 +68,8 @@ def write_batches(batches: Iterable[tuple[str, bytes]], folder: Path) -> None:
             return
     absent = ", ".join(f"{name} with SHA-256 {digest}" for digest, name in names.items())
     raise SourceError(
-        f"expected {absent}; found {', '.join(others) or 'no such file'}; needed is the binary "
-        "version of CIFAR-10 (the Python version is pickle, which is not read)"
+        f"expected {absent}; found {', '.join(others) or 'no such file'}; get the binary version "
+        "of CIFAR-10 (the Python version, which is pickle, is not read)"
     )
 
 

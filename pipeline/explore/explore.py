@@ -1,7 +1,6 @@
-"""Stage explore: figures and summary statistics of the splits, before anything is trained on them.
+"""Stage explore: figures and summary statistics of the splits.
 
-pandas and matplotlib are imported where they are used: all stages import this module to check the
-settings.
+pandas and matplotlib are imported in functions: every stage imports this module for its settings.
 """
 
 import hashlib
@@ -87,8 +86,8 @@ def describe(
     images: Iterable[np.ndarray], labels: Iterable[np.ndarray], names: Sequence[str]
 ) -> dict[str, Any]:
     """Statistics of one or more splits: their images uint8 (N, S, S, 3) and labels (N, K)."""
-    histograms = np.sum([count_levels(own) for own in images], axis=0)
-    counts = np.sum([np.count_nonzero(own, axis=0) for own in labels], axis=0)
+    histograms = np.sum([count_levels(array) for array in images], axis=0)
+    counts = np.sum([np.count_nonzero(array, axis=0) for array in labels], axis=0)
     levels = np.flatnonzero(histograms.any(axis=0)).astype(np.uint8) / np.float32(255)
     return {
         "images": int(counts.sum()),
@@ -122,11 +121,11 @@ def count_duplicates(pixels: Mapping[str, np.ndarray]) -> dict[str, Any]:
     images that two splits share, `total` the images that repeat an earlier one of any split.
     """
     distinct = {
-        name: {hashlib.blake2b(image.data, digest_size=16).digest() for image in own}
-        for name, own in pixels.items()
+        name: {hashlib.blake2b(image.data, digest_size=16).digest() for image in images}
+        for name, images in pixels.items()
     }
     return {
-        "within": {name: len(own) - len(distinct[name]) for name, own in pixels.items()},
+        "within": {name: len(images) - len(distinct[name]) for name, images in pixels.items()},
         "across": {
             f"{one} and {other}": len(distinct[one] & distinct[other])
             for one, other in combinations(pixels, 2)
@@ -142,11 +141,11 @@ def to_markdown(summary: Mapping[str, Any]) -> str:
     columns = {**summary["splits"], "total": summary["total"]}
     within, across, total = summary["duplicates"].values()
     rows = [
-        _format_rows(own, copies)
-        for own, copies in zip(columns.values(), [*within.values(), total], strict=True)
+        _format_rows(statistics, copies)
+        for statistics, copies in zip(columns.values(), [*within.values(), total], strict=True)
     ]
     labels = [label for label, _ in rows[0]]
-    cells = {name: [cell for _, cell in own] for name, own in zip(columns, rows, strict=True)}
+    cells = {name: [cell for _, cell in row] for name, row in zip(columns, rows, strict=True)}
     table = pd.DataFrame(cells, index=labels).to_markdown(
         disable_numparse=True, colalign=("left", *["right"] * len(columns))
     )
@@ -175,8 +174,8 @@ def _format_rows(statistics: Mapping[str, Any], copies: int) -> list[tuple[str, 
         *(
             (
                 f"{name}, mean ± standard deviation",
-                "{mean:.6f} ± {standard_deviation:.6f}".format(**own),
+                "{mean:.6f} ± {standard_deviation:.6f}".format(**channel),
             )
-            for name, own in statistics["channels"].items()
+            for name, channel in statistics["channels"].items()
         ),
     ]

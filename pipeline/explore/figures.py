@@ -53,8 +53,9 @@ def draw_samples_by_class(
         for panel in axes.flat:
             panel.set_axis_off()
         for label, (panel, name) in enumerate(zip(axes.T.flat, names, strict=False)):
-            own = np.flatnonzero(labels == label)
-            images = split.images[own[sample_indices(len(own), seed, per_class)]]
+            indices = np.flatnonzero(labels == label)
+            indices = indices[sample_indices(len(indices), seed, per_class)]
+            images = split.images[indices]
             panel.imshow(np.concatenate(images, axis=1), interpolation="nearest")
             panel.set_xlim(-0.5, per_class * images.shape[2] - 0.5)  # the same scale for all
             panel.set_title(name, loc="left", fontsize="small", pad=2, parse_math=False)
@@ -67,11 +68,11 @@ def draw_class_counts(statistics: Mapping[str, Any], path: Path) -> None:
     width = 0.8 / len(statistics)  # leaves a fifth between two classes
     size = (9, 4.2) if vertical else (9, 0.4 * len(names) + 1.5)
     with figures.drawing(path, figsize=size) as (figure, axes):
-        for number, ((split, own), style) in enumerate(zip(statistics.items(), BARS, strict=True)):
+        for number, ((name, split), style) in enumerate(zip(statistics.items(), BARS, strict=True)):
             start = np.arange(len(names)) - 0.4 + number * width
-            label = f"{split} ({own['images']:,} images)"
+            label = f"{name} ({split['images']:,} images)"
             draw_bars = axes.bar if vertical else axes.barh
-            counts = list(own["images_per_class"].values())
+            counts = list(split["images_per_class"].values())
             draw_bars(start, counts, width, align="edge", label=label, **style)
         category, value = (axes.xaxis, axes.yaxis) if vertical else (axes.yaxis, axes.xaxis)
         category.set_ticks(range(len(names)), names, parse_math=False)
