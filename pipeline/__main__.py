@@ -37,9 +37,9 @@ except ModuleNotFoundError as error:  # as by `.venv/bin/dvc repro`, whose stage
     sys.exit(f"pipeline: {error}: {activation.REMEDY}")
 
 STAGES = {
-    "fetch": "pipeline.fetch.stage",
+    "fetch": "pipeline.datasets.fetch",
     "preprocess": "pipeline.preprocess.stage",
-    "explore": "pipeline.explore.stage",
+    "explore": "pipeline.explore.explore",
     "train": "pipeline.train.stage",
     "evaluate": "pipeline.evaluate.stage",
     "compare": "pipeline.comparison.stage",

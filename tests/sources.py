@@ -16,6 +16,7 @@ from PIL import Image
 from pipeline.data import cifar10
 
 RECORDS = 20
+FORMS = ("archive", "npm", "parquet")
 
 
 def tiny_dataset(monkeypatch: pytest.MonkeyPatch, folder: Path) -> dict[str, bytes]:
@@ -51,14 +52,15 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def npm_members(batches: dict[str, bytes]) -> dict[str, bytes]:
-    """As in the real package, the strips come before the labels."""
+    """The strips come before the labels, as in the real package; their order does not matter."""
     members = {"package/package.json": b"{}"}
     labels: dict[str, list[int]] = {"train": [], "test": []}
     for name, content in batches.items():
-        images, found = cifar10.decode(content, name)
+        images, split_labels = cifar10.decode(content, name)
         strip = images.reshape(len(images), -1, 3)
         members[f"package/{name.removesuffix('.bin')}.png"] = png(strip)
-        labels["train" if name in cifar10.TRAIN_FILES else "test"] += found.tolist()
+        labels["train" if name in cifar10.TRAIN_FILES else "test"] += split_labels.tolist()
+    members = dict(reversed(members.items()))
     for split, values in labels.items():
         members[f"package/{split}_lables.json"] = json.dumps(values).encode()
     return members
@@ -75,3 +77,10 @@ def parquet(*contents: bytes) -> bytes:
     table = pyarrow.Table.from_pylist(rows)
     pyarrow.parquet.write_table(table, packed, row_group_size=7)
     return packed.getvalue()
+
+
+def pack(form: str, batches: dict[str, bytes]) -> bytes:
+    """The `batches` in one of FORMS."""
+    if form == "parquet":
+        return parquet(*batches.values())
+    return tar(npm_members(batches)) if form == "npm" else binary_archive(batches)

@@ -27,7 +27,7 @@ VARIANTS = ("baseline", "final", "sgd", "fast")
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of its own after one short run of every stage, committed."""
-    workspace.run(PROJECT, "python", "-c", "from pipeline.fetch import stage; stage.main([])")
+    workspace.run(PROJECT, "python", "-c", "from pipeline.datasets import fetch; fetch.main([])")
     folder = workspace.copy_project(tmp_path_factory.mktemp("end_to_end") / "project")
     workspace.write_params(folder, quick.shortened(workspace.read_params(PROJECT)))
     variants = workspace.read_params(folder)["variants"]

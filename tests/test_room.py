@@ -12,7 +12,7 @@ from pipeline import __main__ as dispatch
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data.settings import Photos
-from pipeline.fetch import stage as fetch
+from pipeline.datasets import fetch
 from pipeline.tools import environment, memory, room, schema
 
 GIB = memory.GIB

@@ -190,7 +190,7 @@ def test_only_what_is_committed_counts(verifiable: Path, capfd: pytest.CaptureFi
 def test_raw_files_of_the_project_spare_a_download(
     verifiable: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("pipeline.fetch.stage.missing", lambda folder: {})
+    monkeypatch.setattr("pipeline.datasets.fetch.missing_files", lambda folder: {})
     verify.main(["baseline", "--full"])
     assert f"stub fetch {verifiable}/data/raw\n" in capfd.readouterr().out
 

@@ -15,7 +15,7 @@ from pipeline.tools import quick
 
 def _reproduced(folder: Path, params: dict[str, Any]) -> None:
     """A repository with the results of `baseline`, made by DVC from the project's raw data."""
-    workspace.run(PROJECT, "python", "-c", "from pipeline.fetch import stage; stage.main([])")
+    workspace.run(PROJECT, "python", "-c", "from pipeline.datasets import fetch; fetch.main([])")
     workspace.write_params(workspace.copy_project(folder), params)
     workspace.run(folder, "python", "-m", "pipeline", "fetch", str(PROJECT / "data/raw"))
     workspace.run(folder, "dvc", "repro", "evaluate@baseline")

@@ -1,1 +1,1 @@
-"""Stage explore: a look at the data before it is used."""
+"""Exploratory data analysis: figures and summary statistics of the three splits."""

@@ -1,4 +1,4 @@
-"""The figures of explore: how many images there are of each class, and what they look like."""
+"""The figures of explore: images of each class, and how many there are."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,75 +10,75 @@ import numpy as np
 from pipeline.data.splits import Split
 from pipeline.report import figures
 
-ROWS, COLUMNS = 2, 5  # of the sample figure, as in the study
-# Told apart by grey and hatching, in the order of splits.NAMES.
+ROWS, COLUMNS = 2, 5  # of the samples, as in the study
+STRIPS = 14  # a column of strips, about as high as a screen
+# Distinct in greyscale, in the order of splits.NAMES.
 BARS: tuple[dict[str, str], ...] = (
     {"color": "#333333"},
     {"color": "#FFFFFF", "edgecolor": "#333333", "hatch": "////"},
     {"color": "#AAAAAA", "edgecolor": "#333333"},
 )
-# More classes, or longer names, and the names below the bars would run into each other.
-MOST_UPRIGHT, LONGEST_UPRIGHT = 10, 12
-STRIPS = 14  # a column of strips, about as high as a screen
+# More classes, or longer names, would overlap below vertical bars.
+MOST_VERTICAL, LONGEST_VERTICAL = 10, 12
 
 
-def pick(count: int, seed: int, wanted: int) -> np.ndarray:
-    """Indices int64 of `wanted` of `count` images, or of all, drawn without replacement."""
-    return np.random.default_rng(seed).choice(count, min(count, wanted), replace=False)
+def sample_indices(count: int, seed: int, size: int) -> np.ndarray:
+    """Indices int64 of `size` of `count` images, or of all, drawn without replacement."""
+    return np.random.default_rng(seed).choice(count, min(count, size), replace=False)
 
 
-def samples(split: Split, names: Sequence[str], seed: int, path: Path) -> None:
+def draw_samples(split: Split, names: Sequence[str], seed: int, path: Path) -> None:
     """A grid of ten random images of `split`, each titled with its class, as the PNG `path`."""
     with figures.drawing(path, nrows=ROWS, ncols=COLUMNS, figsize=(9, 4.2)) as (figure, axes):
         figure.suptitle("Images with Class Labels")
-        chosen = pick(len(split.images), seed, ROWS * COLUMNS)
+        indices = sample_indices(len(split.images), seed, ROWS * COLUMNS)
         for panel in axes.flat:
             panel.set_axis_off()
-        for panel, index in zip(axes.flat, chosen, strict=False):
+        for panel, index in zip(axes.flat, indices, strict=False):
             panel.imshow(split.images[index], interpolation="nearest")
             panel.set_title(names[split.labels[index].argmax()], parse_math=False)
 
 
-def by_class(split: Split, names: Sequence[str], seed: int, each: int, path: Path) -> None:
-    """A strip of at most `each` random images of `split` for every class, as the PNG `path`."""
+def draw_samples_by_class(
+    split: Split, names: Sequence[str], seed: int, per_class: int, path: Path
+) -> None:
+    """A strip of at most `per_class` random images for every class, as the PNG `path`."""
     columns = math.ceil(len(names) / STRIPS)
     rows = math.ceil(len(names) / columns)
     labels = split.labels.argmax(axis=1)
-    size = (columns * (0.45 * each + 0.6), 0.72 * rows + 0.5)
-    with figures.drawing(path, nrows=rows, ncols=columns, figsize=size, squeeze=False) as (
-        figure,
-        axes,
-    ):
+    size = (columns * (0.45 * per_class + 0.6), 0.72 * rows + 0.5)
+    grid = {"nrows": rows, "ncols": columns, "squeeze": False}
+    with figures.drawing(path, figsize=size, **grid) as (figure, axes):
         figure.suptitle("Training images by class")
         for panel in axes.flat:
             panel.set_axis_off()
-        for number, (panel, name) in enumerate(zip(axes.T.flat, names, strict=False)):
-            own = np.flatnonzero(labels == number)
-            shown = split.images[own[pick(len(own), seed, each)]]
-            panel.imshow(np.concatenate(shown, axis=1), interpolation="nearest")
-            # Fewer images leave room, and are no larger.
-            panel.set_xlim(-0.5, each * shown.shape[2] - 0.5)
+        for label, (panel, name) in enumerate(zip(axes.T.flat, names, strict=False)):
+            indices = np.flatnonzero(labels == label)
+            indices = indices[sample_indices(len(indices), seed, per_class)]
+            images = split.images[indices]
+            panel.imshow(np.concatenate(images, axis=1), interpolation="nearest")
+            panel.set_xlim(-0.5, per_class * images.shape[2] - 0.5)  # the same scale for all
             panel.set_title(name, loc="left", fontsize="small", pad=2, parse_math=False)
 
 
-def classes(facts: Mapping[str, Any], path: Path) -> None:
-    """Images per class of every split in `facts` (summarize()["splits"]) as bars, to `path`."""
-    names = list(next(iter(facts.values()))["images_per_class"])
-    upright = len(names) <= MOST_UPRIGHT and max(map(len, names)) <= LONGEST_UPRIGHT
-    width = 0.8 / len(facts)  # leaves a fifth of every class's place as a gap
-    size = (9, 4.2) if upright else (9, 0.4 * len(names) + 1.5)
+def draw_class_counts(statistics: Mapping[str, Any], path: Path) -> None:
+    """Images per class of each split in `statistics` (summarize()["splits"]) as bars."""
+    names = list(next(iter(statistics.values()))["images_per_class"])
+    vertical = len(names) <= MOST_VERTICAL and max(map(len, names)) <= LONGEST_VERTICAL
+    width = 0.8 / len(statistics)  # leaves a fifth between two classes
+    size = (9, 4.2) if vertical else (9, 0.4 * len(names) + 1.5)
     with figures.drawing(path, figsize=size) as (figure, axes):
-        for number, ((name, fact), style) in enumerate(zip(facts.items(), BARS, strict=True)):
+        for number, ((name, split), style) in enumerate(zip(statistics.items(), BARS, strict=True)):
             start = np.arange(len(names)) - 0.4 + number * width
-            counts = list(fact["images_per_class"].values())
-            label = f"{name} ({fact['images']:,} images)"
-            bars = axes.bar if upright else axes.barh
-            bars(start, counts, width, align="edge", label=label, **style)
-        along, across = ("x", "y") if upright else ("y", "x")
-        axes.set(**{f"{along}ticks": range(len(names)), f"{across}label": "images"})
-        axes.set(title="Images per class and split")
-        getattr(axes, f"set_{along}ticklabels")(names, parse_math=False)
-        axes.grid(visible=False, axis=along)
-        if not upright:
+            label = f"{name} ({split['images']:,} images)"
+            draw_bars = axes.bar if vertical else axes.barh
+            counts = list(split["images_per_class"].values())
+            draw_bars(start, counts, width, align="edge", label=label, **style)
+        category, value = (axes.xaxis, axes.yaxis) if vertical else (axes.yaxis, axes.xaxis)
+        category.set_ticks(range(len(names)), names, parse_math=False)
+        category.grid(visible=False)
+        value.set_label_text("images")
+        axes.set_title("Images per class and split")
+        if not vertical:
             axes.set_ylim(len(names) - 0.5, -0.5)  # the first class on top
-        figure.legend(loc="outside lower center", ncols=len(facts), frameon=False)
+        figure.legend(loc="outside lower center", ncols=len(statistics), frameon=False)

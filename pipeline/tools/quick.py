@@ -15,7 +15,7 @@ import yaml
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data import settings
-from pipeline.fetch import stage as fetch
+from pipeline.datasets import fetch
 from pipeline.page import times
 from pipeline.preprocess import folders
 from pipeline.tools import git, schema

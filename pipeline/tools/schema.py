@@ -17,11 +17,11 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.mistakes import nearest
 from pipeline.comparison.settings import Compare
 from pipeline.data import settings as data_settings
+from pipeline.datasets.fetch import Fetch
 from pipeline.evaluate.manner import Temperature
 from pipeline.evaluate.settings import Evaluate, Predict
 from pipeline.evaluate.views import Views
-from pipeline.explore.settings import Explore
-from pipeline.fetch.settings import Fetch
+from pipeline.explore.explore import Explore
 from pipeline.page.settings import Page
 from pipeline.runtime import Runtime
 from pipeline.train import arithmetic, recipe, variant

@@ -23,7 +23,7 @@ import numpy as np
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data import settings
-from pipeline.fetch import stage as fetch
+from pipeline.datasets import fetch
 from pipeline.report import history, metrics, places
 from pipeline.tools import git, recorded, stopping, verify_committed, verify_compare
 from pipeline.tools.recorded import Run
@@ -91,7 +91,7 @@ def _data(dataset: settings.Dataset, here: Path, runs: Mapping[str, Iterable[Run
     if isinstance(dataset, settings.Photos):
         verify_committed.link(Path(dataset.folder), here)
         return verify_committed.other_data(Path(dataset.folder), here, runs)
-    _stage(here, "fetch", *([] if fetch.missing(fetch.RAW) else [str(fetch.RAW.resolve())]))
+    _stage(here, "fetch", *([] if fetch.missing_files(fetch.RAW) else [str(fetch.RAW.resolve())]))
     return []  # it has its SHA-256
 
 

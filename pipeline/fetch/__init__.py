@@ -1,1 +1,0 @@
-"""Stage fetch: the official files, from whichever mirror serves them."""
