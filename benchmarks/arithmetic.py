@@ -10,7 +10,7 @@ from pathlib import Path
 from timing import epoch, row
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline.tools import processor
+from pipeline.tools import environment
 
 ROUNDS, EPOCHS = 2, 3
 IMAGES = {"deep": 6_000, "fast": 2_000}  # a variant of each network
@@ -32,7 +32,7 @@ def trained(variant: str, precision: str, cpu_isa: str) -> float:
 
 def rows() -> list[str]:
     """The table's rows; a round measures all settings of a variant in turns."""
-    settings = [setting for setting, flag in OTHERS.items() if flag in processor.flags()]
+    settings = [setting for setting, flag in OTHERS.items() if flag in environment.cpu_flags()]
     lines = []
     for variant in IMAGES:
         rounds = [

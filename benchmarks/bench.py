@@ -21,7 +21,7 @@ from timing import header
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline.base import files
-from pipeline.tools import processor
+from pipeline.tools import environment
 
 FOLDER = Path("reports/bench")
 
@@ -58,7 +58,7 @@ def circumstances() -> str:
     if _git("status", "--porcelain", "--", ".", ":!reports"):
         commit += "-dirty"
     today = datetime.datetime.now(datetime.UTC).date()
-    return f"{today}, {os.cpu_count()} cores of {processor.name()}, commit {commit}"
+    return f"{today}, {os.cpu_count()} cores of {environment.processor_name()}, commit {commit}"
 
 
 def _git(*arguments: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from timing import row
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline.tools import processor, speeds
+from pipeline.tools import environment
 
 FOLDER = Path(__file__).parent
 NETWORKS = ("baseline", "improved", "deep", "final")
@@ -26,6 +26,7 @@ IMAGES, EPOCHS, ROUNDS = 6_000, 3, 2
 FLOOR_IMAGES = 2_000
 TIMED = "onednn_verbose,v1,primitive,exec,"
 WIDEST = "cpu_isa=AVX512_CORE"
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 BFLOAT16 = ("precision=bfloat16", "cpu_isa=AVX512_CORE_BF16")
 
 Rounds = list[dict[str, float]]  # by network, seconds of an epoch
@@ -108,7 +109,7 @@ def measured() -> dict[str, Rounds]:
         keep("operations", {name: operations(name) for name in NETWORKS})
         keep("widest", in_turn("ours", WIDEST))
         keep("widest at once", {"four": at_once(WIDEST)})
-        if processor.flags() & speeds.BFLOAT16_FLAGS:
+        if environment.cpu_flags() & BFLOAT16_FLAGS:
             keep("bfloat16 at once", {"four": at_once(*BFLOAT16)})
         if _has_torch():
             keep("peer", in_turn("peer"))

@@ -97,7 +97,7 @@ SPELLED_OUT: dict[str, set[str]] = {
     "pipeline/fetch/mirrors.py": {"fetch"},
     "pipeline/base/files.py": set(GRAPH),
     "pipeline/__main__.py": set(),
-    "pipeline/tools/schema.py": set(),
+    "pipeline/tools/config.py": set(),
     "pipeline/predict/classify.py": set(),
     "pipeline/predict/litert.py": set(),
     "models/final.keras": set(),
