@@ -9,7 +9,9 @@ import pytest
 import workspace
 
 from pipeline import __main__ as dispatch
+from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
+from pipeline.tools import memory_estimate
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,23 @@ def test_parameters_and_packages_are_checked_before_any_stage(
     with pytest.raises(PipelineError, match=message):
         dispatch.main(["fetch"])
     assert not (project / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"), [("fetch", "dataset.kind"), ("preprocess", "dataset.side: training on")]
+)
+def test_photos_are_not_fetched_and_have_to_fit_into_memory(
+    project: Path, monkeypatch: pytest.MonkeyPatch, stage: str, message: str
+) -> None:
+    monkeypatch.setattr(dispatch, "run", unexpected)
+    monkeypatch.setattr(memory_estimate, "FIXED", 2**60)
+    photos = params_file.read(project / "pipeline/tools/photos_params.yaml")
+    workspace.write_params(project, photos)
+    for path in ("rose/a.jpg", "tulip/a.jpg"):
+        (project / "data/photos" / path).parent.mkdir(parents=True)
+        (project / "data/photos" / path).touch()
+    with pytest.raises(PipelineError, match=message):
+        dispatch.main([stage])
 
 
 def unexpected(*arguments: str) -> float:

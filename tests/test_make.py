@@ -7,8 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import synthetic
+import workspace
 from conftest import PROJECT
+from PIL import Image
 
 from pipeline.base import params_file
 from pipeline.comparison import groups
@@ -173,22 +177,58 @@ def test_an_environment_elsewhere_may_be_linked_and_is_never_cleared(made: Path)
     assert pip.exists()
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_make_quick_runs_the_whole_graph_and_touches_no_result(tmp_path: Path) -> None:
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone of the project's last commit, with this interpreter's environment as .venv."""
     folder = tmp_path / "project"
-    subprocess.run(["git", "clone", "--quiet", str(PROJECT), str(folder)], check=True)
+    workspace.run(PROJECT, "git", "clone", "--quiet", str(PROJECT), str(folder))
+    link_environment(folder)
+    return folder
+
+
+def link_environment(folder: Path) -> None:
     (folder / ".venv").symlink_to(sys.prefix)
     os.utime(folder / "requirements/lock.txt", (0, 0))  # so that make finds .venv up to date
-    dataset = params_file.read(PROJECT / "params.yaml")["dataset"]
-    if dataset["kind"] == "photos":  # as in a study that `make study` made: nothing fetches them
-        shutil.copytree(PROJECT / dataset["folder"], folder / dataset["folder"])
-    done = make("quick", "JOBS=2", folder=folder)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_quick_runs_every_stage_and_touches_no_result(clone: Path) -> None:
+    done = make("quick", "JOBS=2", folder=clone)
     assert done.returncode == 0, done.stdout + done.stderr
-    table = (folder / ".quick/reports/comparison.md").read_text()
+    rows = pd.read_csv(clone / ".quick/reports/comparison.csv")["variant"]
     variants = params_file.read(PROJECT / "params.yaml")["variants"]
-    rows = re.findall(r"^\| ([\w-]+) ", table, re.M)
-    assert {first for first, *_ in groups.alike(variants)} == set(rows) - {"variant"}
-    changed = ["git", "status", "--porcelain", "--untracked-files=no"]
-    assert not subprocess.run(changed, cwd=folder, capture_output=True, check=True).stdout
-    assert [path.name for path in (folder / "models").iterdir()] == ["README.md"]
+    assert {first for first, *_ in groups.alike(variants)} == set(rows)
+    changed = ("git", "status", "--porcelain", "--untracked-files=no")
+    assert workspace.run(clone, *changed) == ""
+    assert [path.name for path in (clone / "models").iterdir()] == ["README.md"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_study_of_photos_runs_and_answers(clone: Path) -> None:
+    photos, folder = clone.parent / "photos", clone.parent / "a b's"
+    images, labels = synthetic.make_images(30, seed=0)
+    for number, (image, label) in enumerate(zip(images, labels % 2, strict=True)):
+        path = photos / ("rose", "tulip")[label] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    identity = workspace.environment()
+    done = make("study", "DIR=../a b's", "PHOTOS=../photos", "SIDE=32", folder=clone, **identity)
+    assert done.returncode == 0, done.stdout + done.stderr
+    params = workspace.read_params(folder)
+    params["variants"] = {"best": params["variants"]["best"]}
+    params["recipes"]["best"]["epochs"] = 2
+    workspace.write_params(folder, params)
+    link_environment(folder)
+    done = make("repro", folder=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (folder / "reports/index.html").exists()
+    photo = str(next(photos.rglob("*.png")))
+    output = workspace.run(folder, "python", "-m", "pipeline.predict", photo)
+    assert "rose" in output
+    assert "tulip" in output
+    assert "nothing would run" in workspace.run(folder, "python", "-m", "pipeline.tools.plan")
+    next((folder / "data/photos").rglob("*.png")).unlink()
+    output = workspace.run(folder, "python", "-m", "pipeline.tools.plan", expect=1)
+    assert re.search(r"(?m)^  preprocess .*data/photos", output)

@@ -7,7 +7,6 @@ from typing import Any
 
 import psutil
 import pytest
-import workspace
 import yaml
 from conftest import PROJECT
 
@@ -39,17 +38,11 @@ def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("jobs/memory.max", "1800000000\n", 1_800_000_000),
         ("memory.max", "1800000000\n", 1_800_000_000),
         ("memory/memory.limit_in_bytes", "1800000000\n", 1_800_000_000),
-        ("memory/memory.limit_in_bytes", f"{2**63}\n", 8 * GIB),
     ],
 )
 def test_memory_is_the_lowest_limit(groups: Path, file: str, text: str, expected: int) -> None:
     (groups / file).write_text(text)
     assert memory_estimate.available_memory() == expected
-
-
-def test_a_system_without_control_groups(groups: Path) -> None:
-    memory_estimate.OWN_CGROUP.unlink()
-    assert memory_estimate.available_memory() == 8 * GIB
 
 
 def dataset(**changes: Any) -> Photos:
@@ -92,21 +85,3 @@ def test_photos_that_need_more_than_there_is_are_refused(monkeypatch: pytest.Mon
     monkeypatch.setattr(memory_estimate, "available_memory", lambda: GIB)
     with pytest.raises(PipelineError, match="at most 0"):
         memory_estimate.expect_memory(found, dataset())
-
-
-def test_preprocess_is_refused_before_it_reads_a_photo(tmp_path: Path) -> None:
-    folder = workspace.copy_project(tmp_path / "project")
-    params = workspace.read_params(folder)
-    workspace.write_params(folder, params | {"dataset": DATASET})
-    for path in ("rose/a", "rose/b", "tulip/a", "tulip/b"):
-        (folder / "data/photos" / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "data/photos" / path).touch()
-    program = (
-        "from pipeline import __main__ as dispatch\n"
-        "from pipeline.tools import memory_estimate\n"
-        "memory_estimate.FIXED = 2**60\n"
-        "dispatch.main(['preprocess'])\n"
-    )
-    assert "dataset.side: training on" in workspace.run(folder, "python", "-c", program, expect=1)
-    output = workspace.run(folder, "python", "-m", "pipeline", "fetch", expect=1)
-    assert "dataset.kind: expected cifar10" in output

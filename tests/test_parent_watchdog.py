@@ -13,41 +13,24 @@ from conftest import PROJECT
 
 from pipeline.tools import parent_watchdog
 
+# A late stage looks for its DVC when that is gone; a deaf one drops what a signal handler raises.
 STAGE = """
-import time
-from pathlib import Path
-from pipeline.tools import parent_watchdog
-parent_watchdog.watch()
-Path("started").touch()
-try:
-    for _ in range(50):
-        time.sleep(0.1)
-    print("all done", flush=True)
-finally:
-    print("cleaned up", flush=True)
-"""
-# Python has just started when its DVC is killed.
-LATE_STAGE = """
-import time
-from pathlib import Path
-from pipeline.tools import parent_watchdog
-Path("started").touch()
-while not Path("killed").exists():
-    time.sleep(0.05)
-parent_watchdog.watch()
-print("all done", flush=True)
-"""
-# A destructor swallows an exception that a signal handler raises in it.
-DEAF_STAGE = """
-import time
+import sys, time
 from pathlib import Path
 from pipeline.tools import parent_watchdog
 parent_watchdog.GRACE_SECONDS = 1
+if "late" in sys.argv:
+    Path("started").touch()
+    while not Path("killed").exists():
+        time.sleep(0.05)
 parent_watchdog.watch()
 Path("started").touch()
 try:
-    time.sleep(60)
+    time.sleep(5)
 except SystemExit:
+    if "deaf" not in sys.argv:
+        print("cleaned up", flush=True)
+        raise
     time.sleep(60)
 print("all done", flush=True)
 """
@@ -58,15 +41,13 @@ subprocess.run(sys.argv[1], shell=True, env={**os.environ, "DVC_STAGE": "train@x
 """
 
 
-def start(
-    folder: Path, command: str, stage: str = STAGE
-) -> tuple[subprocess.Popen[bytes], psutil.Process]:
+def start(folder: Path, command: str) -> tuple[subprocess.Popen[bytes], psutil.Process]:
     """A stand-in for DVC that runs `command`, and the stage, which has started."""
-    (folder / "stage.py").write_text(stage)
+    (folder / "stage.py").write_text(STAGE)
     environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
     with (folder / "log").open("w") as log:
         dvc = subprocess.Popen(
-            [sys.executable, "-c", DVC, command.format(python=sys.executable)],
+            [sys.executable, "-c", DVC, command.format(stage=f"{sys.executable} stage.py")],
             cwd=folder,
             env={**environment, "PYTHONPATH": str(PROJECT)},
             stdout=log,
@@ -82,12 +63,10 @@ def start(
 @pytest.mark.parametrize(
     ("number", "command"),
     [
-        pytest.param(signal.SIGKILL, "exec {python} stage.py", id="directly"),
-        pytest.param(signal.SIGTERM, "{python} stage.py; true", id="by a shell"),
-        pytest.param(signal.SIGKILL, "sh -c '{python} stage.py; true'; true", id="by two shells"),
-        pytest.param(
-            signal.SIGTERM, "trap '' INT TERM HUP; {python} stage.py; true", id="signals ignored"
-        ),
+        pytest.param(signal.SIGKILL, "exec {stage}", id="directly"),
+        pytest.param(signal.SIGTERM, "{stage}; true", id="by a shell"),
+        pytest.param(signal.SIGKILL, "sh -c '{stage}; true'; true", id="by two shells"),
+        pytest.param(signal.SIGTERM, "trap '' INT TERM HUP; {stage}; true", id="signals ignored"),
     ],
 )
 def test_a_stage_ends_after_its_dvc(tmp_path: Path, number: int, command: str) -> None:
@@ -95,14 +74,11 @@ def test_a_stage_ends_after_its_dvc(tmp_path: Path, number: int, command: str) -
     dvc.send_signal(number)  # not waited for: it stays in the process table as a zombie
     stage.wait(timeout=60)
     dvc.wait()
-    log = (tmp_path / "log").read_text()
-    assert parent_watchdog.GONE in log
-    assert "cleaned up" in log
-    assert "all done" not in log
+    assert (tmp_path / "log").read_text() == f"cleaned up\n{parent_watchdog.GONE}\n"
 
 
 def test_a_stage_ends_after_the_shell_that_started_it(tmp_path: Path) -> None:
-    dvc, stage = start(tmp_path, "{python} stage.py; true")
+    dvc, stage = start(tmp_path, "{stage}; true")
     shell = stage.parent()
     assert shell
     shell.kill()
@@ -111,33 +87,25 @@ def test_a_stage_ends_after_the_shell_that_started_it(tmp_path: Path) -> None:
     assert "all done" not in (tmp_path / "log").read_text()
 
 
-@pytest.mark.parametrize("command", ["exec {python} stage.py", "{python} stage.py; true"])
-def test_a_stage_ends_when_its_dvc_was_gone_before(tmp_path: Path, command: str) -> None:
-    dvc, stage = start(tmp_path, command, LATE_STAGE)
+@pytest.mark.parametrize(
+    ("command", "log"),
+    [
+        ("exec {stage} late", f"{parent_watchdog.GONE}\n"),
+        ("{stage} late; true", f"{parent_watchdog.GONE}\n"),
+        ("exec {stage} deaf", ""),
+        ("unset DVC_STAGE; {stage}; true", "all done\n"),  # no stage of DVC
+    ],
+)
+def test_what_a_stage_does_once_its_parent_is_gone(tmp_path: Path, command: str, log: str) -> None:
+    dvc, stage = start(tmp_path, command)
     dvc.kill()
     dvc.wait()
     (tmp_path / "killed").touch()
     stage.wait(timeout=60)
-    assert (tmp_path / "log").read_text() == f"{parent_watchdog.GONE}\n"
-
-
-def test_a_stage_that_swallows_the_exception_ends_all_the_same(tmp_path: Path) -> None:
-    dvc, stage = start(tmp_path, "exec {python} stage.py", DEAF_STAGE)
-    dvc.kill()
-    dvc.wait()
-    stage.wait(timeout=60)
-    assert (tmp_path / "log").read_text() == ""
+    assert (tmp_path / "log").read_text() == log
 
 
 def test_a_stage_of_a_running_dvc_goes_on(tmp_path: Path) -> None:
-    dvc, _ = start(tmp_path, "{python} stage.py; true")
+    dvc, _ = start(tmp_path, "{stage}; true")
     assert dvc.wait(timeout=60) == 0
-    assert (tmp_path / "log").read_text() == "all done\ncleaned up\n"
-
-
-def test_a_stage_without_dvc_outlives_what_started_it(tmp_path: Path) -> None:
-    parent, stage = start(tmp_path, "unset DVC_STAGE; {python} stage.py; true")
-    parent.kill()
-    parent.wait()
-    stage.wait(timeout=60)
-    assert (tmp_path / "log").read_text() == "all done\ncleaned up\n"
+    assert (tmp_path / "log").read_text() == "all done\n"

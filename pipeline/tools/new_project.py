@@ -161,7 +161,7 @@ def fit_recipe(recipe: Any, photos: int, side: int, smallest: int) -> None:
     for key, epochs in list(recipe["growth"].items()):
         del recipe["growth"][key]
         scaled = int(key[2:]) * side // CHOSEN_SIDE
-        if smallest <= scaled < side:
+        if scaled >= smallest:
             recipe["growth"][f"px{scaled}"] = round(epochs * times)
 
 
