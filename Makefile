@@ -15,7 +15,7 @@ python, cannot hold it. Rename or move the folder)
 endif
 
 # dvc.yaml's commands say `python` and mean the one of .venv, from .quick/ too.
-export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PATH := $(CURDIR)/$(BIN):$(value PATH)
 
 # Empty unless .venv works where it is: its programs name the folder in which it was made, and its
 # packages are in one named by the version of Python. Looked at each time, in 0.03 s.
@@ -31,13 +31,17 @@ MINUTES ?= 2
 SIDE ?= 64
 
 # JOBS=2 runs stages side by side here, CLUSTER=ADDRESS on the workers of a Dask scheduler; PLAIN=1
-# takes an address of another machine without encryption.
-SIDE_BY_SIDE := $(if $(CLUSTER),--scheduler $(CLUSTER) $(if $(PLAIN),--plain),$(if $(JOBS),--jobs $(JOBS)))
-REPRO = "$(CURDIR)/$(BIN)/$(if $(SIDE_BY_SIDE),python" -m pipeline.cluster $(SIDE_BY_SIDE),dvc" repro) \
-	|| { "$(CURDIR)/$(BIN)/python" -m pipeline.tools.free_space; exit 1; }
+# takes an address of another machine without encryption. Only on make's command line: other
+# programs' variables may have these names.
+given = $(if $(filter command line,$(origin $1)),$($1))
+SIDE_BY_SIDE := $(strip $(if $(call given,CLUSTER),\
+	--scheduler $(CLUSTER) $(if $(call given,PLAIN),--plain),$(if $(call given,JOBS),--jobs $(JOBS))))
+# By PATH, which the shell looks up, from .quick/ too: the path itself may hold a dollar sign.
+REPRO = python -m $(if $(SIDE_BY_SIDE),pipeline.cluster $(SIDE_BY_SIDE),dvc repro) \
+	|| { python -m pipeline.tools.free_space; exit 1; }
 
 # How long trainings took is known after DVC alone; the page shows it, and runs again when it is new.
-TIMED = $(BIN)/python -m pipeline.tools.time_to_accuracy && \
+TIMED = $(BIN)/python -m pipeline.tools.training_times && \
 	$(BIN)/dvc repro --single-item page > /dev/null
 
 .PHONY: help repro queue quick plan verify check study plots bench test test-all lint lock setup clean
@@ -48,7 +52,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 repro: .venv/ready $(if $(SIDE_BY_SIDE),.venv/cluster) ## run what is missing or has changed; JOBS=2 two stages at a time
-	@$(BIN)/python -m pipeline.tools.schema
+	@$(BIN)/python -m pipeline.tools.config
 	@$(BIN)/python -m pipeline.tools.environment
 	@$(BIN)/python -m pipeline.tools.intact
 	@$(REPRO)
@@ -64,7 +68,7 @@ quick: .venv/ready $(if $(SIDE_BY_SIDE),.venv/cluster) ## the whole graph, narro
 	@echo "The results are in .quick/reports; nothing outside .quick and data was touched."
 
 plan: .venv/ready ## say what `make repro` would run, and why; fails when anything would
-	@$(BIN)/python -m pipeline.tools.schema
+	@$(BIN)/python -m pipeline.tools.config
 	@$(BIN)/python -m pipeline.tools.plan
 
 verify: .venv/ready ## train again from the last commit: same results here? VARIANT=... MINUTES=... FULL=1
@@ -76,7 +80,7 @@ check: .venv/ready ## read DVC's cache and the outputs again, and name what is d
 # By way of the environment, in which make has what it was called with: a folder's name may have any
 # character.
 study: .venv/ready ## a project of its own for your photos: DIR=../flowers PHOTOS=~/flowers SIDE=64
-	@$(BIN)/python -m pipeline.tools.new_study "$$DIR" "$$PHOTOS" "$(SIDE)"
+	@$(BIN)/python -m pipeline.tools.new_project "$$DIR" "$$PHOTOS" "$(SIDE)"
 
 plots: .venv/ready ## draw DVC's plots into dvc_plots/, no network needed; REV=HEAD~1 beside older ones
 	@$(BIN)/python -m pipeline.tools.plots

@@ -18,7 +18,7 @@ from timing import header
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline.base import files
-from pipeline.tools import processor
+from pipeline.tools import environment
 
 FOLDER = Path("reports/bench")
 
@@ -37,7 +37,7 @@ PARTS: dict[str, tuple[Callable[[], list[str]], str]] = {
     "overheads": (overheads.rows, "seconds"),
     "memory": (overheads.memory_rows, "GiB"),
     "cores": (training_speed.core_rows, "seconds"),
-    "arithmetic": (lambda: training_speed.precision_rows(processor.flags()), "seconds"),
+    "arithmetic": (lambda: training_speed.precision_rows(environment.cpu_flags()), "seconds"),
     "convolution": (training_speed.convolution_rows, "seconds"),
 }
 
@@ -48,7 +48,7 @@ def circumstances() -> str:
     if _git("status", "--porcelain", "--", ".", ":!reports"):
         commit += "-dirty"
     today = datetime.datetime.now(datetime.UTC).date()
-    return f"{today}, {os.cpu_count()} cores of {processor.name()}, commit {commit}"
+    return f"{today}, {os.cpu_count()} cores of {environment.processor_name()}, commit {commit}"
 
 
 def _git(*arguments: str) -> str:

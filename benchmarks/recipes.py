@@ -20,7 +20,7 @@ from pipeline.base import files, params_file
 from pipeline.evaluate import scores, trained
 from pipeline.evaluate.manner import Manner
 from pipeline.evaluate.views import Views
-from pipeline.tools import processor
+from pipeline.tools import environment
 from pipeline.train import arithmetic, recipe, variant
 
 TABLE = Path("reports/bench/recipes.csv")
@@ -63,7 +63,7 @@ def tried(name: str, changes: dict[str, Any]) -> dict[str, Any]:
         "one_view": round(scores.accuracy(labels, alone), 4),
         # Two for a multiplication and addition; backwards costs twice what forwards does.
         "petaflop": round(6 * operations * IMAGES / 1e15, 4),
-        "processor": processor.name(),
+        "processor": environment.processor_name(),
     }
 
 

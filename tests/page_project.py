@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipeline.base import files
 from pipeline.comparison import stage as compare
-from pipeline.page import times
+from pipeline.page import training_times
 from pipeline.predict import carried
 from pipeline.report import places
 
@@ -78,10 +78,10 @@ def files_of(
     images = images.astype(np.float32) / 255
     labels = np.eye(len(classes), dtype=np.float32)[np.arange(count) // 100]
     files.write_arrays(folder / "data/processed/test.npz", images=images, labels=labels)
-    digest = times.history_digest("final", folder)
+    digest = training_times.history_digest("final", folder)
     rows = ["pipeline,final," + digest + ",75,2 cores", "pipeline,fast,other,9,2 cores"]
     rows += ["notebook,final,,80,2 cores", "notebook,gone,,90,2 cores"]
-    files.write_text(folder / times.PATH, "\n".join([",".join(times.COLUMNS), *rows]))
+    files.write_text(folder / training_times.PATH, "\n".join([training_times.HEADER, *rows]))
     return folder
 
 

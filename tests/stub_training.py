@@ -17,7 +17,7 @@ import yaml
 from pipeline.base import files
 from pipeline.data import classes
 from pipeline.report import history, places
-from pipeline.tools import environment, lifeline
+from pipeline.tools import environment, parent_watchdog
 from pipeline.train import checkpoint
 
 EPOCHS = 5
@@ -67,7 +67,7 @@ def evaluate(variant: str) -> None:
 
 
 def main(stage: str, *arguments: str) -> None:
-    lifeline.watch()
+    parent_watchdog.watch()
     print(f"stub {stage} {' '.join(arguments)}", flush=True)
     if stage == os.environ.get("STUB_FAILS"):
         sys.exit("stub: out of memory")

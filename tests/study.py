@@ -17,7 +17,7 @@ import workspace
 from conftest import PROJECT
 
 from pipeline.data import cifar10
-from pipeline.page import times
+from pipeline.page import training_times
 
 SEVERAL_STAGES = Path(__file__).parent / "whole_study.py"
 # Fixed, so that only the circumstance under test changes it.
@@ -60,8 +60,8 @@ def prepare(
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(PROJECT / name, folder / name, ignore=ignored)
     shutil.copy(PROJECT / "dvc.yaml", folder)
-    (folder / times.PATH).parent.mkdir()
-    shutil.copy(PROJECT / times.PATH, folder / times.PATH)
+    (folder / training_times.PATH).parent.mkdir()
+    shutil.copy(PROJECT / training_times.PATH, folder / training_times.PATH)
     params = workspace.light(workspace.read_params(PROJECT))
     params["dataset"] |= {"train_images": 32 * steps, "validation_images": VALIDATION_IMAGES}
     for section in (params["runtime"], *params["arithmetic"].values()):

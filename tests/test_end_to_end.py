@@ -29,7 +29,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of its own after one short run of every stage, committed."""
     workspace.run(PROJECT, "python", "-c", "from pipeline.datasets import fetch; fetch.main([])")
     folder = workspace.copy_project(tmp_path_factory.mktemp("end_to_end") / "project")
-    workspace.write_params(folder, quick.shortened(workspace.read_params(PROJECT)))
+    workspace.write_params(folder, quick.quick_params(workspace.read_params(PROJECT)))
     variants = workspace.read_params(folder)["variants"]
     workspace.drop_variants(folder, *set(variants) - set(VARIANTS))
     workspace.run(folder, "python", "-m", "pipeline", "fetch", str(PROJECT / "data/raw"))

@@ -60,7 +60,7 @@ def test_neither_the_backend_nor_the_style_of_the_user_is_heeded(tmp_path: Path)
     [
         *("pipeline.comparison.charts", "pipeline.comparison.curves", "pipeline.comparison.stage"),
         *("pipeline.explore.explore", "pipeline.evaluate.mistakes"),
-        "pipeline.tools.time_to_accuracy",
+        "pipeline.tools.training_times",
     ],
 )
 def test_what_draws_can_be_imported_where_a_notebook_names_its_backend(module: str) -> None:

@@ -80,7 +80,7 @@ SPELLED_OUT: dict[str, set[str]] = {
     "pipeline/datasets/download.py": {"fetch"},
     "pipeline/base/files.py": set(GRAPH),
     "pipeline/__main__.py": set(),
-    "pipeline/tools/schema.py": set(),
+    "pipeline/tools/config.py": set(),
     "pipeline/predict/classify.py": set(),
     "models/final.keras": set(),
     "reports/variants/final/history.csv": set(),

@@ -1,11 +1,9 @@
 """The same bytes whatever a machine may have otherwise: every output of a study, compared."""
 
-import ast
 import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,12 +26,8 @@ STEPS, EPOCHS = 150, 2
 AT_ONCE = 4
 NOBODY = 65534
 
-# Python 3.11.2, where Debian 12 is: zip headers and what `tarfile` takes have changed since.
-OLDEST = "/usr/bin/python3.11"
-
-# What a shell or a job's launcher may set, and what would then decide bits or break a run if it
-# were heeded. pipeline.runtime sets its own values over some; the rest have no effect. What is
-# not here is refused (pipeline/tools/environment.py).
+# Variables that could change bytes or break a run. pipeline.runtime overrides some, the others have
+# no effect; pipeline/tools/environment.py refuses those that would.
 HOSTILE = {
     "KERAS_BACKEND": "jax",
     "MPLBACKEND": "svg",
@@ -51,17 +45,6 @@ KERAS_CONFIG = (
     '{"backend": "jax", "floatx": "float64", "epsilon": 0.1, "image_data_format": "channels_first"}'
 )
 MATPLOTLIBRC = "figure.dpi: 40\nsavefig.dpi: 30\nfont.size: 30\naxes.facecolor: red\n"
-
-
-def _is_an_older_python(path: str) -> bool:
-    """Whether there is one at `path` that takes this one's packages and is older."""
-    tell = "import sys; print(sys.version_info[:3])"
-    try:
-        found = subprocess.run([path, "-c", tell], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return False
-    version = ast.literal_eval(found.stdout)
-    return version[:2] == sys.version_info[:2] and version < sys.version_info[:3]
 
 
 def one_cpu(scratch: Path) -> Circumstances:
@@ -129,12 +112,6 @@ def a_process_per_stage(scratch: Path) -> Circumstances:
     return Circumstances(command_per_stage=True)
 
 
-def oldest_python(scratch: Path) -> Circumstances:
-    """Debian 12's own, with the packages of this one, which fit any Python 3.11."""
-    packages = {"PYTHONPATH": sysconfig.get_path("purelib")}
-    return Circumstances(python=OLDEST, environment=packages)
-
-
 def nothing_else(scratch: Path) -> Circumstances:
     return Circumstances()
 
@@ -147,7 +124,6 @@ VARIATIONS = (
     eight_threads,
     another_place,
     another_environment,
-    *([oldest_python] if _is_an_older_python(OLDEST) else []),
 )
 
 

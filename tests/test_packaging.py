@@ -3,7 +3,6 @@
 import ast
 import importlib.metadata
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,9 +13,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pipeline.base import params_file
-from pipeline.tools import environment, quick
-from pipeline.tools.schema import check as check_params
+from pipeline.tools import environment
 
 LOCK = PROJECT / "requirements/lock.txt"
 CLUSTER_LOCK = LOCK.with_name("cluster-lock.txt")  # an extra: of cluster.txt alone
@@ -147,61 +144,3 @@ def test_the_pins_that_dvc_sees_are_the_ones_checked_before_a_stage() -> None:
         if dependency.startswith("requirements/")
     }
     assert seen == {path.as_posix() for path in environment.PINS}
-
-
-def test_quick_shortens_every_recipe_narrows_every_variant_and_changes_nothing_else() -> None:
-    params = params_file.read(PROJECT / "params.yaml")
-    params["recipes"]["added_later"] = params["recipes"]["study"] | {"epochs": 99}
-    params["variants"]["added_later"] = params["variants"]["baseline"] | {"widths": [4, 999]}
-    short = quick.shortened(params)
-    check_params(short)
-    assert short["dataset"]["train_images"] == quick.TRAIN_IMAGES < 5000
-    assert short["variants"]["added_later"]["widths"] == [4, quick.WIDTH]
-    for recipe in short["recipes"].values():
-        assert recipe["epochs"] == 1
-    assert short["views"]["whitened"] == {"mirrored": True, "shift": 0, "sure": 0.9}
-    changed = {"recipes": quick.RECIPE, "variants": ("widths",), "views": quick.VIEW}
-    for group, keys in changed.items():
-        assert short[group].keys() == params[group].keys()
-        for name, settings in short[group].items():
-            settings |= {key: params[group][name][key] for key in keys}
-    short["dataset"] |= {
-        key: params["dataset"][key] for key in ("train_images", "validation_images")
-    }
-    assert short == params
-
-
-def test_quick_copies_what_git_would_hold_but_no_results(tmp_path: Path) -> None:
-    project, folder = tmp_path / "project", tmp_path / "project/.quick"
-    content = {
-        "params.yaml": (PROJECT / "params.yaml").read_text(encoding="utf-8"),
-        ".gitignore": "/data/\n/.quick/\n",
-        ".dvc/config": "",
-        "dvc.lock": "old",
-        "reports/table.csv": "old",
-        "pipeline/tracked.py": "",
-        "data/raw/batch.bin": "",
-        "data/processed/train.npz": "",
-    }
-    for name, text in content.items():
-        (project / name).parent.mkdir(parents=True, exist_ok=True)
-        (project / name).write_text(text, encoding="utf-8")
-    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
-    subprocess.run(["git", "add", "."], cwd=project, check=True)
-    (project / "pipeline/new.py").touch()
-    (folder / "pipeline").mkdir(parents=True)
-    (folder / "pipeline/of_an_earlier_copy.py").touch()
-
-    quick.prepare(folder, project=project)
-
-    copied = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert copied == {
-        *("params.yaml", ".gitignore", ".dvc/config", ".dvc/config.local"),
-        *("pipeline/tracked.py", "pipeline/new.py", "data/raw/batch.bin"),
-        "reports/training_times.csv",
-    }
-    table = (folder / "reports/training_times.csv").read_text(encoding="utf-8")
-    assert table == "trained,variant,history,seconds,machine\n"
-    assert params_file.read(folder / "params.yaml") == quick.shortened(
-        params_file.read(project / "params.yaml")
-    )

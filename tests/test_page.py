@@ -22,7 +22,7 @@ from pipeline.base import files
 from pipeline.base.errors import PipelineError
 from pipeline.comparison import stage as compare
 from pipeline.page import stage as page
-from pipeline.page import times
+from pipeline.page import training_times
 from pipeline.predict import carried
 from pipeline.report import places
 
@@ -141,7 +141,7 @@ def test_variants_have_their_history_confusion_scores_and_settings() -> None:
     assert final["settings"]["dataset"]["train_images"] == 10
     assert final["support"] == [100] * 10
     assert final["confused"] is None
-    assert final["digest"] == times.history_digest("final")
+    assert final["digest"] == training_times.history_digest("final")
 
 
 @pytest.mark.usefixtures("project")

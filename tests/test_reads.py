@@ -16,7 +16,7 @@ from conftest import PROJECT
 
 from pipeline.__main__ import STAGES
 from pipeline.base import files, params_file
-from pipeline.page import times
+from pipeline.page import training_times
 
 # Of the stages for each variant those of one of each network and optimizer: dvc.yaml declares
 # the same for all.
@@ -45,8 +45,8 @@ def reads(tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None) ->
         for name in ("pipeline", "requirements"):
             shutil.copytree(PROJECT / name, folder / name)
         shutil.copy(PROJECT / "dvc.yaml", folder)
-        (folder / times.PATH).parent.mkdir()
-        shutil.copy(PROJECT / times.PATH, folder / times.PATH)
+        (folder / training_times.PATH).parent.mkdir()
+        shutil.copy(PROJECT / training_times.PATH, folder / training_times.PATH)
         patch.chdir(folder)
         fields, opened = _spy_on_fields(patch), _spy_on_files(folder)
         found = {}

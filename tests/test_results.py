@@ -12,7 +12,7 @@ import pytest
 import yaml
 from conftest import PROJECT
 
-from pipeline.page import times
+from pipeline.page import training_times
 from pipeline.tools import environment, plan
 
 GRAPH = declared.stages(PROJECT)
@@ -95,10 +95,10 @@ def test_docs_show_the_committed_tables(name: str) -> None:
 def test_readme_shows_the_committed_results() -> None:
     """A row for each variant, in the order of the comparison, with the time that the page shows."""
     rows = []
-    known = times.read()
+    known = training_times.read_training_times()
     for row in csv.DictReader((PROJECT / "reports/comparison.csv").read_text().splitlines()):
         deviation = row["accuracy_deviation"]
-        took = times.of(known, row["variant"])
+        took = training_times.training_time(known, row["variant"])
         assert took
         cells = (
             row["variant"],

@@ -227,7 +227,7 @@ def test_other_data_starts_anew(
         ("pipeline/networks/whitened.py", False),  # another's
         ("pipeline/comparison/table.py", False),
         ("pipeline/evaluate/stage.py", False),
-        ("pipeline/tools/lifeline.py", False),
+        ("pipeline/tools/parent_watchdog.py", False),
         ("pipeline/__main__.py", False),
         ("requirements/reports.txt", False),
     ],

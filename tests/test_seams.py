@@ -16,7 +16,7 @@ from study import Circumstances
 
 from pipeline.base import params_file
 from pipeline.comparison import groups
-from pipeline.tools import schema
+from pipeline.tools import config
 
 STAGES = ("train", "evaluate")
 NETWORK = '''"""Three layers, to show what a network needs."""
@@ -118,8 +118,8 @@ def _undo(request: pytest.FixtureRequest) -> None:
 
 def ran(folder: Path) -> set[str]:
     """The stages that a `dvc repro` runs, after params.yaml has been found right."""
-    check = "from pipeline.base import params_file\nfrom pipeline.tools import schema\n"
-    workspace.run(folder, "python", "-c", check + "schema.check(params_file.read())")
+    check = "from pipeline.base import params_file\nfrom pipeline.tools import config\n"
+    workspace.run(folder, "python", "-c", check + "config.check(params_file.read())")
     log = folder / "ran.txt"
     log.write_text("")
     workspace.run(folder, "dvc", "repro", "--quiet")
@@ -232,7 +232,7 @@ def test_a_new_metric_is_two_places(copied: tuple[Path, study.Outputs]) -> None:
 
 def test_an_unknown_network_is_told_which_there_are() -> None:
     params = params_file.read(PROJECT / "params.yaml")
-    schema.check(params)
+    config.check(params)
     params["variants"]["baseline"]["network"] = "tiny"
     with pytest.raises(Exception, match="expected 'plain' or 'whitened', found \"tiny\""):
-        schema.check(params)
+        config.check(params)

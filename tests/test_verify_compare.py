@@ -12,7 +12,7 @@ from conftest import PROJECT
 
 from pipeline import runtime
 from pipeline.report.metrics import Metrics
-from pipeline.tools import processor, verify_committed, verify_compare
+from pipeline.tools import environment, verify_committed, verify_compare
 from pipeline.tools.verify_compare import Level
 
 SAME = {"model": True}
@@ -146,7 +146,7 @@ def _on(
     config = SimpleNamespace(get_visible_devices=lambda kind: gpus)
     monkeypatch.setitem(sys.modules, "tensorflow", SimpleNamespace(config=config))
     monkeypatch.setattr(runtime, "start", lambda limits: None)
-    monkeypatch.setattr(processor, "flags", lambda: flags)
+    monkeypatch.setattr(environment, "cpu_flags", lambda: flags)
     monkeypatch.setattr(platform, "machine", lambda: machine)
 
 

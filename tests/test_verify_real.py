@@ -27,7 +27,7 @@ def _reproduced(folder: Path, params: dict[str, Any]) -> None:
 def test_real_stages_on_the_real_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "project"
     verifying.temporary_beside(folder, monkeypatch)
-    params = quick.shortened(workspace.read_params(PROJECT))
+    params = quick.quick_params(workspace.read_params(PROJECT))
     params["recipes"]["study"]["epochs"] = 20
     _reproduced(folder, params)
     before = verifying.content(folder)

@@ -15,7 +15,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.cluster import here
 from pipeline.cluster.jobs import repro
 from pipeline.cluster.stage import Result, encoded
-from pipeline.page import times
+from pipeline.page import training_times
 from pipeline.tools import dvc_project, environment, git, recorded
 from pipeline.tools.plan_stages import Plan, Status
 from pipeline.tools.plan_stages import make as make_plan
@@ -45,7 +45,7 @@ def make(folder: Path = Path(), *, also: Sequence[Path] = ()) -> dict[str, Any]:
                 "docs/remotes.md says how to set one up"
             )
     changed = _changed(folder)
-    own = [*outs, recorded.LOCK, environment.RUNS, times.PATH, *also]
+    own = [*outs, recorded.LOCK, environment.RUNS, training_times.PATH, *also]
     if foreign := [path for path in changed if not any(path.is_relative_to(o) for o in own)]:
         raise PipelineError(
             f"not committed: {', '.join(map(str, foreign))}; workers know commits alone: "

@@ -15,7 +15,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.cluster import clone, here, order, stage, there
 from pipeline.cluster.jobs import DVC, Job
 from pipeline.cluster.tasks import Place
-from pipeline.tools import dvc_project, memory
+from pipeline.tools import dvc_project, memory_estimate
 from pipeline.tools.plan_stages import StagePlan
 
 CONNECTING_SECONDS = 20
@@ -59,8 +59,8 @@ class Elsewhere(Place):
 @contextmanager
 def this_machine(jobs: int) -> Iterator[Place]:
     """`jobs` stages at a time, fewer trainings where memory has no room for as many."""
-    gibibytes = memory.allowed() / memory.GIB
-    training = {"memory": min(memory.NEEDED, gibibytes)}
+    gibibytes = memory_estimate.available_memory() / memory_estimate.GIB
+    training = {"memory": min(memory_estimate.LARGEST_TRAINING / memory_estimate.GIB, gibibytes)}
     with (
         LocalCluster(
             n_workers=1,

@@ -10,14 +10,14 @@ import pandas as pd
 
 from pipeline.comparison.results import MATRIX_CLASSES, PAIRS, Result, confused
 from pipeline.evaluate import scores
-from pipeline.page import times
+from pipeline.page import training_times
 
 
 def ranking(comparison: pd.DataFrame, known: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of the comparison, each with the time of its training, None where not `known`."""
     rows = []
     for row in comparison.to_dict("records"):
-        time = times.of(known, str(row["variant"]))
+        time = training_times.training_time(known, str(row["variant"]))
         # Whole seconds, rounded as in README's table.
         spent = {"seconds": time and round(time.seconds), "machine": time and time.machine}
         rows.append({str(key): _plain(value) for key, value in row.items()} | spent)
@@ -34,7 +34,8 @@ def notebook(known: pd.DataFrame, comparison: pd.DataFrame) -> list[dict[str, An
     if not is_published(comparison):
         return []
     published = comparison.set_index("variant")["published_accuracy"].dropna()
-    rows = known[(known["trained"] == times.NOTEBOOK) & known["variant"].isin(published.index)]
+    is_notebook = known["trained"] == training_times.NOTEBOOK
+    rows = known[is_notebook & known["variant"].isin(published.index)]
     return [
         {
             "variant": row["variant"],
@@ -91,7 +92,7 @@ def variant(result: Result, settings: Mapping[str, Any]) -> dict[str, Any]:
         "f1": by_class.f1.round(6).tolist(),
         "support": by_class.support.tolist(),
         "settings": settings,
-        "digest": times.history_digest(result.variant),
+        "digest": training_times.history_digest(result.variant),
     }
 
 

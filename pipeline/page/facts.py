@@ -14,7 +14,7 @@ from pipeline.comparison.results import Result
 from pipeline.comparison.settings import Compare
 from pipeline.data import settings as data_settings
 from pipeline.data import splits
-from pipeline.page import chosen, content, dataset, examples, pictures, times
+from pipeline.page import chosen, content, dataset, examples, pictures, training_times
 from pipeline.page.settings import Page
 from pipeline.report import metrics
 
@@ -63,7 +63,7 @@ def _of_the_comparison(
     params: Mapping[str, Any], comparison: pd.DataFrame, found: list[Result]
 ) -> dict[str, Any]:
     confidence = params_file.section(params, "compare", Compare).confidence
-    known = times.read()
+    known = training_times.read_training_times()
     ranking = content.ranking(comparison, known)
     told = [name for name in found[0].metrics.model_extra or () if name in comparison]
     if not metrics.says_more(comparison["balanced_accuracy"], comparison["accuracy"]):

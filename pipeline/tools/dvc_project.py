@@ -41,7 +41,7 @@ def unreadable(error: DvcException) -> PipelineError:
     if recorded.LOCK.name in str(error):
         remedy = recorded.REMEDY
     if "not a git repository" in str(error):
-        remedy = git.MAKE_ONE
+        remedy = git.INIT
     if isinstance(error, StageNotFound):
         remedy = "`dvc stage list` names those that exist"
     return PipelineError(f"DVC cannot read this project: {error}; {remedy}")

@@ -1,6 +1,6 @@
-"""The libraries a stage runs on: checked against the pins before, recorded after.
+"""Installed packages and processor of a run: checked against the pins before it, recorded after it.
 
-DVC's key of a stage holds requirements/*.txt and not what is installed, so the two must agree.
+The cache key of a stage holds requirements/*.txt and not what is installed, so the two must agree.
 `python -m pipeline.tools.environment` only checks.
 """
 
@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,60 +17,60 @@ from typing import Any
 
 from pipeline.base import files
 from pipeline.base.errors import PipelineError
-from pipeline.tools import processor
 
 PINS = tuple(Path("requirements") / f"{name}.txt" for name in ("numpy", "tensorflow", "reports"))
 RUNS = Path("reports/runs")
-# Keras's debugging aids: they would cut every training short, and DVC would not know.
-CUTTING_SHORT = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH")
+CPUINFO = Path("/proc/cpuinfo")
+# Keras's debugging variables end every training early, which no cache key shows.
+FORBIDDEN = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH")
 
 
 def pins() -> dict[str, tuple[str, Path]]:
     """Package name to its pinned version and the file that pins it."""
-    found = {}
+    versions = {}
     for path in PINS:
         for line in path.read_text(encoding="utf-8").split():
             name, _, version = line.partition("==")
-            found[name] = (version, path)
-    return found
+            versions[name] = (version, path)
+    return versions
 
 
 def check() -> None:
-    """Raise PipelineError when an installed library is not the one that the stages depend on.
+    """Raise PipelineError when an installed version is not the pinned one.
 
-    Or when the user's environment tells Keras to end trainings early.
+    Also when an environment variable would make Keras end trainings early.
     """
-    for name in CUTTING_SHORT:
+    for name in FORBIDDEN:
         if name in os.environ:
             raise PipelineError(
-                f"the environment has {name}={os.environ[name]}, by which Keras would cut every "
-                f"training short, unseen by DVC: `unset {name}`, and set epochs in params.yaml"
+                f"expected no {name} in the environment, found {os.environ[name]}, which ends "
+                f"every training early: `unset {name}`, and set epochs in params.yaml"
             )
-    for name, (wanted, path) in pins().items():
+    for name, (pinned, path) in pins().items():
         try:
             installed = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             installed = "none"
-        if installed != wanted:
+        if installed != pinned:
             raise PipelineError(
-                f"{path} pins {name} {wanted}, found {installed}: run `make setup`, or write the "
-                "installed version there, so that DVC reruns what depends on it"
+                f"{path} pins {name} {pinned}, found {installed}: run `make setup`, or pin the "
+                "installed version, so that DVC reruns the stages that depend on it"
             )
 
 
 def path(stage: str) -> Path:
-    """Where the last run of `stage` is recorded."""
+    """The file that records the last run of `stage`."""
     return RUNS / f"{stage}.json"
 
 
 def record(stage: str, seconds: float) -> None:
-    """Write to `path(stage)` that `stage` took so many `seconds`, and on what.
+    """Write duration, machine and package versions of a run of `stage` to `path(stage)`.
 
-    No stage reads or depends on these files; the plan, verify and the README do.
+    No stage depends on these files; make plan, make verify and the training times read them.
     """
     run = {
         "seconds": round(seconds, 1),
-        "processor": processor.name(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -79,12 +80,35 @@ def record(stage: str, seconds: float) -> None:
 
 
 def recorded(stage: str, folder: Path = Path()) -> Mapping[str, Any] | None:
-    """What `record` wrote of the last run of `stage` in `folder`; None: nothing, or damaged."""
+    """The record of the last run of `stage` in `folder`; None where it is missing or damaged."""
     with suppress(OSError, ValueError):
         run = json.loads((folder / path(stage)).read_text(encoding="utf-8"))
         if isinstance(run, dict) and isinstance(run.get("libraries"), dict):
             return run if isinstance(run.get("seconds"), (int, float)) else None
     return None
+
+
+def processor_name() -> str:
+    """The model name of the processor; "unknown" where the system does not give one."""
+    # platform.processor() is empty or generic on Linux.
+    return _cpu_info("model name") or platform.processor() or "unknown"
+
+
+def cpu_flags() -> set[str]:
+    """The instruction sets of an x86-64 processor as Linux names them; empty on other systems."""
+    return set(_cpu_info("flags").split())
+
+
+def is_x86_64() -> bool:
+    """Whether this processor has the instruction sets that params.yaml can name."""
+    return platform.machine().lower() in ("x86_64", "amd64")
+
+
+def _cpu_info(key: str) -> str:
+    """The first value of `key` in /proc/cpuinfo; empty where there is none."""
+    text = CPUINFO.read_text(encoding="utf-8") if CPUINFO.exists() else ""
+    match = re.search(rf"^{key}\s*: (.*)$", text, re.MULTILINE)
+    return match[1].strip() if match else ""
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A page for DVC's plots that needs no network: `python -m pipeline.tools.plots`, for `make plots`.
+"""An HTML template for `make plots` that needs no network: `python -m pipeline.tools.plots`.
 
-DVC's own loads Vega from a content delivery network and is blank without one. vl-convert's wheel
-carries the same libraries; the version of Vega-Lite is one of those that draw DVC's templates (v5).
+DVC's own template loads Vega from a content delivery network. vl-convert's wheel holds the same
+libraries; this version of Vega-Lite reads DVC's plot templates, which are for version 5.
 """
 
 import sys
@@ -28,8 +28,7 @@ PAGE = """<!DOCTYPE html>
 
 
 def main() -> None:
-    """Write the template; `dvc plots show` and `diff` put their plots where it says so."""
-    # Its own snippet would do the same, but its types want one.
+    """Write TEMPLATE, for the option --html-template of `dvc plots show` and `dvc plots diff`."""
     libraries = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE)
     files.write_text(TEMPLATE, PAGE.format(libraries=libraries))
 

@@ -1,12 +1,11 @@
-"""A small copy of the project, to see the whole graph work: `python -m pipeline.tools.quick`.
+"""A small copy of the project in .quick, for `make quick`: `python -m pipeline.tools.quick`.
 
-`make quick` then runs DVC in .quick, a repository of its own without git, so that nothing there
-can touch a committed result. Only the data set is the same: a download serves both.
+The copy has no git, so nothing that DVC does in it touches committed results. Only the data set
+is the same, so one download serves both.
 """
 
 import shutil
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,81 +15,70 @@ from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data import settings
 from pipeline.datasets import fetch
-from pipeline.page import times
+from pipeline.page import training_times
 from pipeline.preprocess import folders
-from pipeline.tools import git, schema
+from pipeline.tools import config, git
 
 FOLDER = Path(".quick")
-TRAIN_IMAGES = 4000
-VALIDATION_IMAGES = 1000
+IMAGES = {"train_images": 4000, "validation_images": 1000}
 RECIPE = {"epochs": 1}
-# At full width, `best` takes three minutes to answer about six views of 10,000 test images.
-WIDTH = 16
+WIDTH = 16  # of the widest layer: at full width the evaluation of `best` takes minutes
 VIEW = {"shift": 0}
-
-# The results of earlier runs: without them every stage of the copy has to run.
-RESULTS = ("dvc.lock", "reports")
-# DVC's notes on the data set, whose copy is to be no second one in the cache.
-TRACKED = ".dvc"
+RESULTS = ("dvc.lock", "reports")  # left out, so that every stage runs
 
 
-def shortened(full: dict[str, Any]) -> dict[str, Any]:
-    """`full` with one epoch and narrow networks whatever is added to it, and fewer images.
-
-    But for photos of one's own, of which all are taken.
-    """
-    is_cifar10 = full["dataset"]["kind"] == "cifar10"
-    sizes = {"train_images": TRAIN_IMAGES, "validation_images": VALIDATION_IMAGES}
+def quick_params(params: dict[str, Any]) -> dict[str, Any]:
+    """`params` with one epoch, narrow networks and, of CIFAR-10, fewer images."""
     variants = {
         name: variant | {"widths": [min(width, WIDTH) for width in variant["widths"]]}
         if "widths" in variant
         else variant
-        for name, variant in full["variants"].items()
+        for name, variant in params["variants"].items()
     }
-    return full | {
-        "dataset": full["dataset"] | (sizes if is_cifar10 else {}),
-        "recipes": {name: recipe | RECIPE for name, recipe in full["recipes"].items()},
+    images = IMAGES if params["dataset"]["kind"] == "cifar10" else {}
+    return params | {
+        "dataset": params["dataset"] | images,
+        "recipes": {name: recipe | RECIPE for name, recipe in params["recipes"].items()},
         "variants": variants,
-        "views": {name: seen | VIEW for name, seen in full["views"].items()},
+        "views": {name: view | VIEW for name, view in params["views"].items()},
     }
 
 
 def prepare(folder: Path, *, project: Path) -> None:
-    """Make `folder` anew: the files of `project` that git tracks or would, and its data set.
+    """Make `folder` anew: the files of `project` that a commit would hold, and its data set.
 
-    Uncommitted changes come along. Raises PipelineError when `project` is no git repository.
+    Raises PipelineError when `project` is no git repository.
     """
-    small = shortened(params_file.read(project / params_file.PARAMS_FILE))
+    params = quick_params(params_file.read(project / params_file.PARAMS_FILE))
     shutil.rmtree(folder, ignore_errors=True)
     for name in git.files(project):
-        left = Path(name).parts[0] in RESULTS or Path(name).suffix == TRACKED
-        if not left and (project / name).is_file():
+        # Without DVC's files of tracked data: its copy need not be in the cache twice.
+        copied = Path(name).parts[0] not in RESULTS and not name.endswith(".dvc")
+        if copied and (project / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(project / name, folder / name)
-    data = small["dataset"]["folder"]
-    if not (folder / data).exists():  # git tracks it, or it lies outside the project
+    data = params["dataset"]["folder"]
+    if not (folder / data).exists():  # it does where git tracks it
         shutil.copytree(project / data, folder / data)
-    (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n", encoding="utf-8")
-    files.write_text(folder / times.PATH, ",".join(times.COLUMNS))  # none is known of its trainings
-    (folder / params_file.PARAMS_FILE).write_text(
-        yaml.safe_dump(small, sort_keys=False), encoding="utf-8"
-    )
+    files.write_text(folder / ".dvc/config.local", "[core]\n    no_scm = true")
+    files.write_text(folder / training_times.PATH, training_times.HEADER)
+    files.write_text(folder / params_file.PARAMS_FILE, yaml.safe_dump(params, sort_keys=False))
 
 
-def expect_data(params: Mapping[str, Any]) -> None:
-    """Fetch CIFAR-10 where it is missing; PipelineError where photos are."""
+def main() -> None:
+    """Fetch CIFAR-10 where it is missing, then prepare FOLDER; PipelineError without photos."""
+    params = params_file.read()
+    config.check(params)
     dataset = settings.read(params)
     if isinstance(dataset, settings.Photos):
         folders.find(Path(dataset.folder))
     else:
         fetch.main([])
+    prepare(FOLDER, project=Path())
 
 
 if __name__ == "__main__":
     try:
-        params = params_file.read()
-        schema.check(params)
-        expect_data(params)
-        prepare(FOLDER, project=Path())
+        main()
     except PipelineError as error:
         sys.exit(f"quick: {error}")

@@ -124,7 +124,7 @@ def _stage(folder: Path, *arguments: str, until: Callable[[], bool] = lambda: Fa
     """Run a stage in `folder`, and kill it as soon as `until` holds; PipelineError if it fails."""
     sys.stdout.flush()  # or what was said before would come after
     command = [sys.executable, "-m", "pipeline", *arguments]
-    # For pipeline/tools/lifeline.py, should we be killed, and for files that a killed stage leaves.
+    # For parent_watchdog.py, should we be killed, and for files that a killed stage leaves.
     own = os.environ | {"DVC_STAGE": "verify", "TMPDIR": str(folder)}
     with subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, env=own) as process:
         try:

@@ -11,7 +11,7 @@ from pipeline import runtime
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
 from pipeline.report import places
-from pipeline.tools import environment, processor, recorded
+from pipeline.tools import environment, recorded
 from pipeline.tools.recorded import Run
 
 # Linux's names of the instructions of oneDNN, where not the same in small letters.
@@ -109,12 +109,12 @@ def _changes(then: Any, now: Mapping[str, Any]) -> Iterator[str]:
 def unfixed(params: Mapping[str, Any], variants: Iterable[str]) -> list[str]:
     """A line for each thing here that `params` do not fix for `variants`; starts TensorFlow."""
     lines = []
-    flags = processor.flags()
+    flags = environment.cpu_flags()
     named = {f"arithmetic.{params['variants'][name]['arithmetic']}" for name in variants}
     for section in ("runtime", *sorted(named)):
         key = f"{section}.cpu_isa"
         cpu_isa = params_file.at(params, key)
-        if not processor.is_x86_64():
+        if not environment.is_x86_64():
             lines.append(
                 f"{key} fixes the instructions of x86-64 processors; this is {platform.machine()}"
             )

@@ -1,0 +1,51 @@
+"""The table reports/training_times.csv: how long each training took, and on which machine.
+
+A duration is no function of parameters, code and data, so no stage writes this file:
+pipeline/tools/training_times.py does, after DVC. A training keeps the time first measured as long
+as its history has the same bytes; so the page, which shows it, is reproducible.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.base.errors import PipelineError
+from pipeline.report import places
+
+PATH = Path("reports/training_times.csv")
+COLUMNS = ("trained", "variant", "history", "seconds", "machine")
+HEADER = ",".join(COLUMNS)
+PIPELINE, NOTEBOOK = "pipeline", "notebook"  # values of `trained`
+
+
+def read_training_times(folder: Path = Path()) -> pd.DataFrame:
+    """A row per training; PipelineError when the file is missing or malformed."""
+    try:
+        table = pd.read_csv(folder / PATH, dtype={"history": str}, keep_default_na=False)
+        if tuple(table.columns) == COLUMNS and table["seconds"].astype(float).ge(0).all():
+            return table
+        error: Exception = ValueError(f"columns {', '.join(table.columns)}, or negative times")
+    except (OSError, ValueError) as caught:
+        error = caught
+    raise PipelineError(
+        f"{PATH}: expected rows of {HEADER}, found {error}; take the committed file, "
+        f"`git checkout HEAD -- {PATH}`"
+    )
+
+
+def history_digest(variant: str, folder: Path = Path()) -> str:
+    """MD5 of the training history of `variant`, as dvc.lock records it."""
+    content = (folder / places.history(variant)).read_bytes()
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def training_time(table: pd.DataFrame, variant: str) -> Any:
+    """The row of `table` of the present training of `variant`; None where it has none."""
+    rows = table[
+        (table["trained"] == PIPELINE)
+        & (table["variant"] == variant)
+        & (table["history"] == history_digest(variant))
+    ]
+    return next(rows.itertuples(), None)

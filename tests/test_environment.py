@@ -1,0 +1,111 @@
+"""Pinned packages, the record of a run, and what is known of the processor."""
+
+import json
+import os
+import platform
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT
+
+from pipeline import runtime
+from pipeline.base.errors import PipelineError
+from pipeline.tools import environment
+
+CPUINFO = """processor\t: 0
+vendor_id\t: GenuineIntel
+model name\t: Some Processor @ 2.0GHz
+flags\t\t: fpu avx avx2
+
+processor\t: 1
+model name\t: Another
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the project's pins."""
+    (tmp_path / "requirements").mkdir()
+    for path in environment.PINS:
+        (tmp_path / path).write_bytes((PROJECT / path).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_pins_name_every_library_that_decides_bytes(project: Path) -> None:
+    assert environment.pins().keys() >= {"numpy", "tensorflow", "keras", "matplotlib", "pandas"}
+    environment.check()
+
+
+@pytest.mark.parametrize("line", ["keras==0.1", "no-such-package==1.0"])
+def test_other_versions_than_the_pinned_ones_are_refused(project: Path, line: str) -> None:
+    environment.PINS[1].write_text(f"{line}\n")
+    name, _, version = line.partition("==")
+    with pytest.raises(PipelineError, match=rf"tensorflow\.txt pins {name} {version}, found"):
+        environment.check()
+
+
+@pytest.mark.parametrize("name", ["KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"])
+def test_variables_that_end_trainings_early_are_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(PipelineError, match=name):
+        environment.check()
+
+
+def test_a_record_is_read_back(project: Path) -> None:
+    environment.record("train@a", 12.34)
+    run = environment.recorded("train@a", project)
+    assert run
+    assert run["seconds"] == 12.3
+    assert run["libraries"]["keras"] == environment.pins()["keras"][0]
+    assert run["cores"] == os.cpu_count()
+    assert str(project) not in json.dumps(run)
+
+
+@pytest.mark.parametrize(
+    "text", [None, "{", "[]", '{"seconds": 1}', '{"seconds": "1", "libraries": {}}']
+)
+def test_a_missing_or_damaged_record_is_none(project: Path, text: str | None) -> None:
+    if text is not None:
+        environment.RUNS.mkdir(parents=True)
+        environment.path("compare").write_text(text)
+    assert environment.recorded("compare") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (CPUINFO, ("Some Processor @ 2.0GHz", {"fpu", "avx", "avx2"})),
+        ("processor\t: 0\nBogoMIPS\t: 48.00\n", ("unknown", set())),  # Arm
+        (None, ("unknown", set())),  # macOS
+    ],
+)
+def test_the_first_processor_is_named(
+    project: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, expected: tuple[str, set[str]]
+) -> None:
+    monkeypatch.setattr(environment, "CPUINFO", project / "cpuinfo")
+    monkeypatch.setattr(platform, "processor", lambda: "")
+    if text is not None:
+        (project / "cpuinfo").write_text(text)
+    assert (environment.processor_name(), environment.cpu_flags()) == expected
+
+
+def test_threads_are_those_of_the_environment_or_the_cores_of_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("THREADS", "5")
+    assert runtime.threads() == 5
+    monkeypatch.delenv("THREADS")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 4, 5}, raising=False)
+    assert runtime.threads() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
+    assert runtime.threads() == os.cpu_count()
+
+
+@pytest.mark.parametrize("value", ["", "0", "two", "1.5", "2000"])
+def test_wrong_numbers_of_threads_are_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("THREADS", value)
+    with pytest.raises(PipelineError, match=f"THREADS={value}"):
+        runtime.threads()

@@ -1,0 +1,133 @@
+"""Training times and accuracy against them: what is kept, what is drawn, what is committed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import panels
+import pytest
+from conftest import PROJECT
+
+from pipeline.base.errors import PipelineError
+from pipeline.comparison.stage import PUBLISHED
+from pipeline.page import training_times as table
+from pipeline.report import places
+from pipeline.report.figures import Figure
+from pipeline.tools import training_times
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the comparison, histories and runs of two variants."""
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("dataset: {kind: cifar10}\n")
+    for path in (PUBLISHED, Path("reports/runs/x"), training_times.MEASURED_NOTEBOOK):
+        path.parent.mkdir(parents=True)
+    shutil.copy(PROJECT / PUBLISHED, PUBLISHED)
+    Path("reports/comparison.csv").write_text("variant,accuracy\nfast,0.9\nfinal,0.7\n")
+    for variant, seconds in (("final", 120.0), ("fast", 50.0)):
+        train(variant, seconds, "P, b", "one")
+    seconds_per_epoch = {"baseline": 10.0, "improved": 20.0, "deep": 25.0, "final": 30.0}
+    measured = {"measured": "2026-11-25, 4 cores of N, n, commit 1", "seconds": seconds_per_epoch}
+    training_times.MEASURED_NOTEBOOK.write_text(json.dumps(measured))
+    return tmp_path
+
+
+def train(variant: str, seconds: float, processor: str, history: str) -> None:
+    """Write the run of a training and its history."""
+    run = {"seconds": seconds, "processor": processor, "cores": 4, "libraries": {}}
+    Path(f"reports/runs/train@{variant}.json").write_text(json.dumps(run))
+    places.history(variant).parent.mkdir(parents=True, exist_ok=True)
+    places.history(variant).write_text(history)
+
+
+def known_time(variant: str) -> tuple[float, str] | None:
+    row = table.training_time(table.read_training_times(), variant)
+    return row and (row.seconds, row.machine)
+
+
+@pytest.mark.usefixtures("project")
+def test_each_variant_and_the_notebook_s_are_a_point(drawn: dict[str, Figure]) -> None:
+    training_times.main()
+    (axis,) = drawn["time_to_accuracy.png"].axes
+    points = panels.lines(axis)
+    notebook = {"baseline": (300, 0.6005), "improved": (600, 0.6388)}
+    notebook |= {"deep": (750, 0.699), "final": (900, 0.7143)}
+    assert points == {
+        "fast": [(50, 0.9)],
+        "final": [(120, 0.7)],
+        **{f"{name}, notebook": [point] for name, point in notebook.items()},
+    }
+    colors = {line.get_label(): line.get_color() for line in axis.lines}
+    assert len(set(colors.values())) == 5, "a colour per variant"
+    assert colors["final"] == colors["final, notebook"]
+    hollow = {line.get_label() for line in axis.lines if line.get_markerfacecolor() == "white"}
+    assert hollow == {label for label in points if "notebook" in label}
+    assert axis.get_xscale() == "log"
+    written = pd.read_csv(table.PATH)
+    assert list(written["seconds"]) == [50, 120, 300, 600, 750, 900]
+    assert list(written["machine"]) == ["4 cores of P, b"] * 2 + ["4 cores of N, n"] * 4
+
+
+@pytest.mark.usefixtures("project")
+def test_photos_stand_beside_no_notebook(drawn: dict[str, Figure]) -> None:
+    Path("params.yaml").write_text("dataset: {kind: photos}\n")
+    training_times.MEASURED_NOTEBOOK.unlink()
+    training_times.main()
+    assert list(panels.lines(drawn["time_to_accuracy.png"].axes[0])) == ["fast", "final"]
+
+
+@pytest.mark.usefixtures("drawn", "project")
+def test_time_stays_as_first_measured_while_the_history_has_the_same_bytes() -> None:
+    training_times.main()
+    first = table.PATH.read_bytes()
+    train("final", 1.0, "another", "one")
+    training_times.main()
+    assert table.PATH.read_bytes() == first
+    train("final", 1.0, "another", "two")
+    assert known_time("final") is None
+    training_times.main()
+    assert known_time("final") == (1.0, "4 cores of another")
+    assert known_time("fast") == (50.0, "4 cores of P, b")
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("comparison.csv", "a,b\n1,2\n"),
+        ("bench/notebook.json", "{}"),
+        ("bench/notebook.json", '{"measured": "a, b, c", "seconds": {"other": 1}}'),
+        ("runs/train@fast.json", "{}"),
+        ("variants/final/history.csv", None),
+    ],
+)
+@pytest.mark.usefixtures("drawn", "project")
+def test_a_missing_or_damaged_input_is_named_and_nothing_written(
+    file: str, text: str | None
+) -> None:
+    path = Path("reports", file)
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(PipelineError, match=path.name):
+        training_times.main()
+    assert not list(Path("reports").glob("t*i*_*"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [None, "", "trained,variant\n", f"{table.HEADER}\na,b,c,d,e", f"{table.HEADER}\na,b,c,-1,e"],
+)
+@pytest.mark.usefixtures("project")
+def test_a_damaged_table_is_named(text: str | None) -> None:
+    if text is not None:
+        table.PATH.write_text(text)
+    with pytest.raises(PipelineError, match=r"reports/training_times\.csv.*git checkout"):
+        table.read_training_times()
+
+
+def test_the_committed_table_is_of_the_committed_trainings() -> None:
+    comparison = pd.read_csv(PROJECT / "reports/comparison.csv")
+    committed = table.read_training_times(PROJECT)
+    digests = committed[committed["trained"] == table.PIPELINE].set_index("variant")["history"]
+    for variant in comparison["variant"]:
+        assert digests[variant] == table.history_digest(variant, PROJECT), "run `make repro`"
