@@ -88,8 +88,8 @@ SPELLED_OUT: dict[str, set[str]] = {
     "pipeline/train/augment.py": EVERY_TRAINING,
     "pipeline/evaluate/views.py": EVALUATIONS,
     "pipeline/evaluate/metrics.py": EVALUATIONS,
-    "pipeline/comparison/table.py": SHOWN,
-    "pipeline/comparison/groups.py": SHOWN,
+    "pipeline/comparison/tables.py": SHOWN,
+    "pipeline/comparison/statistics.py": SHOWN,
     "pipeline/comparison/published.csv": SHOWN,
     "pipeline/report/figures.py": {"explore"} | EVALUATIONS,
     "pipeline/report/history.py": EVERY_TRAINING,
@@ -233,7 +233,11 @@ def set_param(folder: Path, leaf: str) -> None:
 
 
 QUICK_PARAMS = ("dataset.seed", "recipes.fast.growth.px24", "variants.baseline.dense")
-QUICK_CODE = ("pipeline/networks/plain.py", "pipeline/comparison/table.py", "requirements/lock.txt")
+QUICK_CODE = (
+    "pipeline/networks/plain.py",
+    "pipeline/comparison/tables.py",
+    "requirements/lock.txt",
+)
 
 
 @pytest.mark.parametrize("leaf", some([*PARAMS, "variants.fast.network"], QUICK_PARAMS))

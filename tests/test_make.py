@@ -12,7 +12,7 @@ import pytest
 from conftest import PROJECT
 
 from pipeline.base import params_file
-from pipeline.comparison import groups
+from pipeline.comparison import statistics
 
 LOCK = PROJECT / "requirements/lock.txt"
 
@@ -178,7 +178,7 @@ def test_make_quick_runs_the_whole_graph_and_touches_no_result(tmp_path: Path) -
     table = (folder / ".quick/reports/comparison.md").read_text()
     variants = params_file.read(PROJECT / "params.yaml")["variants"]
     rows = re.findall(r"^\| ([\w-]+) ", table, re.M)
-    assert {first for first, *_ in groups.alike(variants)} == set(rows) - {"variant"}
+    assert {first for first, *_ in statistics.group_seeds(variants)} == set(rows) - {"variant"}
     changed = ["git", "status", "--porcelain", "--untracked-files=no"]
     assert not subprocess.run(changed, cwd=folder, capture_output=True, check=True).stdout
     assert [path.name for path in (folder / "models").iterdir()] == ["README.md"]

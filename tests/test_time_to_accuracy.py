@@ -13,8 +13,7 @@ import yaml
 from conftest import PROJECT
 
 from pipeline.base.errors import PipelineError
-from pipeline.comparison import results
-from pipeline.comparison import stage as compare
+from pipeline.comparison import compare, results
 from pipeline.page import times
 from pipeline.report.figures import Figure
 from pipeline.tools import time_to_accuracy

@@ -18,7 +18,7 @@ import pandas as pd
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
 from pipeline.comparison import results
-from pipeline.comparison.stage import PUBLISHED, REPORTS
+from pipeline.comparison.compare import PUBLISHED, REPORTS
 from pipeline.page import times
 from pipeline.report import figures
 from pipeline.tools import environment
@@ -143,7 +143,7 @@ def main() -> None:
     beside_notebook = params_file.at(params_file.read(), "dataset.kind") == "cifar10"
     try:
         comparison = pd.read_csv(REPORTS / "comparison.csv").set_index("variant")
-        histories = {str(name): results.read(str(name)).history for name in comparison.index}
+        histories = {str(name): results.read_result(str(name)).history for name in comparison.index}
         known = measured(list(histories), beside_notebook=beside_notebook)
         seconds = known.set_index(["trained", "variant"])["seconds"]
         ways = []
