@@ -1,6 +1,7 @@
 """Results are read as they were written; missing, damaged and differing files are refused."""
 
 import json
+import re
 from pathlib import Path
 
 import made_up
@@ -68,21 +69,22 @@ def test_damaged_file_is_named_with_the_stage_that_makes_it(file: str, damage: s
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new"),
+    ("file", "pattern", "replacement"),
     [
-        ("history.csv", "\n2,", "\n2,nan"),
+        ("history.csv", r"(\n2,.*),.*", r"\1,"),
         ("history.csv", "epoch,accuracy,loss", "epoch,loss,accuracy"),
-        ("classes.csv", "\ncat,", "\ndog,"),
+        ("classes.csv", "precision,recall", "recall,precision"),
+        ("classes.csv", r"\ncat,", r"\ndog,"),
         ("classes.csv", ",100,", ",100,-"),
         ("classes.csv", ",100,", ",100,0.5"),
-        ("reliability.csv", "0.55", "inf"),
+        ("reliability.csv", r"0\.55", "inf"),
     ],
 )
-def test_impossible_values_are_refused(file: str, old: str, new: str) -> None:
+def test_impossible_values_are_refused(file: str, pattern: str, replacement: str) -> None:
     path = Path("reports/variants/deep", file)
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new), encoding="utf-8")
+    text, count = re.subn(pattern, replacement, path.read_text(encoding="utf-8"))
+    assert count
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(PipelineError, match=file):
         results.read_result("deep")
 

@@ -102,14 +102,14 @@ def group(name: str, *ranges: tuple[int, int]) -> SeedGroup:
 
 
 def test_differences_markdown_is_of_neighbours_in_the_ranking() -> None:
-    three = [group("c", (0, 596)), group("a", (0, 700)), group("b", (0, 600))]
+    three = [group("c", (0, 586)), group("a", (0, 604)), group("b", (0, 600))]
     table = tables.differences_table(three, 0.95)
     assert list(table["better"] + table["worse"]) == ["ab", "ac", "bc"]
-    assert table["difference"].tolist() == pytest.approx([0.1, 0.104, 0.004], abs=1e-12)
+    assert table["difference"].tolist() == pytest.approx([0.004, 0.018, 0.014], abs=1e-12)
     rows = [list(row.values()) for row in read_markdown(tables.differences_markdown(table, 0.95))]
     assert rows == [
-        ["a", "b", "+0.1000", "< 0.0001", "yes"],
-        ["b", "c", "+0.0040", "0.3750", "no"],  # 1/8, times three rows
+        ["a", "b", "+0.0040", "0.3750", "no"],  # 1/8, times three rows
+        ["b", "c", "+0.0140", "0.0004", "yes"],  # 1/2**13, times three rows
     ]
 
 
