@@ -15,15 +15,6 @@ from pipeline.report.figures import CARETDOWN, Axes, Figure, MaxNLocator, PowerN
 
 BAR = "#56B4E9"  # light enough for black numbers
 BAR_HEIGHT = 0.6
-# The tip touches the bar and hides neither its end nor the interval.
-PUBLISHED: dict[str, Any] = {
-    "label": "published by the study",
-    "marker": CARETDOWN,
-    "markersize": 9,
-    "color": "#D55E00",
-    "markeredgecolor": "black",
-    "linestyle": "none",
-}
 # Distinct in grey, too. Markers, as a training of one epoch has no line.
 TRAINING: dict[str, Any] = {"color": "#E69F00", "linestyle": "--", "marker": "s", "markersize": 3}
 VALIDATION: dict[str, Any] = {"color": "#0072B2", "linestyle": "-", "marker": "o", "markersize": 3}
@@ -54,7 +45,11 @@ def draw_accuracy(path: Path, comparison: pd.DataFrame, confidence: float) -> No
                 style = {"linestyle": "none", "color": "black", "capsize": 4, "label": label}
                 axis.errorbar(values, rows, xerr=np.abs(bounds - values.to_numpy()), **style)
             if f"published_{metric}" in comparison:
-                axis.plot(comparison[f"published_{metric}"], rows - BAR_HEIGHT / 2, **PUBLISHED)
+                # The tip touches the bar and hides neither its end nor the interval.
+                style = {"marker": CARETDOWN, "s": 80, "color": "#D55E00"}
+                label = "published by the study"
+                published = comparison[f"published_{metric}"]
+                axis.scatter(published, rows - BAR_HEIGHT / 2, label=label, **style)
             axis.grid(visible=False, axis="y")
         axes[0].set(title="Test accuracy", xlabel="share of test images classified correctly")
         axes[1].set(title="Test loss", xlabel="categorical cross-entropy (nats)")
