@@ -29,7 +29,7 @@ STAGES = {
     "explore": "pipeline.explore.explore",
     "train": "pipeline.train.stage",
     "evaluate": "pipeline.evaluate.stage",
-    "compare": "pipeline.comparison.stage",
+    "compare": "pipeline.comparison.compare",
     "page": "pipeline.page.stage",
 }
 PER_VARIANT = ("train", "evaluate")

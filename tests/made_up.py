@@ -52,7 +52,7 @@ def result(
     learned: pd.DataFrame | None = None,
     classes: Sequence[str] = NAMES,
     counts: np.ndarray | None = None,
-    right: np.ndarray | None = None,
+    correct: np.ndarray | None = None,
     **figures: float,
 ) -> Result:
     """The result of a variant; what is left out is as in any other."""
@@ -65,7 +65,7 @@ def result(
         metrics=Metrics.model_validate({"accuracy": accuracy, **found}),
         history=history(3, 1) if learned is None else learned,
         confusion=np.eye(len(classes), dtype=np.int64) if counts is None else counts,
-        right=np.ones(10, bool) if right is None else right,
+        correct=np.ones(10, bool) if correct is None else correct,
         reliability=bins(accuracy),
     )
 

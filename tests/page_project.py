@@ -15,7 +15,7 @@ from conftest import PROJECT
 from PIL import Image
 
 from pipeline.base import files
-from pipeline.comparison import stage as compare
+from pipeline.comparison import compare
 from pipeline.page import training_times
 from pipeline.predict import carried
 from pipeline.report import places

@@ -21,7 +21,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from pipeline.base import params_file
-from pipeline.comparison import stage as compare
+from pipeline.comparison import compare
 from pipeline.evaluate import manner, scores, trained
 from pipeline.page import stage
 from pipeline.predict import carried, image_files

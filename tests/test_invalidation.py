@@ -72,7 +72,7 @@ SPELLED_OUT: dict[str, set[str]] = {
     "pipeline/networks/plain.py": PLAIN,
     "pipeline/networks/whitened.py": WHITENED,
     "pipeline/train/optimizers/muon.py": ALL_TRAININGS,
-    "pipeline/comparison/table.py": REPORTS,
+    "pipeline/comparison/tables.py": REPORTS,
     "pipeline/comparison/published.csv": REPORTS,
     "pipeline/report/figures.py": {"explore"} | EVALUATIONS,
     "pipeline/report/history.py": ALL_TRAININGS,
@@ -202,7 +202,11 @@ def set_param(folder: Path, leaf: str) -> None:
 
 
 QUICK_PARAMS = ("dataset.seed", "recipes.fast.growth.px24", "variants.baseline.dense")
-QUICK_CODE = ("pipeline/networks/plain.py", "pipeline/comparison/table.py", "requirements/lock.txt")
+QUICK_CODE = (
+    "pipeline/networks/plain.py",
+    "pipeline/comparison/tables.py",
+    "requirements/lock.txt",
+)
 
 
 @pytest.mark.parametrize("leaf", one_of_each_kind([*PARAMS, "variants.fast.network"], QUICK_PARAMS))

@@ -15,7 +15,7 @@ from conftest import PROJECT
 from PIL import Image
 
 from pipeline.base import params_file
-from pipeline.comparison import groups
+from pipeline.comparison import statistics
 
 
 def make(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -198,7 +198,7 @@ def test_quick_runs_every_stage_and_touches_no_result(clone: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     rows = pd.read_csv(clone / ".quick/reports/comparison.csv")["variant"]
     variants = params_file.read(PROJECT / "params.yaml")["variants"]
-    assert {first for first, *_ in groups.alike(variants)} == set(rows)
+    assert {first for first, *_ in statistics.group_seeds(variants)} == set(rows)
     changed = ("git", "status", "--porcelain", "--untracked-files=no")
     assert workspace.run(clone, *changed) == ""
     assert [path.name for path in (clone / "models").iterdir()] == ["README.md"]

@@ -20,7 +20,7 @@ from PIL import Image
 
 from pipeline.base import files
 from pipeline.base.errors import PipelineError
-from pipeline.comparison import stage as compare
+from pipeline.comparison import compare
 from pipeline.page import stage as page
 from pipeline.page import training_times
 from pipeline.predict import carried

@@ -12,8 +12,7 @@ import pytest
 import yaml
 from page_project import ODD, PHOTOS, files_of, held, tile
 
-from pipeline.comparison import results
-from pipeline.comparison import stage as compare
+from pipeline.comparison import compare, results
 from pipeline.page import chosen, examples, pictures
 from pipeline.page import stage as page
 from pipeline.predict import carried
@@ -89,7 +88,7 @@ def test_of_many_classes_the_page_has_the_most_confused_pairs(
     assert final["confusion"] is None
     counts = made_up.confusion(70, 70, 21)
     pairs = [tuple(pair) for pair in final["confused"]]
-    assert pairs == results.confused(counts, 15)
+    assert pairs == results.top_confusions(counts, 15)
     told = {(actual, predicted) for _, actual, predicted, _ in final["examples"]}
     assert {pair[:2] for pair in pairs} <= told
     # Beside them the seven most confident mistakes.

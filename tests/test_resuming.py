@@ -225,7 +225,7 @@ def test_other_data_starts_anew(
         ("requirements/tensorflow.txt", True),
         ("requirements/numpy.txt", True),
         ("pipeline/networks/whitened.py", False),  # another's
-        ("pipeline/comparison/table.py", False),
+        ("pipeline/comparison/tables.py", False),
         ("pipeline/evaluate/stage.py", False),
         ("pipeline/tools/parent_watchdog.py", False),
         ("pipeline/__main__.py", False),

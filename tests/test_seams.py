@@ -15,7 +15,7 @@ from conftest import PROJECT
 from study import Circumstances
 
 from pipeline.base import params_file
-from pipeline.comparison import groups
+from pipeline.comparison import statistics
 from pipeline.tools import config
 
 STAGES = ("train", "evaluate")
@@ -166,7 +166,7 @@ def test_what_dvc_writes_and_what_a_person_edits_then_mean_the_same(project: Pat
     stages = {f"{stage}@{name}" for stage in ("train", "evaluate") for name in seeds}
     assert ran(project) == stages | {"compare", "page"}
     assert before["variants"] == after["variants"]
-    alike = groups.alike(after["variants"])
+    alike = statistics.group_seeds(after["variants"])
     assert alike == [("baseline",), seeds, ("fast",), ("fast_2", "fast_3")]
 
 
@@ -222,8 +222,8 @@ def test_a_new_metric_is_two_places(copied: tuple[Path, study.Outputs]) -> None:
         '    "mean_confidence": lambda said: float(said.probabilities.max(axis=1).mean()),\n',
     )
     replace_line(
-        folder / "pipeline/comparison/table.py",
-        "COLUMNS = {\n",
+        folder / "pipeline/comparison/tables.py",
+        "METRICS = {\n",
         '    "mean_confidence": "mean confidence",\n',
     )
     study.run(folder, Circumstances(), "evaluate@baseline", "evaluate@improved", "compare")

@@ -10,7 +10,7 @@ import pytest
 from conftest import PROJECT
 
 from pipeline.base.errors import PipelineError
-from pipeline.comparison.stage import PUBLISHED
+from pipeline.comparison.compare import PUBLISHED
 from pipeline.page import training_times as table
 from pipeline.report import places
 from pipeline.report.figures import Figure

@@ -1,162 +1,137 @@
-"""Reading what train and evaluate wrote about a variant, and what the study published."""
+"""The results of train and evaluate under reports/variants, and the study's published figures."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline.comparison import csv_tables
-from pipeline.report import metrics, places, right
-from pipeline.report.history import COLUMNS as HISTORY
+from pipeline.base.errors import PipelineError
+from pipeline.report import history, metrics, places, right
 from pipeline.report.metrics import Metrics
 
-# Then a column for each class: how many of the row's test images are called so.
-PER_CLASS = ("class", "precision", "recall", "f1", "support")
-# A row for each bin of confidence: its upper edge, its test images, their means.
+# The first columns of classes.csv; one per predicted class follows, with counts of test images.
+SCORES = ("class", "precision", "recall", "f1", "support")
+# The columns of reliability.csv: a row per confidence bin, with the bin's upper edge, its number of
+# test images, their mean confidence and their accuracy.
 RELIABILITY = ("up_to", "images", "confidence", "accuracy")
-MATRIX_CLASSES = 20  # a confusion matrix of more cannot be read
-PAIRS = 15  # of classes, the most confused ones, that are told instead
+# The columns of published.csv beside the variant.
 PUBLISHED = (
-    "variant",
-    "accuracy",
-    "loss",
-    "train_accuracy",
-    "train_loss",
-    "best_val_accuracy",
-    "best_val_epoch",
-    "seconds_per_epoch",
+    *("accuracy", "loss", "train_accuracy", "train_loss"),
+    *("best_val_accuracy", "best_val_epoch", "seconds_per_epoch"),
 )
+MATRIX_CLASSES = 20  # a confusion matrix of more classes is illegible
+PAIRS = 15  # number of most confused pairs that the page lists instead
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one variant: the names of its K classes, its test metrics, its history (columns
-    HISTORY), its confusion counts int64 (K, K), whether it has each test image right, bool (N,),
-    and how often by how sure it is (columns RELIABILITY)."""
+    """One trained and evaluated variant.
+
+    `classes` are the K class names, `confusion` the counts int64 (K, K) with true classes as rows,
+    `correct` whether each of the N test images is classified correctly, bool (N,). `history` has a
+    row per epoch, `reliability` a row per confidence bin (columns RELIABILITY).
+    """
 
     variant: str
     classes: tuple[str, ...]
     metrics: Metrics
     history: pd.DataFrame
     confusion: np.ndarray
-    right: np.ndarray
+    correct: np.ndarray
     reliability: pd.DataFrame
 
     @property
     def test_images(self) -> int:
-        """How many images the metrics were measured on."""
+        """Number of test images."""
         return int(self.confusion.sum())
 
     @property
     def validated(self) -> bool:
-        """Whether images were held out, so that the history has figures of validation."""
+        """Whether a validation set was held out."""
         return bool(self.history["val_accuracy"].notna().all())
 
 
-def read(variant: str) -> Result:
-    """What reports/variants holds of `variant`; PipelineError when a file is missing or wrong."""
+def read_result(variant: str) -> Result:
+    """The result of `variant`; PipelineError when a file is missing or malformed."""
     evaluate, train = f"run `dvc repro evaluate@{variant}`", f"run `dvc repro train@{variant}`"
-    classes, confusion = _confusion(places.classes(variant), evaluate)
+    classes, confusion = _read_confusion(places.classes(variant), evaluate)
     return Result(
         variant=variant,
         classes=classes,
         metrics=metrics.read(variant),
-        history=_history(places.history(variant), train),
+        history=_read_numbers(places.history(variant), history.COLUMNS, train),
         confusion=confusion,
-        right=right.read(places.right(variant), int(confusion.sum()), evaluate),
-        reliability=_reliability(places.reliability(variant), evaluate),
+        correct=right.read(places.right(variant), int(confusion.sum()), evaluate),
+        reliability=_read_numbers(places.reliability(variant), RELIABILITY, evaluate),
     )
 
 
-def read_all(variants: Iterable[str]) -> list[Result]:
+def read_results(variants: Iterable[str]) -> list[Result]:
     """The results of `variants`, at least one.
 
-    Raises PipelineError also when two of them were measured on other classes or test images.
+    Raises PipelineError also when two of them differ in the classes or the test images of a class.
     """
-    first, *others = found = list(map(read, variants))
+    first, *others = results = list(map(read_result, variants))
     for other in others:
-        _expect_alike(first, other)
-    return found
-
-
-def confused(confusion: np.ndarray, most: int) -> list[tuple[int, int, int]]:
-    """True class, predicted class and count of the most frequent mistakes, at most so many.
-
-    From counts (K, K), rows the true classes; equal ones in the order of the classes.
-    """
-    wrong = confusion - np.diag(np.diag(confusion))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
-    pairs = np.column_stack(np.unravel_index(order, wrong.shape)).tolist()
-    return [(i, j, int(wrong[i, j])) for i, j in pairs if wrong[i, j]]
+        same_counts = np.array_equal(first.confusion.sum(axis=1), other.confusion.sum(axis=1))
+        if other.classes != first.classes or not same_counts:
+            raise PipelineError(
+                f"{places.classes(other.variant)}: expected the classes and test images of "
+                f"{places.classes(first.variant)}, found others; run `dvc repro "
+                f"evaluate@{first.variant} evaluate@{other.variant}`"
+            )
+    return results
 
 
 def read_published(path: Path) -> pd.DataFrame:
-    """The study's figures with the variant as index and the other columns of PUBLISHED, float64.
+    """The study's figures with the variant as index; PipelineError when missing or malformed."""
+    return _read_numbers(path, PUBLISHED, "restore it with `git checkout`", index_col="variant")
 
-    Raises PipelineError when the file is missing or malformed.
+
+def top_confusions(confusion: np.ndarray, count: int) -> list[tuple[int, int, int]]:
+    """True class, predicted class and number of images of the `count` most frequent mistakes.
+
+    `confusion` is (K, K), rows the true classes; ties keep the order of the classes.
     """
-    remedy = "restore it with `git checkout`"
-    table = csv_tables.named(path, PUBLISHED, remedy)
-    names, figures = table["variant"], csv_tables.numbers(table[list(PUBLISHED[1:])])
-    bad = names.duplicated().to_numpy() | np.isnan(figures).any(axis=1)
-    csv_tables.refuse(path, table, bad, "one row of finite numbers per variant", remedy)
-    return pd.DataFrame(figures, index=pd.Index(names), columns=list(PUBLISHED[1:]))
+    mistakes = confusion - np.diag(np.diag(confusion))
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:count]
+    pairs = np.column_stack(np.unravel_index(order, mistakes.shape)).tolist()
+    return [(i, j, int(mistakes[i, j])) for i, j in pairs if mistakes[i, j]]
 
 
-def _history(path: Path, remedy: str) -> pd.DataFrame:
-    table = csv_tables.named(path, HISTORY, remedy)
-    numbers = csv_tables.numbers(table)
-    if table[["val_accuracy", "val_loss"]].isna().all(axis=None):  # no image was held out
-        numbers = numbers[:, :3]
-    bad = np.isnan(numbers).any(axis=1) | (numbers[:, 0] != np.arange(1, len(table) + 1))
-    csv_tables.refuse(path, table, bad, "finite numbers for epochs 1, 2, 3, ...", remedy)
-    return table
+@contextmanager
+def _malformed(path: Path, remedy: str) -> Iterator[None]:
+    """Turns a missing file and any ValueError, as of pandas' parser, into a PipelineError."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise PipelineError(f"{path}: missing or malformed: {reason}; {remedy}") from error
 
 
-def _confusion(path: Path, remedy: str) -> tuple[tuple[str, ...], np.ndarray]:
-    """The classes and the counts. By position: a class may be called as one of PER_CLASS is."""
-    head, table = csv_tables.text(path, PER_CLASS, remedy)
-    classes = head[len(PER_CLASS) :]
-    if tuple(table[0]) != classes or len(set(classes)) < len(classes):
-        rows = f"rows {', '.join(table[0])} and columns {', '.join(classes)}"
-        expected = "a row and a column for each class, in one order"
-        raise csv_tables.malformed(path, expected, rows, remedy)
-    counts = csv_tables.numbers(table.iloc[:, len(PER_CLASS) :])
-    bad = np.isnan(counts).any(axis=1) | (counts < 0).any(axis=1) | (counts % 1 > 0).any(axis=1)
-    bad |= counts.sum() == 0
-    csv_tables.refuse(path, table, bad, "counts of images, not all 0", remedy)
-    return classes, counts.astype(np.int64)
+def _read_numbers(path: Path, columns: Sequence[str], remedy: str, **options: Any) -> pd.DataFrame:
+    """A CSV of just these columns with finite numbers; a whole column may be blank."""
+    with _malformed(path, remedy):
+        table: pd.DataFrame = pd.read_csv(path, **options)
+        numbers = table.dropna(axis="columns", how="all").to_numpy(np.float64)
+        if list(table) != list(columns) or table.empty or not np.isfinite(numbers).all():
+            raise ValueError(f"expected rows of finite numbers under {', '.join(columns)}")
+        return table
 
 
-def _expect_alike(one: Result, other: Result) -> None:
-    """Raise PipelineError unless both were measured on the same classes, as many images of each."""
-    expected, found = _measured_on(one), _measured_on(other)
-    for known, different in zip(expected, found, strict=False):
-        if known != different:
-            raise csv_tables.malformed(
-                places.classes(other.variant),
-                f"{known} as in {places.classes(one.variant)}",
-                different,
-                f"run `dvc repro evaluate@{one.variant} evaluate@{other.variant}`",
-            )
-
-
-def _measured_on(result: Result) -> list[str]:
-    images = result.confusion.sum(axis=1)
-    return [
-        f"{len(result.classes)} classes",
-        *(f"class {k}: {name}" for k, name in enumerate(result.classes, 1)),
-        *(f"{n} test images of {name}" for n, name in zip(images, result.classes, strict=True)),
-    ]
-
-
-def _reliability(path: Path, remedy: str) -> pd.DataFrame:
-    table = csv_tables.named(path, RELIABILITY, remedy)
-    figures = csv_tables.numbers(table)
-    shares = figures[:, [0, 2, 3]]
-    bad = np.isnan(figures).any(axis=1) | (shares < 0).any(axis=1) | (shares > 1).any(axis=1)
-    bad |= figures[:, 1] < 1
-    csv_tables.refuse(path, table, bad, "bins of images with shares from 0 to 1", remedy)
-    return table
+def _read_confusion(path: Path, remedy: str) -> tuple[tuple[str, ...], np.ndarray]:
+    """The class names and the confusion counts, by position: a class may be named `class`."""
+    with _malformed(path, remedy):
+        cells = pd.read_csv(path, header=None, dtype=str, keep_default_na=False)
+        header, rows, width = tuple(cells.iloc[0]), cells.iloc[1:], len(SCORES)
+        classes = header[width:]
+        if header[:width] != SCORES or tuple(rows[0]) != classes:
+            raise ValueError("expected a row and a column for each class, in one order")
+        counts = rows.iloc[:, width:].to_numpy().astype(np.int64)
+        if (counts < 0).any() or not counts.any():
+            raise ValueError("expected numbers of test images")
+        return classes, counts

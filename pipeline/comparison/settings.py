@@ -1,4 +1,4 @@
-"""The settings of compare."""
+"""The section `compare` of params.yaml."""
 
 from typing import Annotated
 
@@ -8,6 +8,6 @@ from pipeline.base.params_file import Section
 
 
 class Compare(Section):
-    """How sure the interval on the test accuracy is, and what is called a sure difference."""
+    """The confidence level of the intervals and of the paired tests."""
 
     confidence: Annotated[float, pydantic.Field(gt=0, lt=1)]

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from pipeline.comparison.results import Result, confused
+from pipeline.comparison.results import Result, top_confusions
+from pipeline.comparison.tables import escape_markdown
 from pipeline.evaluate import scores
 from pipeline.page.dataset import About
-from pipeline.report.markdown import escaped
 
 FEW = 3  # weakest classes, and commonest mistakes, that are named
 
@@ -27,11 +27,11 @@ def text(
     return template.format(
         head=_yaml(_head(result, about)),
         name=result.variant,
-        dataset=escaped(about.name),
+        dataset=escape_markdown(about.name),
         parameters=f"{result.metrics.parameters:,}",
         count=len(result.classes),
         side=facts["side"],
-        classes=", ".join(map(escaped, result.classes)),
+        classes=", ".join(map(escape_markdown, result.classes)),
         settings=_yaml(settings, default_flow_style=None),
         libraries=", ".join(libraries),
         time=_time(row),
@@ -101,7 +101,7 @@ def _by_class(result: Result) -> pd.DataFrame:
     found = scores.class_scores(result.confusion)
     columns = {"precision": found.precision, "recall": found.recall, "F1": found.f1}
     shown = {head: [f"{value:.4f}" for value in column] for head, column in columns.items()}
-    names = list(map(escaped, result.classes))
+    names = list(map(escape_markdown, result.classes))
     return pd.DataFrame(
         {"class": names, **shown, "test images": [f"{count:,}" for count in found.support]}
     )
@@ -110,10 +110,10 @@ def _by_class(result: Result) -> pd.DataFrame:
 def _weakest(result: Result) -> str:
     f1 = scores.class_scores(result.confusion).f1
     weakest = np.argsort(f1, kind="stable")[:FEW]
-    return ", ".join(f"{escaped(result.classes[k])} (F1 {f1[k]:.4f})" for k in weakest)
+    return ", ".join(f"{escape_markdown(result.classes[k])} (F1 {f1[k]:.4f})" for k in weakest)
 
 
 def _mistakes(result: Result) -> str:
-    names = list(map(escaped, result.classes))
-    pairs = confused(result.confusion, FEW)
+    names = list(map(escape_markdown, result.classes))
+    pairs = top_confusions(result.confusion, FEW)
     return ", ".join(f"{names[i]} called {names[j]} ({n})" for i, j, n in pairs) or "none"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.comparison.results import MATRIX_CLASSES, PAIRS, Result, confused
+from pipeline.comparison.results import MATRIX_CLASSES, PAIRS, Result, top_confusions
 from pipeline.evaluate import scores
 from pipeline.page import training_times
 
@@ -86,7 +86,7 @@ def variant(result: Result, settings: Mapping[str, Any]) -> dict[str, Any]:
             name: [_plain(value) for value in column] for name, column in result.history.items()
         },
         "confusion": None if many else result.confusion.tolist(),
-        "confused": confused(result.confusion, PAIRS) if many else None,
+        "confused": top_confusions(result.confusion, PAIRS) if many else None,
         "precision": by_class.precision.round(6).tolist(),
         "recall": by_class.recall.round(6).tolist(),
         "f1": by_class.f1.round(6).tolist(),

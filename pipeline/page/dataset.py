@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.comparison.tables import escape_markdown
 from pipeline.data.settings import Cifar10, Dataset
-from pipeline.report.markdown import escaped
 
 FRAMED = {"centre": "the centre square of each", "whole": "each whole, with white beside it,"}
 
@@ -43,9 +43,10 @@ def about(dataset: Dataset) -> About:
         name=name,
         hub=None,
         licence=None,
-        training=f"The photos in {escaped(dataset.folder)}, {FRAMED[dataset.framing]} scaled to "
-        f"{dataset.side} by {dataset.side} pixels.\nHow they are divided, `dataset` below says.",
-        tested_on=f"the test photos of {escaped(name)} alone",
+        training=f"The photos in {escape_markdown(dataset.folder)}, "
+        f"{FRAMED[dataset.framing]} scaled to {dataset.side} by {dataset.side} pixels.\n"
+        "How they are divided, `dataset` below says.",
+        tested_on=f"the test photos of {escape_markdown(name)} alone",
         terms="The code is under MIT. Whose the photos are, and what may be done with them and "
         "with a network\nthat has seen them, is not known here: say so before you share it.",
     )

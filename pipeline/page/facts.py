@@ -32,7 +32,7 @@ def collect(params: Mapping[str, Any], settings: Page) -> dict[str, Any]:
     Raises PipelineError when a file is missing or wrong.
     """
     comparison = _table("comparison")
-    found = results.read_all(comparison["variant"])
+    found = results.read_results(comparison["variant"])
     test = splits.read("test")
     _expect_measured_on(test, found[0])
     return (

@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> None:
     params = params_file.read()
     settings = params_file.section(params, "page", Page)
     shown = facts.collect(params, settings)
-    result = results.read(settings.variant)
+    result = results.read_result(settings.variant)
     file, remedy = places.model(settings.variant), f"run `dvc repro train@{settings.variant}`"
     network = packed.network(file, remedy)
     network |= {

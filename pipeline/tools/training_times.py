@@ -17,7 +17,7 @@ import pandas as pd
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
 from pipeline.comparison import results
-from pipeline.comparison.stage import PUBLISHED, REPORTS
+from pipeline.comparison.compare import PUBLISHED, REPORTS
 from pipeline.page import training_times
 from pipeline.page.training_times import NOTEBOOK, PIPELINE
 from pipeline.report import figures

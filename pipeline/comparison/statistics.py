@@ -1,0 +1,98 @@
+"""Statistics of the comparison: variants grouped by seed, Wilson's interval, McNemar's test."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from pipeline.base.errors import PipelineError
+from pipeline.comparison.results import Result
+from pipeline.report import places
+
+
+@dataclass(frozen=True)
+class SeedGroup:
+    """Results of variants that differ in their seed alone, by rising seed."""
+
+    results: tuple[Result, ...]
+
+    @property
+    def first(self) -> Result:
+        """The result of the lowest seed, which figures show."""
+        return self.results[0]
+
+    @property
+    def name(self) -> str:
+        """The variant of the lowest seed."""
+        return self.first.variant
+
+    def mean(self, metric: str) -> float:
+        """The mean of a metric over the seeds."""
+        return float(np.mean(self._values(metric)))
+
+    def std(self, metric: str) -> float:
+        """The sample standard deviation of a metric; NaN for a single seed."""
+        return float(np.std(self._values(metric), ddof=1)) if len(self.results) > 1 else np.nan
+
+    def best_epochs(self) -> list[int]:
+        """Per seed the first epoch of the highest validation accuracy; empty without validation."""
+        histories = [result.history for result in self.results if result.validated]
+        return [int(history["epoch"][history["val_accuracy"].idxmax()]) for history in histories]
+
+    def best_val_accuracy(self) -> float:
+        """The mean over the seeds of the highest validation accuracy; NaN without validation."""
+        return float(np.mean([result.history["val_accuracy"].max() for result in self.results]))
+
+    def _values(self, metric: str) -> list[float]:
+        for result in self.results:
+            if not hasattr(result.metrics, metric):
+                raise PipelineError(
+                    f"{places.metrics(result.variant)}: expected the metric {metric}, found none; "
+                    f"run `dvc repro evaluate@{result.variant}`"
+                )
+        return [float(getattr(result.metrics, metric)) for result in self.results]
+
+
+def group_seeds(variants: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """The names of `variants`, grouped where they differ in their seed alone, by rising seed.
+
+    Groups are in the order of their names: DVC does not track the order in params.yaml.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in sorted(variants, key=lambda name: (variants[name]["seed"], name)):
+        settings = {key: value for key, value in variants[name].items() if key != "seed"}
+        groups.setdefault(json.dumps(settings, sort_keys=True), []).append(name)
+    return sorted(map(tuple, groups.values()))
+
+
+def rank_groups(groups: Iterable[SeedGroup]) -> list[SeedGroup]:
+    """`groups` by falling mean test accuracy; ties keep their order."""
+    return sorted(groups, key=lambda group: -group.mean("accuracy"))
+
+
+def wilson_interval(share: float, trials: int, confidence: float) -> tuple[float, float]:
+    """The two-sided confidence interval, in [0, 1], of a binomial share seen in `trials` (>= 1).
+
+    `share` is rounded to a whole number of successes, as a mean over seeds need not be one.
+    Source: Wilson, Probable Inference, the Law of Succession, and Statistical Inference, 1927,
+    without continuity correction. Unlike the normal approximation it never leaves [0, 1].
+    """
+    test = stats.binomtest(round(share * trials), trials)
+    interval = test.proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def mcnemar_p_value(one: np.ndarray, other: np.ndarray) -> float:
+    """The two-sided p-value of McNemar's exact test that two classifiers are equally accurate.
+
+    `one` and `other`, bool (N,), say which of the same images each classifies correctly. Source:
+    McNemar, Note on the sampling error of the difference between correlated proportions or
+    percentages, 1947.
+    """
+    only_one, only_other = int((one & ~other).sum()), int((other & ~one).sum())
+    if only_one + only_other == 0:
+        return 1.0
+    return float(stats.binomtest(only_one, only_one + only_other).pvalue)

@@ -1,0 +1,165 @@
+"""The tables of the comparison, differences and classes: data frames, and Markdown of them."""
+
+import re
+from collections.abc import Sequence
+from itertools import combinations, product
+
+import numpy as np
+import pandas as pd
+
+from pipeline.comparison.statistics import SeedGroup, mcnemar_p_value, rank_groups, wilson_interval
+from pipeline.report import metrics
+
+# Further metrics of pipeline/evaluate/metrics.py, each a column under this heading.
+METRICS = {
+    "one_view_accuracy": "one view",
+    "top2_accuracy": "top-2 accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "calibration_error": "calibration error",
+    "told_unlikely": "told unlikely",
+}
+# Characters with a meaning within a line or a table cell of GitHub's Markdown. An underscore
+# between letters or digits has none.
+_MARKUP = re.compile(r"[\\`*\[<|$~&]|(?<![^\W_])_|_(?![^\W_])")
+
+
+def comparison_table(
+    groups: Sequence[SeedGroup], published: pd.DataFrame | None, confidence: float
+) -> pd.DataFrame:
+    """A row per group, the highest test accuracy first; figures are means over the seeds.
+
+    Published figures, and the differences ours minus theirs, are NaN for a variant that `published`
+    lacks. Without `published` these columns are left out.
+    """
+    rows = []
+    for group in rank_groups(groups):
+        accuracy = group.mean("accuracy")
+        low, high = wilson_interval(accuracy, len(group.first.correct), confidence)
+        rows.append(
+            {
+                "variant": group.name,
+                "seeds": len(group.results),
+                "accuracy": accuracy,
+                "accuracy_deviation": group.std("accuracy"),
+                "accuracy_low": low,
+                "accuracy_high": high,
+                "loss": group.mean("loss"),
+                **{metric: group.mean(metric) for metric in METRICS},
+                "parameters": group.first.metrics.parameters,
+                "best_val_accuracy": group.best_val_accuracy(),
+                "best_val_epochs": " ".join(map(str, group.best_epochs())),
+            }
+        )
+    table = pd.DataFrame(rows)
+    if published is not None:
+        for name in ("accuracy", "loss"):
+            table[f"published_{name}"] = table["variant"].map(published[name])
+            table[f"{name}_difference"] = table[name] - table[f"published_{name}"]
+    return table
+
+
+def comparison_markdown(table: pd.DataFrame, confidence: float) -> str:
+    """The result of `comparison_table` with four decimals."""
+    templates = {
+        "test accuracy": "{accuracy:.4f} ± {accuracy_deviation:.4f}",
+        f"{100 * confidence:g} % interval": "{accuracy_low:.4f} to {accuracy_high:.4f}",
+        "published (difference)": "{published_accuracy:.4f} ({accuracy_difference:+.4f})",
+        "test loss": "{loss:.4f}",
+        "published loss (difference)": "{published_loss:.4f} ({loss_difference:+.4f})",
+        **{heading: f"{{{metric}:.4f}}" for metric, heading in METRICS.items()},
+        "best validation accuracy (epoch)": "{best_val_accuracy:.4f} ({best_val_epochs})",
+        "parameters": "{parameters:,}",
+    }
+    if "published_accuracy" not in table:
+        del templates["published (difference)"], templates["published loss (difference)"]
+    # Balanced accuracy is the accuracy where all classes have equally many test images.
+    if not metrics.says_more(table["balanced_accuracy"], table["accuracy"]):
+        del templates["balanced accuracy"]
+    cells = {heading: _cells(table, template) for heading, template in templates.items()}
+    return _markdown(table[["variant", "seeds"]].assign(**cells), "variant")
+
+
+def differences_table(groups: Sequence[SeedGroup], confidence: float) -> pd.DataFrame:
+    """A row per pair of groups, the more accurate first, with McNemar's test of their difference.
+
+    `p_value` is the largest over all pairs of seeds, with Bonferroni correction for the number of
+    rows. `beats` says that it is below 1 - `confidence` and that the more accurate group is ahead
+    in every pair of seeds.
+    """
+    pairs = list(combinations(rank_groups(groups), 2))
+    rows = []
+    for better, worse in pairs:
+        seeds = list(product(better.results, worse.results))
+        p_value = max(mcnemar_p_value(one.correct, other.correct) for one, other in seeds)
+        ahead = all(one.metrics.accuracy > other.metrics.accuracy for one, other in seeds)
+        corrected = min(1.0, p_value * len(pairs))
+        difference = better.mean("accuracy") - worse.mean("accuracy")
+        beats = ahead and corrected < 1 - confidence
+        rows.append((better.name, worse.name, difference, corrected, beats))
+    return pd.DataFrame(rows, columns=["better", "worse", "difference", "p_value", "beats"])
+
+
+def differences_markdown(table: pd.DataFrame, confidence: float) -> str:
+    """The result of `differences_table` for neighbours in the ranking."""
+    # Rows are sorted by rank: the first one of `better` has its next in the ranking as `worse`.
+    table = table.drop_duplicates("better")
+    shown = pd.DataFrame(
+        {
+            "the more accurate": table["better"],
+            "the other": table["worse"],
+            "difference": _cells(table, "{difference:+.4f}"),
+            "p": ["< 0.0001" if p < 0.0001 else f"{p:.4f}" for p in table["p_value"]],
+            f"sure at {100 * confidence:g} %": np.where(table["beats"], "yes", "no"),
+        }
+    )
+    return _markdown(shown, "the more accurate", "the other", f"sure at {100 * confidence:g} %")
+
+
+def classes_table(groups: Sequence[SeedGroup], confidence: float) -> pd.DataFrame:
+    """A row per group, the most accurate first, and class: its recall with Wilson's interval.
+
+    The recall is the mean over the seeds; NaN for a class without test images.
+    """
+    rows = []
+    for group in rank_groups(groups):
+        hits = np.mean([np.diag(result.confusion) for result in group.results], axis=0)
+        images = group.first.confusion.sum(axis=1).tolist()
+        for name, correct, count in zip(group.first.classes, hits, images, strict=True):
+            recall = correct / count if count else np.nan
+            interval = wilson_interval(recall, count, confidence) if count else (np.nan, np.nan)
+            rows.append((group.name, name, count, recall, *interval))
+    columns = ["variant", "class", "test_images", "recall", "recall_low", "recall_high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def classes_markdown(table: pd.DataFrame, confidence: float) -> str:
+    """The result of `classes_table`, a row per class and a column per variant."""
+    heading = f"recall ({100 * confidence:g} % interval)"
+    cells = _cells(table, "{recall:.3f} ({recall_low:.3f} to {recall_high:.3f})")
+    classes = table.drop_duplicates("class")
+    shown = {
+        heading: classes["class"].map(escape_markdown),
+        "test images": _cells(classes, "{test_images:,}"),
+    }
+    for variant, group in table.assign(cell=cells).groupby("variant", sort=False):
+        shown[variant] = group["cell"].tolist()
+    return _markdown(pd.DataFrame(shown), heading)
+
+
+def escape_markdown(text: str) -> str:
+    """`text` with the characters escaped that have a meaning in Markdown."""
+    return _MARKUP.sub(r"\\\g<0>", text)
+
+
+def _cells(table: pd.DataFrame, template: str) -> list[str]:
+    """Each row formatted by `template`, without an unknown deviation; blank without the value."""
+    cells = [template.format_map(row) for row in table.to_dict("records")]
+    cells = [cell.removesuffix(" ± nan") for cell in cells]
+    return ["" if "nan" in cell else cell for cell in cells]
+
+
+def _markdown(table: pd.DataFrame, *left: str) -> str:
+    """`table` in Markdown, the columns `left` aligned left, the others right."""
+    align = ["left" if column in left else "right" for column in table]
+    return table.to_markdown(index=False, disable_numparse=True, colalign=align)
