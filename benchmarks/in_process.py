@@ -20,10 +20,11 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline import runtime
 from pipeline.base import params_file
-from pipeline.data import settings, splits
+from pipeline.data import splits
+from pipeline.datasets import preprocess
+from pipeline.datasets.config import read_dataset_config
 from pipeline.evaluate import manner
 from pipeline.predict import image_files, litert
-from pipeline.preprocess import stage as preprocess
 from pipeline.report import places
 
 IMAGES = 1_000
@@ -96,7 +97,7 @@ PARTS: dict[str, Callable[[], tuple[float, float]]] = {
 
 
 def _load(names: list[str]) -> np.ndarray:
-    dataset = settings.read(params_file.read())
+    dataset = read_dataset_config(params_file.read())
     return image_files.load(names, side=dataset.side, framing=dataset.framing)
 
 

@@ -14,7 +14,8 @@ from scipy import stats
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline import runtime
 from pipeline.base import files, params_file
-from pipeline.data import settings, splits
+from pipeline.data import splits
+from pipeline.datasets.config import read_dataset_config
 from pipeline.evaluate import manner, scores, trained
 from pipeline.evaluate.settings import Predict
 from pipeline.predict import image_files
@@ -35,7 +36,7 @@ def main(folder: Path, variants: list[str]) -> None:
     params = params_file.read()
     limits = params_file.section(params, "runtime", runtime.Runtime)
     unlikely = params_file.section(params, "predict", Predict).unlikely
-    dataset = settings.read(params)
+    dataset = read_dataset_config(params)
     names = sorted(str(path) for path in folder.rglob("*.jpg"))
     photos = image_files.load(names, side=dataset.side, framing=dataset.framing)
     images, _ = splits.read("test")

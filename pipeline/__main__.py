@@ -20,8 +20,7 @@ from pipeline.tools import activation
 try:
     from pipeline.base import files, params_file
     from pipeline.base.errors import PipelineError
-    from pipeline.data import settings
-    from pipeline.preprocess import folders
+    from pipeline.datasets import config, image_folder
     from pipeline.tools import (
         environment,
         lifeline,
@@ -38,7 +37,7 @@ except ModuleNotFoundError as error:  # as by `.venv/bin/dvc repro`, whose stage
 
 STAGES = {
     "fetch": "pipeline.fetch.stage",
-    "preprocess": "pipeline.preprocess.stage",
+    "preprocess": "pipeline.datasets.preprocess",
     "explore": "pipeline.explore.stage",
     "train": "pipeline.train.stage",
     "evaluate": "pipeline.evaluate.stage",
@@ -61,7 +60,9 @@ def main(arguments: list[str]) -> None:
     lifeline.watch()
     params = params_file.read()
     schema.check(params)
-    if arguments[0] == "fetch" and isinstance(settings.read(params), settings.Photos):
+    if arguments[0] == "fetch" and isinstance(
+        config.read_dataset_config(params), config.ImageFolderConfig
+    ):
         raise PipelineError(NOTHING_TO_FETCH)
     environment.check()
     # By hand, and in the copy of `make verify`, stages work on files that DVC knows nothing of.
@@ -89,9 +90,9 @@ def _told(params: Mapping[str, Any], arguments: list[str]) -> Iterator[str]:
     """What is to be said before the stage works; PipelineError where there is no room for it."""
     if arguments[0] == "train":
         yield from filter(None, (memory.warning(), _advice(params, arguments[1:])))
-    dataset = settings.read(params)
-    if arguments[0] == "preprocess" and isinstance(dataset, settings.Photos):
-        yield f"preprocess: {room.check(folders.find(Path(dataset.folder)), dataset)}"
+    dataset = config.read_dataset_config(params)
+    if arguments[0] == "preprocess" and isinstance(dataset, config.ImageFolderConfig):
+        yield f"preprocess: {room.check(image_folder.list_images(Path(dataset.folder)), dataset)}"
 
 
 def _advice(params: Mapping[str, Any], names: list[str]) -> str | None:

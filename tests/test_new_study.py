@@ -17,8 +17,7 @@ from PIL import Image
 
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
-from pipeline.data import settings
-from pipeline.preprocess import division, folders
+from pipeline.datasets import config, image_folder, splitting
 from pipeline.tools import git, memory, quick, schema, verify_committed
 from pipeline.tools.new_study import __main__ as new_study
 from pipeline.tools.new_study import fitted, photos, places, travel
@@ -104,7 +103,7 @@ def test_dvc_yaml_is_the_project_s_without_fetch(made: Path) -> None:
 def test_params_are_whole_and_the_project_s_but_for_the_template(made: Path) -> None:
     new = params_file.read(made / "params.yaml")
     schema.check(new)
-    assert isinstance(settings.read(new), settings.Photos)
+    assert isinstance(config.read_dataset_config(new), config.ImageFolderConfig)
     assert "fetch" not in new
     assert (new["dataset"]["side"], new["dataset"]["folder"]) == (48, "data/photos")
     assert list(new["variants"]) == ["quick", "final", "best"]
@@ -223,19 +222,19 @@ def test_images_grow_in_proportion_to_the_side(side: int, growth: dict[str, int]
 
 
 def test_seed_gives_every_split_a_photo_of_small_classes(tmp_path: Path) -> None:
-    found = folders.find(make_photos(tmp_path / "few", each=9))
-    dataset = settings.Photos(**yaml.safe_load(TEMPLATE)["dataset"])
+    found = image_folder.list_images(make_photos(tmp_path / "few", each=9))
+    dataset = config.ImageFolderConfig(**yaml.safe_load(TEMPLATE)["dataset"])
     seed = photos.seed(found, dataset)
     assert seed > 1
     drawn = [
-        [division.draw(path.read_bytes(), seed) for path in paths]
+        [splitting.hash_to_unit(path.read_bytes(), seed) for path in paths]
         for paths in found["train"].values()
     ]
     # By the shares: validation follows on test.
     assert all(min(own) < 0.1 for own in drawn)
     assert all(any(0.1 <= one < 0.2 for one in own) for own in drawn)
     # Of a single photo no three splits can be made, whatever the seed.
-    found = folders.find(make_photos(tmp_path / "fewer", each=1))
+    found = image_folder.list_images(make_photos(tmp_path / "fewer", each=1))
     with pytest.raises(PipelineError, match="found 1, and no seed of 1 to 100"):
         photos.seed(found, dataset)
 

@@ -21,7 +21,7 @@ from pipeline import runtime
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data import classes
-from pipeline.data.cifar10 import CLASSES
+from pipeline.datasets.cifar10 import CLASSES
 from pipeline.page import packed
 from pipeline.predict import __main__ as command
 from pipeline.predict import answer, carried, choice, classify, measured

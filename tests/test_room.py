@@ -11,14 +11,14 @@ from conftest import PROJECT
 from pipeline import __main__ as dispatch
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
-from pipeline.data.settings import Photos
+from pipeline.datasets.config import ImageFolderConfig
 from pipeline.fetch import stage as fetch
 from pipeline.tools import environment, memory, room, schema
 
 GIB = memory.GIB
 
 
-def dataset(**settings: Any) -> Photos:
+def dataset(**settings: Any) -> ImageFolderConfig:
     """Photos of 64 pixels, a tenth each for validation and test."""
     known = {
         "kind": "photos",
@@ -30,7 +30,7 @@ def dataset(**settings: Any) -> Photos:
         "seed": 1,
         "duplicates": "drop",
     }
-    return Photos(**{**known, **settings})
+    return ImageFolderConfig(**{**known, **settings})
 
 
 def photos(**counts: int) -> dict[str, dict[str, tuple[Path, ...]]]:
@@ -93,7 +93,7 @@ def own_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     params = workspace.read_params(PROJECT)
     params["dataset"] = dataset(folder="photos").model_dump()
     workspace.write_params(tmp_path, params)
-    for path in ("rose/a", "rose/b", "tulip/a", "tulip/b"):
+    for path in ("rose/a.png", "rose/b.png", "tulip/a.png", "tulip/b.png"):
         (tmp_path / "photos" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "photos" / path).touch()
     monkeypatch.setattr(environment, "PINS", ())
@@ -108,7 +108,7 @@ def test_room_is_looked_at_before_preprocess_works(
     def works(arguments: list[str]) -> None:
         print("stage at work")
 
-    monkeypatch.setattr("pipeline.preprocess.stage.main", works)
+    monkeypatch.setattr("pipeline.datasets.preprocess.main", works)
     dispatch.main(["preprocess"])
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("preprocess: 4 photos of 2 classes, 64 pixels a side: training needs")

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from pipeline.data import cifar10
+from pipeline.datasets import cifar10
 from pipeline.fetch import pictures
 from pipeline.fetch.mirrors import SourceError
 

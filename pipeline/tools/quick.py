@@ -14,10 +14,10 @@ import yaml
 
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
-from pipeline.data import settings
+from pipeline.datasets import image_folder
+from pipeline.datasets.config import ImageFolderConfig, read_dataset_config
 from pipeline.fetch import stage as fetch
 from pipeline.page import times
-from pipeline.preprocess import folders
 from pipeline.tools import git, schema
 
 FOLDER = Path(".quick")
@@ -79,9 +79,9 @@ def prepare(folder: Path, *, project: Path) -> None:
 
 def expect_data(params: Mapping[str, Any]) -> None:
     """Fetch CIFAR-10 where it is missing; PipelineError where photos are."""
-    dataset = settings.read(params)
-    if isinstance(dataset, settings.Photos):
-        folders.find(Path(dataset.folder))
+    dataset = read_dataset_config(params)
+    if isinstance(dataset, ImageFolderConfig):
+        image_folder.list_images(Path(dataset.folder))
     else:
         fetch.main([])
 

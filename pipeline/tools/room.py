@@ -1,13 +1,12 @@
 """What training on a folder of photos needs of memory: said before any of them is read."""
 
 import math
-from collections.abc import Mapping
 
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data import splits
-from pipeline.data.settings import Photos
-from pipeline.preprocess import folders
+from pipeline.datasets.config import ImageFolderConfig
+from pipeline.datasets.image_folder import ImagesBySplit
 from pipeline.tools import memory
 
 # GiB beside its images: `best` of study_params.yaml on 20,000 photos of 64 pixels took 1.9 on two
@@ -20,10 +19,10 @@ PIXEL_BYTES = 4 * splits.CHANNELS  # float32
 LEAST_SIDE = 16
 
 
-def expected(found: Mapping[str, folders.Photos], dataset: Photos) -> dict[str, int]:
-    """How many photos each split will have, about, of those `found` by folders.find.
+def expected(found: ImagesBySplit, dataset: ImageFolderConfig) -> dict[str, int]:
+    """How many photos each split will have, about, of those `found` by image_folder.list_images.
 
-    Splits that have no folder get their share of train, as pipeline/preprocess/division.py draws.
+    Splits that have no folder get their share of train, as pipeline/datasets/splitting.py does.
     """
     given = {split: sum(map(len, photos.values())) for split, photos in found.items()}
     shares = {"validation": dataset.validation_share, "test": dataset.test_share}
@@ -40,7 +39,7 @@ def needed(images: int, side: int) -> float:
     return REST * memory.GIB + TIMES_HELD * PIXEL_BYTES * images * side**2
 
 
-def check(found: Mapping[str, folders.Photos], dataset: Photos) -> str:
+def check(found: ImagesBySplit, dataset: ImageFolderConfig) -> str:
     """A line on the photos `found` and the memory that training on them will need.
 
     Raises PipelineError with the largest side that fits where that is more than there is.

@@ -16,7 +16,7 @@ from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
 from pipeline.base.mistakes import nearest
 from pipeline.comparison.settings import Compare
-from pipeline.data import settings as data_settings
+from pipeline.datasets.config import DatasetConfig, read_dataset_config
 from pipeline.evaluate.manner import Temperature
 from pipeline.evaluate.settings import Evaluate, Predict
 from pipeline.evaluate.views import Views
@@ -60,7 +60,7 @@ def schema(*, fetching: bool) -> type[params_file.Section]:
         kinds = Annotated[kinds, pydantic.Field(discriminator="network")]
 
     class Params(params_file.Section):
-        dataset: data_settings.AnyDataset
+        dataset: DatasetConfig
         explore: Explore
         runtime: Runtime
         arithmetic: Annotated[dict[Name, arithmetic.Arithmetic], Named]
@@ -132,7 +132,7 @@ def _check_recipe(params: Mapping[str, Any], name: str) -> None:
                 f".{key}: expected one of {', '.join(map(str, known))}, found {what!r}"
                 f"{nearest(what, map(str, known))}"
             )
-    chosen, side = variant.read(params, name), data_settings.read(params).side
+    chosen, side = variant.read(params, name), read_dataset_config(params).side
     sides = recipe.read(params, chosen.recipe).sides(side)
     if (least := chosen.least_side(side)) > side:
         raise ValueError(

@@ -5,15 +5,13 @@ told before anything is copied.
 """
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
-from pipeline.data import settings
-from pipeline.preprocess import folders
+from pipeline.datasets import config, image_folder
 from pipeline.tools import room, schema, stopping
 from pipeline.tools.new_study import fitted, photos, places, written
 
@@ -25,7 +23,7 @@ def main(arguments: list[str]) -> None:
     folder, source, side = arguments
     project = Path.cwd()
     asked = places.checked(folder, source, side, project=project)
-    found = folders.find(asked.photos)
+    found = image_folder.list_images(asked.photos)
     text, dataset = params(found, project=project, side=asked.side)
     print(f"study: {room.check(found, dataset)}", flush=True)
     written.write(asked, found, text, project=project)
@@ -33,18 +31,18 @@ def main(arguments: list[str]) -> None:
 
 
 def params(
-    found: Mapping[str, folders.Photos], *, project: Path, side: int
-) -> tuple[str, settings.Photos]:
+    found: image_folder.ImagesBySplit, *, project: Path, side: int
+) -> tuple[str, config.ImageFolderConfig]:
     """The params.yaml of a study of the photos `found`, checked, and its data set."""
     own = (project / params_file.PARAMS_FILE).read_text(encoding="utf-8")
     template = TEMPLATE.read_text(encoding="utf-8")
     known = YAML(typ="safe", pure=True)
-    dataset = settings.Photos(**known.load(template)["dataset"])
+    dataset = config.ImageFolderConfig(**known.load(template)["dataset"])
     seed = photos.seed(found, dataset)
     text = fitted.text(own, template, room.expected(found, dataset), side=side, seed=seed)
     content = known.load(text)
     schema.check(content)
-    return text, settings.Photos(**content["dataset"])
+    return text, config.ImageFolderConfig(**content["dataset"])
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
 """The photos of a new study: copied into it, and a seed by which every split gets some."""
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.base.errors import PipelineError
 from pipeline.data import splits
-from pipeline.data.settings import Photos
-from pipeline.preprocess import division, folders
+from pipeline.datasets import splitting
+from pipeline.datasets.config import ImageFolderConfig
+from pipeline.datasets.image_folder import ImagesBySplit
 
 SEEDS = range(1, 101)
 
 
-def copy(found: Mapping[str, folders.Photos], source: Path, folder: Path) -> None:
+def copy(found: ImagesBySplit, source: Path, folder: Path) -> None:
     """Copy the photos `found` below `source` to the same places below `folder`.
 
     Copies, and no links: DVC makes a tracked file's other names read-only where it links them.
@@ -27,7 +27,7 @@ def copy(found: Mapping[str, folders.Photos], source: Path, folder: Path) -> Non
                 shutil.copy2(path, place)
 
 
-def seed(found: Mapping[str, folders.Photos], dataset: Photos) -> int:
+def seed(found: ImagesBySplit, dataset: ImageFolderConfig) -> int:
     """The first seed by which every split gets a photo of every class; PipelineError if none does.
 
     Splits of their own folders need none. Of small classes a split may get nothing by chance.
@@ -45,11 +45,10 @@ def seed(found: Mapping[str, folders.Photos], dataset: Photos) -> int:
     )
 
 
-def _in_all(found: Mapping[str, folders.Photos], name: str, dataset: Photos, number: int) -> bool:
+def _in_all(found: ImagesBySplit, name: str, dataset: ImageFolderConfig, number: int) -> bool:
     """Whether each split has a photo of class `name` by the seed `number`."""
     given = [split for split, photos in found.items() for _ in photos[name]]
     paths = [path for photos in found.values() for path in photos[name]]
-    drawn = np.array([division.draw(path.read_bytes(), number) for path in paths])
-    missing = set(splits.NAMES) - set(found)
-    members = division.divided(given, drawn, dataset, missing=missing)
+    drawn = np.array([splitting.hash_to_unit(path.read_bytes(), number) for path in paths])
+    members = splitting.assign_splits(given, drawn, dataset)
     return len(np.unique(members)) == len(splits.NAMES)

@@ -6,13 +6,12 @@ import string
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
+from pipeline.datasets.image_folder import ImagesBySplit
 from pipeline.page import times
-from pipeline.preprocess import folders
 from pipeline.tools import git
 from pipeline.tools.new_study import photos, travel
 from pipeline.tools.new_study.places import Asked
@@ -22,7 +21,7 @@ PHOTOS = Path("data/photos")  # as dataset.folder in pipeline/tools/study_params
 NAMED_CLASSES = 20  # in the README
 
 
-def write(asked: Asked, found: Mapping[str, folders.Photos], params: str, *, project: Path) -> None:
+def write(asked: Asked, found: ImagesBySplit, params: str, *, project: Path) -> None:
     """Make the study `asked` for, of the photos `found`, with `params` as its params.yaml.
 
     Raises PipelineError, with nothing left at its place, when the disk is full, or git knows not
@@ -44,9 +43,7 @@ def write(asked: Asked, found: Mapping[str, folders.Photos], params: str, *, pro
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _fill(
-    folder: Path, asked: Asked, found: Mapping[str, folders.Photos], params: str, project: Path
-) -> None:
+def _fill(folder: Path, asked: Asked, found: ImagesBySplit, params: str, project: Path) -> None:
     travel.copy(project, folder, asked.folder.name)
     files.write_text(folder / params_file.PARAMS_FILE, params)
     files.write_text(folder / "README.md", _readme(asked, found))
@@ -59,7 +56,7 @@ def _fill(
     _run(folder, "git", "commit", "--quiet", "--message", "A new study")
 
 
-def _readme(asked: Asked, found: Mapping[str, folders.Photos]) -> str:
+def _readme(asked: Asked, found: ImagesBySplit) -> str:
     classes = list(found["train"])
     more = f" and {len(classes) - NAMED_CLASSES} more" if len(classes) > NAMED_CLASSES else ""
     count = sum(len(paths) for photos in found.values() for paths in photos.values())

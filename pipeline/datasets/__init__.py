@@ -1,0 +1,1 @@
+"""Data sets: download, folders of images, splits and the arrays made of them."""
