@@ -132,12 +132,12 @@ def test_suffixes_are_those_of_the_formats_that_are_decoded() -> None:
 @pytest.mark.parametrize(
     ("files", "lines"),
     [
-        ([*BOTH, "val/a/1.png", "test/a/1.png", "test/b/1.png"], ["'b' has no image in valid"]),
-        ([*BOTH, "test/a/1.png", "test/b/1.png", "test/c/1.png"], ["'c' has no image in train"]),
-        (["a/1.png", "b/1.txt"], ["'b' has no image in train"]),
+        ([*BOTH, "val/a/1.png", "test/a/1.png", "test/b/1.png"], ["'b' has no photo in valid"]),
+        ([*BOTH, "test/a/1.png", "test/b/1.png", "test/c/1.png"], ["'c' has no photo in train"]),
+        (["a/1.png", "b/1.txt"], ["'b' has no photo in train"]),
         (["Cat/1.png", "cat/1.png", "dog/1.png"], ["'cat' is there twice"]),
         ([f"{NFC}/1.png", f"{NFD}/1.png", "dog/1.png"], ["is there twice"]),
-        (["Cat/1.png", "cat/1.png", "dog/1.txt"], ["'cat' is there twice", "'dog' has no image"]),
+        (["Cat/1.png", "cat/1.png", "dog/1.txt"], ["'cat' is there twice", "'dog' has no photo"]),
         (
             ["train/Cat/1.png", "train/b/1.png", "test/cat/1.png", "test/b/1.png"],
             ["'Cat'", "'cat'"],

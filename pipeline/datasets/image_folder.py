@@ -34,8 +34,8 @@ ImagesBySplit: TypeAlias = Mapping[str, Mapping[str, tuple[Path, ...]]]
 def list_images(folder: Path) -> ImagesBySplit:
     """The images by split and class, sorted by name; only `train` where there are no split folders.
 
-    All splits have the same classes. Raises PipelineError with a line for each class that a split
-    lacks, that has no image, or that is there twice.
+    All splits have the same classes. PipelineError with a line for each class that a split lacks,
+    that has no image, or that is there twice, in another case or Unicode normalization.
     """
     try:
         images: dict[str, dict[str, tuple[Path, ...]]] = {}
@@ -43,12 +43,11 @@ def list_images(folder: Path) -> ImagesBySplit:
         for split, split_folder in _split_folders(folder).items():
             class_folders = sorted(_subfolders(split_folder), key=_class_name)
             images[split] = {_class_name(own): tuple(_walk(own)) for own in class_folders}
-            keys = Counter(_class_name(own).casefold() for own in class_folders)
+            names = Counter(_class_name(own).casefold() for own in class_folders)
+            clashes = [name for name, count in names.items() if count > 1]
             problems += [
-                f"{split_folder}: the class {key!r} is there twice, in another case or Unicode "
-                "normalization; keep one folder"
-                for key, count in keys.items()
-                if count > 1
+                f"{split_folder}: {name!r} is there twice, but for case or Unicode; keep one"
+                for name in clashes
             ]
     except OSError as error:
         raise PipelineError(
@@ -149,7 +148,7 @@ def _class_problems(folder: Path, images: ImagesBySplit) -> Iterator[str]:
         for split, by_class in images.items():
             if not by_class.get(name):
                 yield (
-                    f"{folder}: class {name!r} has no image in {split}; add some "
+                    f"{folder}: class {name!r} has no photo in {split}; add some "
                     f"({', '.join(FORMATS)}) or delete it"
                 )
 

@@ -44,6 +44,8 @@ def load_image(
     except UnidentifiedImageError:
         formats, found = ", ".join(FORMATS), "another file" if content else "an empty file"
         problem = f"expected an image ({formats}), found {found}"
+    except FileNotFoundError:
+        problem = "no such file"
     except Exception as error:  # Pillow raises anything at damaged files, even IndexError
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         problem = f"cannot read this image: {reason}"

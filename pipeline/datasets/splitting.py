@@ -58,17 +58,13 @@ def require_every_class(
     assigned: np.ndarray, labels: np.ndarray, classes: Sequence[str], folder: str
 ) -> None:
     """PipelineError with a line for each class of which a split has no image."""
-    counts = np.array(
-        [
-            np.bincount(labels[assigned == s], minlength=len(classes))
-            for s in range(len(splits.NAMES))
-        ]
-    )
+    present = set(zip(assigned.tolist(), labels.tolist(), strict=True))
     lines = [
-        f"{folder}: class {classes[label]!r}: expected at least one image in "
-        f"{splits.NAMES[split]}, found none; add images, or change the shares, the seed or the "
-        "duplicates of dataset"
-        for split, label in np.argwhere(counts == 0)
+        f"{folder}: class {name!r}: expected at least one image in {split_name}, found none; add "
+        "images, or change the shares, the seed or the duplicates of dataset"
+        for split, split_name in enumerate(splits.NAMES)
+        for label, name in enumerate(classes)
+        if (split, label) not in present
     ]
     if lines:
         raise PipelineError("\n".join(lines))
