@@ -147,6 +147,7 @@ def test_suffixes_are_those_of_the_formats_that_are_decoded() -> None:
         (["a\nb/1.png", "c/1.png"], [r"printable name of a class, found 'a\\nb'"]),
         (["test/a/1.png", "test/b/1.png"], ["found 'test'; move or rename"]),
         (["cat/1.png", "dog/1.png", "Train/1.png"], ["found 'Train', 'cat', 'dog'; move"]),
+        ([*BOTH, "extra/a/1.png"], ["'extra'"]),
         ([*BOTH, "val/a/1.png", "dev/a/1.png"], ["one folder for each split"]),
         (["a/train/1.png", "a/test/1.png", "b/train/1.png"], ["train/a, found .* a/train"]),
     ],

@@ -138,12 +138,16 @@ def exif_block(*entries: tuple[int, int, int, int], end: bytes = b"") -> bytes:
     return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + table + bytes(4) + end
 
 
+# A GPS directory of one entry, behind the first one.
+GPS = struct.pack("<HHHIIIii", 1, 6, 10, 1, 56, 0, -1, 0)
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 @pytest.mark.parametrize(
     ("content", "turned"),
     [
         # A signed rational -1 / 0, as some cameras write it: Pillow reads it, but cannot write it.
-        (exif_block((274, 3, 1, 6), (37380, 10, 1, 38), end=struct.pack("<ii", -1, 0)), True),
+        (exif_block((274, 3, 1, 6), (0x8825, 4, 1, 38), end=GPS), True),
         (b"Exif\0\0XX*\0\x08\0\0\0", False),  # no TIFF header
         (b"Exif\0\0II*\0\xff\xff\xff\x7f", False),  # entries beyond the end
         (exif_block((274, 3, 1, 99)), False),
@@ -203,6 +207,7 @@ BROKEN_CHECKSUM = SOUND_PNG[:-17] + bytes([SOUND_PNG[-17] ^ 1]) + SOUND_PNG[-16:
         (encoded(noise(60, 60), "JPEG")[:1500], "truncated"),
         (png(struct.pack(">IIBBBBB", 10_000, 9_000, 8, 2, 0, 0, 0), (b"IDAT", b"")), "pixels"),
         (png(struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0), (b"IDAT", b"")), "pixels"),
+        (b"P5\n9 9\n65535\n" + bytes(2 * 81), "not supported"),
         (encoded(deep_grey("<i4"), "TIFF"), "not supported"),
         (encoded(deep_grey("<f4"), "TIFF"), "not supported"),
         (grey_png(2, 1), "not supported"),
@@ -275,7 +280,7 @@ def test_crop_modes(side: int, upright: bool) -> None:
     ("size", "width", "height"),
     [
         *(((100, 50), 16, 8), ((160, 70), 16, 7), ((320, 150), 16, 8), ((50, 100), 8, 16)),
-        *(((5000, 1), 16, 1), ((1, 1), 16, 16)),
+        *(((70, 160), 7, 16), ((5000, 1), 16, 1), ((1, 1), 16, 16)),
     ],
 )
 def test_shape_and_place_of_the_whole_image(size: tuple[int, int], width: int, height: int) -> None:
