@@ -17,15 +17,15 @@ from pipeline.tools import activation
 try:
     from pipeline.base import files, params_file
     from pipeline.base.errors import PipelineError
-    from pipeline.data import settings
-    from pipeline.preprocess import folders
+    from pipeline.datasets.config import ImageFolderConfig, read_dataset_config
+    from pipeline.datasets.image_folder import list_images
     from pipeline.tools import config, environment, memory_estimate, parent_watchdog, recorded
 except ModuleNotFoundError as error:  # `.venv/bin/dvc repro` runs whichever `python` is in PATH
     sys.exit(f"pipeline: {error}: {activation.REMEDY}")
 
 STAGES = {
     "fetch": "pipeline.datasets.fetch",
-    "preprocess": "pipeline.preprocess.stage",
+    "preprocess": "pipeline.datasets.preprocess",
     "explore": "pipeline.explore.explore",
     "train": "pipeline.train.stage",
     "evaluate": "pipeline.evaluate.stage",
@@ -69,15 +69,15 @@ def stage_name(arguments: list[str], variants: Mapping[str, Any]) -> str:
 
 def check_inputs(name: str, params: Mapping[str, Any]) -> None:
     """Raise PipelineError when the stage should not run on the files that it would read."""
-    dataset = settings.read(params)
-    if isinstance(dataset, settings.Photos):
+    dataset = read_dataset_config(params)
+    if isinstance(dataset, ImageFolderConfig):
         if name == "fetch":
             raise PipelineError(
                 "dataset.kind: expected cifar10, the only data set to download, found photos; "
                 "`dvc remove fetch`"
             )
         if name == "preprocess":
-            photos = folders.find(Path(dataset.folder))
+            photos = list_images(Path(dataset.folder))
             print(f"preprocess: {memory_estimate.expect_memory(photos, dataset)}", flush=True)
     # DVC does not record the files on which a stage runs by hand, or for `make verify`.
     if os.environ.get("DVC_STAGE", "").rpartition(":")[2] == name:

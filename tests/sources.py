@@ -13,7 +13,7 @@ import pytest
 import synthetic
 from PIL import Image
 
-from pipeline.data import cifar10
+from pipeline.datasets import cifar10
 
 RECORDS = 20
 FORMS = ("archive", "npm", "parquet")

@@ -16,7 +16,7 @@ import synthetic
 import workspace
 from conftest import PROJECT
 
-from pipeline.data import cifar10
+from pipeline.datasets import cifar10
 from pipeline.page import training_times
 
 SEVERAL_STAGES = Path(__file__).parent / "whole_study.py"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.base import files
-from pipeline.data import cifar10
+from pipeline.datasets import cifar10
 
 # A colour and a stripe direction per class survive flips, so augmented training learns them too.
 COLOURS = np.array(

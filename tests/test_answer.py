@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import panels
 
-from pipeline.data.cifar10 import CLASSES
+from pipeline.datasets.cifar10 import CLASSES
 from pipeline.predict import answer
 from pipeline.report.figures import Axes, Figure
 

@@ -16,7 +16,7 @@ from PIL import Image
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data import classes
-from pipeline.data.cifar10 import CLASSES
+from pipeline.datasets.cifar10 import CLASSES
 from pipeline.evaluate import labelled, trained
 from pipeline.evaluate import litert as made
 from pipeline.predict import __main__ as command

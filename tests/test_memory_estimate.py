@@ -11,7 +11,7 @@ import yaml
 from conftest import PROJECT
 
 from pipeline.base.errors import PipelineError
-from pipeline.data.settings import Photos
+from pipeline.datasets.config import ImageFolderConfig
 from pipeline.tools import memory_estimate
 from pipeline.tools.memory_estimate import GIB
 
@@ -45,8 +45,8 @@ def test_memory_is_the_lowest_limit(groups: Path, file: str, text: str, expected
     assert memory_estimate.available_memory() == expected
 
 
-def dataset(**changes: Any) -> Photos:
-    return Photos(**DATASET | changes)
+def dataset(**changes: Any) -> ImageFolderConfig:
+    return ImageFolderConfig(**DATASET | changes)
 
 
 def photos(**counts: int) -> dict[str, dict[str, tuple[Path, ...]]]:

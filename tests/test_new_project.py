@@ -14,8 +14,9 @@ from PIL import Image
 
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
-from pipeline.data import settings
-from pipeline.preprocess import division, folders
+from pipeline.datasets.config import ImageFolderConfig
+from pipeline.datasets.image_folder import list_images
+from pipeline.datasets.splitting import hash_to_unit
 from pipeline.tools import config, new_project, quick
 
 COLOURS = {"dahlia": (200, 40, 60), "rose & thorn": (220, 180, 30), "Tülpe": (110, 40, 180)}
@@ -156,15 +157,15 @@ def test_recipes_suit_few_photos_and_many(photos: int, side: int, expected: dict
 
 
 def test_seed_gives_every_split_a_photo_of_small_classes(tmp_path: Path) -> None:
-    photos = folders.find(make_photos(tmp_path / "few", each=9))
-    dataset = settings.Photos(**TEMPLATE["dataset"])
+    photos = list_images(make_photos(tmp_path / "few", each=9))
+    dataset = ImageFolderConfig(**TEMPLATE["dataset"])
     seed = new_project.lowest_seed(photos, dataset)
     assert seed > 1
     for paths in photos["train"].values():  # by the shares: validation follows on test
-        drawn = [division.draw(path.read_bytes(), seed) for path in paths]
+        drawn = [hash_to_unit(path.read_bytes(), seed) for path in paths]
         assert min(drawn) < 0.1
         assert any(0.1 <= one < 0.2 for one in drawn)
-    photos = folders.find(make_photos(tmp_path / "fewer", each=1))
+    photos = list_images(make_photos(tmp_path / "fewer", each=1))
     with pytest.raises(PipelineError, match="found 1"):
         new_project.lowest_seed(photos, dataset)
 

@@ -15,11 +15,11 @@ from conftest import PROJECT
 
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
-from pipeline.data.settings import Framing
+from pipeline.datasets import image_loading
+from pipeline.datasets.config import CropMode
 from pipeline.evaluate import scores, views
 from pipeline.evaluate.views import ONE, Views
 from pipeline.page import packed
-from pipeline.photos import framed
 from pipeline.predict import carried
 from pipeline.predict.carried import Carried
 from pipeline.train import variant
@@ -255,7 +255,7 @@ SHAPES = ((101, 64), (40, 333), (20, 31), (32, 32), (1000, 600), (700, 3), (2, 9
 
 @pytest.mark.parametrize("framing", ["centre", "whole"])
 @pytest.mark.parametrize("side", [32, 45])
-def test_a_photo_is_framed_and_scaled_as_for_training(side: int, framing: Framing) -> None:
+def test_a_photo_is_framed_and_scaled_as_for_training(side: int, framing: CropMode) -> None:
     """A photo whose middle lies between two pixels, larger and smaller than what is wanted.
 
     Smooth, as photos are: Pillow rounds between the two ways, whose order it picks by the shape.
@@ -281,8 +281,8 @@ def test_a_photo_is_framed_and_scaled_as_for_training(side: int, framing: Framin
             })(given)""",
             {**given, "side": side, "framing": framing},
         )
-        scaled = np.asarray(framed.scaled(photo, side, framing), np.float32) / 255
-        expected = np.rint(255 * framed.on_white(scaled, side)).astype(int)
+        scaled = image_loading.resize(photo, side, framing)
+        expected = np.asarray(image_loading.pad_to_square(scaled, side), int)
         difference = np.array(found, int) - expected.ravel()
         assert np.abs(difference).max() <= 2, (width, height)
         assert (difference != 0).mean() < (0.1 if height > width else 0.01), (width, height)

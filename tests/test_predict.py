@@ -21,7 +21,8 @@ from pipeline import runtime
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data import classes
-from pipeline.data.cifar10 import CLASSES
+from pipeline.datasets import image_loading
+from pipeline.datasets.cifar10 import CLASSES
 from pipeline.page import packed
 from pipeline.predict import __main__ as command
 from pipeline.predict import answer, carried, choice, classify, measured
@@ -295,8 +296,9 @@ def test_the_command_answers_bad_images_without_starting_tensorflow(project: Pat
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines() == [
-        "predict: no.png: no such file; check its name",
-        "params.yaml: expected an image, found something that Pillow cannot read; save it as PNG",
+        "predict: no.png: no such file; check or replace the file",
+        f"params.yaml: expected an image ({', '.join(image_loading.FORMATS)}), found another file; "
+        "check or replace the file",
     ]
 
 

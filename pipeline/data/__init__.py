@@ -1,1 +1,1 @@
-"""The data set: the official files of CIFAR-10, and the arrays that are made of them."""
+"""Arrays of the data set on disk: splits and class names."""

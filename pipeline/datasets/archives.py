@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from pipeline.data import cifar10
+from pipeline.datasets import cifar10
 from pipeline.datasets.download import SourceError
 
 BATCHES = "*_batch*.bin"  # in any folder

@@ -12,7 +12,7 @@ import pydantic
 
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
-from pipeline.data import cifar10
+from pipeline.datasets import cifar10
 from pipeline.datasets.archives import read_batches
 from pipeline.datasets.download import MIRRORS, SourceError, download
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.comparison.tables import escape_markdown
-from pipeline.data.settings import Cifar10, Dataset
+from pipeline.datasets.config import Cifar10Config, DatasetConfig
 
 FRAMED = {"centre": "the centre square of each", "whole": "each whole, with white beside it,"}
 
@@ -24,9 +24,9 @@ class About(NamedTuple):
     terms: str
 
 
-def about(dataset: Dataset) -> About:
+def about(dataset: DatasetConfig) -> About:
     """What is said of `dataset`."""
-    if isinstance(dataset, Cifar10):
+    if isinstance(dataset, Cifar10Config):
         return About(
             name="CIFAR-10",
             hub="uoft-cs/cifar10",

@@ -12,8 +12,8 @@ from pipeline.base.errors import PipelineError
 from pipeline.comparison import results
 from pipeline.comparison.results import Result
 from pipeline.comparison.settings import Compare
-from pipeline.data import settings as data_settings
 from pipeline.data import splits
+from pipeline.datasets.config import read_dataset_config
 from pipeline.page import chosen, content, dataset, examples, pictures, training_times
 from pipeline.page.settings import Page
 from pipeline.report import metrics
@@ -49,7 +49,7 @@ def sections(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_the_data(params: Mapping[str, Any], test: splits.Split, result: Result) -> dict[str, Any]:
-    how = data_settings.read(params)
+    how = read_dataset_config(params)
     return {
         "dataset": dataset.about(how).name,
         "framing": how.framing,

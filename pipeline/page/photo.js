@@ -1,4 +1,4 @@
-// A photo as the networks see it, as pipeline/photos has it: its centre square, or the whole with
+// A photo as the networks see it, as pipeline/datasets/image_loading.py has it: its centre square, or the whole with
 // white beside it, turned as EXIF says, transparency over white, scaled by Pillow's Lanczos filter,
 // colour profiles not applied.
 

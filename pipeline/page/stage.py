@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
 from pipeline.comparison import results
-from pipeline.data import settings as data_settings
+from pipeline.datasets.config import read_dataset_config
 from pipeline.evaluate import manner
 from pipeline.evaluate.settings import Predict
 from pipeline.page import card, content, dataset, facts, packed
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> None:
         "most_pixels": Image.MAX_IMAGE_PIXELS,
     }
     made_by = content.settings(facts.sections(params), settings.variant)
-    about = dataset.about(data_settings.read(params))
+    about = dataset.about(read_dataset_config(params))
     page = assemble(shown, network)
     files.write_text(CARD, card.text(_part("card.md"), result, about, shown, made_by))
     files.write_text(facts.REPORTS / "index.html", page)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.photos.files import printable
+from pipeline.datasets.image_loading import printable
 from pipeline.predict import carried
 
 DOUBT = "none of these looks likely"

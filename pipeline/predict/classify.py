@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base import params_file
-from pipeline.data import settings
-from pipeline.data.settings import Framing
+from pipeline.datasets.config import CropMode, read_dataset_config
 from pipeline.evaluate import scores
 from pipeline.evaluate.settings import Predict
 from pipeline.predict import answer, choice, image_files, measured, networks
@@ -28,7 +27,7 @@ class Asked:
     variant: str
     accuracy: float | None
     network: Network
-    framing: Framing
+    framing: CropMode
     unlikely: float
 
     def photos(self, names: Sequence[str]) -> answer.Answer:
@@ -60,7 +59,7 @@ def ready(variant: str | None) -> Asked:
     of its classes are missing or damaged.
     """
     params = params_file.read()
-    framing = settings.read(params).framing
+    framing = read_dataset_config(params).framing
     unlikely = params_file.section(params, "predict", Predict).unlikely
     known = list(params_file.section(params, "variants", dict[str, Any]))
     page, runs = choice.in_page(variant, known), recorded.runs(Path())

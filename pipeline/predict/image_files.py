@@ -10,8 +10,8 @@ from functools import partial
 import numpy as np
 
 from pipeline.base.errors import PipelineError
-from pipeline.data.settings import Framing
-from pipeline.photos import files as photo_files
+from pipeline.datasets import image_loading
+from pipeline.datasets.config import CropMode
 
 STANDARD_INPUT = "-"
 # From about here on decoding, outside the interpreter's lock, outweighs the Python around it. Of
@@ -19,11 +19,11 @@ STANDARD_INPUT = "-"
 BYTES_FOR_A_THREAD = 10_000
 
 
-def load(names: Sequence[str], *, side: int, framing: Framing) -> np.ndarray:
+def load(names: Sequence[str], *, side: int, framing: CropMode) -> np.ndarray:
     """The image files `names` as float32 (N, side, side, 3) in [0, 1]; `-` is standard input.
 
     A name given twice is read once, as standard input has to be. All or nothing: raises
-    PipelineError with a line for each file that pipeline/photos/files.py refuses.
+    PipelineError with a line for each file that pipeline/datasets/image_loading.py refuses.
     """
     if not names:
         raise PipelineError("expected at least one image, found none; name a file")
@@ -42,12 +42,12 @@ def load(names: Sequence[str], *, side: int, framing: Framing) -> np.ndarray:
     return np.stack([found[name] for name in names])
 
 
-def _attempt(name: str, *, side: int, framing: Framing) -> np.ndarray | PipelineError:
+def _attempt(name: str, *, side: int, framing: CropMode) -> np.ndarray | PipelineError:
     """The photo, or what is wrong with it, so that all can be listed."""
     try:
         if name == STANDARD_INPUT:
-            return photo_files.decoded(name, _standard_input, side=side, framing=framing)
-        return photo_files.read(name, side=side, framing=framing)
+            return image_loading.load_image(_standard_input(), side=side, crop_mode=framing)
+        return image_loading.load_image(name, side=side, crop_mode=framing)
     except PipelineError as error:
         return error
 
@@ -59,6 +59,8 @@ def _is_large(name: str) -> bool:
         return False
 
 
-def _standard_input() -> io.BufferedReader:
+def _standard_input() -> io.BytesIO:
     """What standard input holds: nothing where a shell has closed it."""
-    return io.BufferedReader(io.BytesIO(sys.stdin.buffer.read() if sys.stdin else b""))
+    stream = io.BytesIO(sys.stdin.buffer.read() if sys.stdin else b"")
+    stream.name = STANDARD_INPUT
+    return stream

@@ -18,7 +18,7 @@ try:
     from pipeline.base.errors import PipelineError
     from pipeline.base.mistakes import nearest
     from pipeline.comparison.settings import Compare
-    from pipeline.data.settings import AnyDataset
+    from pipeline.datasets.config import DatasetConfig
     from pipeline.datasets.fetch import Fetch
     from pipeline.evaluate.manner import Temperature
     from pipeline.evaluate.settings import Evaluate, Predict
@@ -66,7 +66,7 @@ def params_model(*, fetch: bool) -> type[params_file.Section]:
         network = Annotated[network, pydantic.Field(discriminator="network")]
 
     class Params(params_file.Section):
-        dataset: AnyDataset
+        dataset: DatasetConfig
         explore: Explore
         runtime: Runtime
         arithmetic: Annotated[dict[Name, Arithmetic], *Named]

@@ -2,15 +2,14 @@
 
 import math
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 
 from pipeline.base.errors import PipelineError
 from pipeline.data import splits
-from pipeline.data.settings import Photos
-from pipeline.preprocess import folders
+from pipeline.datasets.config import ImageFolderConfig
+from pipeline.datasets.image_folder import ImagesBySplit
 
 GIB = 2**30
 LARGEST_TRAINING = 3.9 * GIB  # bytes, measured: `best` on CIFAR-10 with eight threads
@@ -32,7 +31,7 @@ def available_memory() -> int:
     return min([psutil.virtual_memory().total, *map(int, filter(str.isdecimal, texts))])
 
 
-def split_counts(photos: Mapping[str, folders.Photos], dataset: Photos) -> dict[str, int]:
+def split_counts(photos: ImagesBySplit, dataset: ImageFolderConfig) -> dict[str, int]:
     """About how many photos each split gets; one without a folder gets its share of `train`."""
     counts = {split: sum(map(len, classes.values())) for split, classes in photos.items()}
     shares = {"validation": dataset.validation_share, "test": dataset.test_share}
@@ -40,7 +39,7 @@ def split_counts(photos: Mapping[str, folders.Photos], dataset: Photos) -> dict[
     return counts | drawn | {"train": counts["train"] - sum(drawn.values())}
 
 
-def expect_memory(photos: Mapping[str, folders.Photos], dataset: Photos) -> str:
+def expect_memory(photos: ImagesBySplit, dataset: ImageFolderConfig) -> str:
     """A line with the estimate; PipelineError when it exceeds the memory available."""
     counts = split_counts(photos, dataset)
     images, available = counts["train"] + counts["validation"], available_memory()

@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,11 @@ from ruamel.yaml import YAML
 
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
-from pipeline.data import settings, splits
+from pipeline.data import splits
+from pipeline.datasets.config import ImageFolderConfig, read_dataset_config
+from pipeline.datasets.image_folder import ImagesBySplit, list_images
+from pipeline.datasets.splitting import assign_splits, hash_to_unit
 from pipeline.page import training_times
-from pipeline.preprocess import division, folders
 from pipeline.tools import config, git, memory_estimate, signals
 from pipeline.train import variant
 
@@ -65,10 +66,10 @@ The code and the examples in docs/ are of a study of CIFAR-10. Licence: [MIT](LI
 def main(arguments: list[str]) -> None:
     """Make the project of `arguments`: DIR, PHOTOS and SIDE, as make has them."""
     project, (folder, source) = Path.cwd(), expect_folders(*arguments[:2])
-    photos = folders.find(source)
+    photos = list_images(source)
     params = fitted_params(photos, arguments[2])
-    dataset = settings.read(YAML(typ="safe").load(params))
-    assert isinstance(dataset, settings.Photos)  # as the template says
+    dataset = read_dataset_config(YAML(typ="safe").load(params))
+    assert isinstance(dataset, ImageFolderConfig)  # as the template says
     print(f"study: {memory_estimate.expect_memory(photos, dataset)}", flush=True)
     git.output("var", "GIT_COMMITTER_IDENT", folder=source)  # fails where git knows no name
     paths = [path for classes in photos.values() for own in classes.values() for path in own]
@@ -114,7 +115,7 @@ def expect_folders(folder: str, photos: str) -> tuple[Path, Path]:
     return new, source
 
 
-def fitted_params(photos: Mapping[str, folders.Photos], side: str) -> str:
+def fitted_params(photos: ImagesBySplit, side: str) -> str:
     """The text of params.yaml for `photos`, with the comments of photos_params.yaml.
 
     Raises PipelineError when no network fits images of `side` pixels.
@@ -126,8 +127,8 @@ def fitted_params(photos: Mapping[str, folders.Photos], side: str) -> str:
     )
     params = yaml.load(TEMPLATE.read_text(encoding="utf-8"))
     params["dataset"]["side"] = int(side) if side.isdecimal() else side
-    dataset = settings.read(params)
-    assert isinstance(dataset, settings.Photos)  # as the template says
+    dataset = read_dataset_config(params)
+    assert isinstance(dataset, ImageFolderConfig)  # as the template says
     params["dataset"]["seed"] = lowest_seed(photos, dataset)
     counts = memory_estimate.split_counts(photos, dataset)
     for name in params["variants"]:
@@ -165,7 +166,7 @@ def fit_recipe(recipe: Any, photos: int, side: int, smallest: int) -> None:
             recipe["growth"][f"px{scaled}"] = round(epochs * times)
 
 
-def lowest_seed(photos: Mapping[str, folders.Photos], dataset: settings.Photos) -> int:
+def lowest_seed(photos: ImagesBySplit, dataset: ImageFolderConfig) -> int:
     """The lowest seed by which every split gets a photo of every class; PipelineError if none."""
     smallest_first = sorted(photos["train"], key=lambda name: len(photos["train"][name]))
     for seed in SEEDS:
@@ -180,13 +181,12 @@ def lowest_seed(photos: Mapping[str, folders.Photos], dataset: settings.Photos) 
 
 
 def _is_in_all_splits(
-    photos: Mapping[str, folders.Photos], name: str, dataset: settings.Photos, seed: int
+    photos: ImagesBySplit, name: str, dataset: ImageFolderConfig, seed: int
 ) -> bool:
     given = [split for split, classes in photos.items() for _ in classes[name]]
     paths = [path for classes in photos.values() for path in classes[name]]
-    drawn = np.array([division.draw(path.read_bytes(), seed) for path in paths])
-    members = division.divided(given, drawn, dataset, missing=set(splits.NAMES) - set(photos))
-    return len(set(members)) == len(splits.NAMES)
+    drawn = np.array([hash_to_unit(path.read_bytes(), seed) for path in paths])
+    return len(set(assign_splits(given, drawn, dataset).tolist())) == len(splits.NAMES)
 
 
 def copy_project(project: Path, folder: Path) -> None:

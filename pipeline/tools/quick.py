@@ -13,10 +13,10 @@ import yaml
 
 from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
-from pipeline.data import settings
 from pipeline.datasets import fetch
+from pipeline.datasets.config import ImageFolderConfig, read_dataset_config
+from pipeline.datasets.image_folder import list_images
 from pipeline.page import training_times
-from pipeline.preprocess import folders
 from pipeline.tools import config, git
 
 FOLDER = Path(".quick")
@@ -69,9 +69,9 @@ def main() -> None:
     """Fetch CIFAR-10 where it is missing, then prepare FOLDER; PipelineError without photos."""
     params = params_file.read()
     config.check(params)
-    dataset = settings.read(params)
-    if isinstance(dataset, settings.Photos):
-        folders.find(Path(dataset.folder))
+    dataset = read_dataset_config(params)
+    if isinstance(dataset, ImageFolderConfig):
+        list_images(Path(dataset.folder))
     else:
         fetch.main([])
     prepare(FOLDER, project=Path())

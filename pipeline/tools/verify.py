@@ -22,8 +22,7 @@ import numpy as np
 
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
-from pipeline.data import settings
-from pipeline.datasets import fetch
+from pipeline.datasets import config, fetch
 from pipeline.report import history, metrics, places
 from pipeline.tools import git, recorded, stopping, verify_committed, verify_compare
 from pipeline.tools.recorded import Run
@@ -50,7 +49,7 @@ def main(arguments: list[str]) -> int:
         for name in names:
             params_file.at(params, f"variants.{name}")
         runs = {name: verify_committed.runs(committed, name) for name in names}
-        differences = _data(settings.read(params), here, runs)
+        differences = _data(config.read_dataset_config(params), here, runs)
         _stage(here, "preprocess")
         comparisons = [_verify(committed, here, name, runs[name], options.minutes) for name in runs]
         differences += verify_committed.differences(committed, here, runs)
@@ -86,9 +85,11 @@ def _copies(commit: str, root: str) -> tuple[Path, Path]:
     return copies
 
 
-def _data(dataset: settings.Dataset, here: Path, runs: Mapping[str, Iterable[Run]]) -> list[str]:
+def _data(
+    dataset: config.DatasetConfig, here: Path, runs: Mapping[str, Iterable[Run]]
+) -> list[str]:
     """Bring the data set into `here`; a line when it is not what `runs` were made from."""
-    if isinstance(dataset, settings.Photos):
+    if isinstance(dataset, config.ImageFolderConfig):
         verify_committed.link(Path(dataset.folder), here)
         return verify_committed.other_data(Path(dataset.folder), here, runs)
     _stage(here, "fetch", *([] if fetch.missing_files(fetch.RAW) else [str(fetch.RAW.resolve())]))

@@ -8,24 +8,12 @@ import numpy as np
 
 from pipeline.base.errors import PipelineError
 
-CLASSES = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-)
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE = 32
 RECORD_BYTES = 1 + 3 * SIDE * SIDE
 FILE_RECORDS = 10_000
 
-# SHA-256 of the six files. They are the identity of the data set: any mirror that leads to them
-# will do, and the lock file is the same whichever it was.
+# SHA-256 of the six files. They identify the data set, so every mirror gives the same dvc.lock.
 TRAIN_FILES = {
     "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
     "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",

@@ -1,0 +1,74 @@
+"""The section `dataset` of params.yaml, validated.
+
+A new kind of data set is a class here and a line of LOADERS in pipeline/datasets/preprocess.py.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
+
+import pydantic
+
+from pipeline.base import params_file
+from pipeline.datasets import cifar10
+
+# The centre square of an image, or the whole image padded with white to a square.
+CropMode: TypeAlias = Literal["centre", "whole"]
+ImageCount = Annotated[int, pydantic.Field(gt=0, multiple_of=len(cifar10.CLASSES))]
+Share = Annotated[float, pydantic.Field(gt=0, lt=1)]
+FolderName = Annotated[str, pydantic.Field(min_length=1)]  # relative to the project, as in dvc.yaml
+
+
+class Cifar10Config(params_file.Section):
+    """CIFAR-10: numbers of training and validation images, and the seed of their split."""
+
+    kind: Literal["cifar10"]
+    folder: FolderName
+    train_images: ImageCount
+    validation_images: ImageCount
+    seed: params_file.Seed
+
+    side: ClassVar[int] = cifar10.SIDE
+    framing: ClassVar[CropMode] = "centre"  # of photos for predict
+
+    @pydantic.model_validator(mode="after")
+    def _check_total(self) -> Self:
+        """Fails before the download, which the check against the labels would come after."""
+        available = cifar10.FILE_RECORDS * len(cifar10.TRAIN_FILES)
+        if self.train_images + self.validation_images > available:
+            raise ValueError(
+                f"train_images and validation_images of at most {available:,} together"
+            )
+        return self
+
+
+class ImageFolderConfig(params_file.Section):
+    """A folder of images, see pipeline/datasets/image_folder.py.
+
+    The shares are fractions of each class, for the splits that the folder does not have.
+    """
+
+    kind: Literal["photos"]
+    folder: FolderName
+    side: Annotated[int, pydantic.Field(ge=16, le=256)]  # pixels
+    framing: CropMode
+    validation_share: Share
+    test_share: Share
+    seed: params_file.Seed
+    duplicates: Literal["keep", "drop"]  # of images that are in two splits
+
+    @pydantic.model_validator(mode="after")
+    def _check_shares(self) -> Self:
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError("validation_share and test_share of less than 1 together")
+        return self
+
+
+DatasetConfig: TypeAlias = Annotated[
+    Cifar10Config | ImageFolderConfig, pydantic.Field(discriminator="kind")
+]
+
+
+def read_dataset_config(params: Mapping[str, Any]) -> DatasetConfig:
+    """The section `dataset`; PipelineError when it is missing or wrong."""
+    config: DatasetConfig = params_file.section(params, "dataset", DatasetConfig)
+    return config

@@ -1,1 +1,0 @@
-"""Stage preprocess: whatever the data set, normalized images and one-hot labels in three splits."""
