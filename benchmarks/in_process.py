@@ -22,7 +22,8 @@ from pipeline import runtime
 from pipeline.base import params_file
 from pipeline.data import settings, splits
 from pipeline.evaluate import manner
-from pipeline.predict import image_files, litert
+from pipeline.predict.litert_model import LiteRTModel
+from pipeline.predict.predictor import load_images
 from pipeline.preprocess import stage as preprocess
 from pipeline.report import places
 
@@ -75,9 +76,9 @@ def predict(variant: str) -> tuple[float, float]:
     size = params_file.section(params, "runtime", runtime.Runtime).inference_batch_size
     network = params_file.at(params, f"variants.{variant}.network")
     ask = functools.partial(
-        litert.Network(places.litert(variant)).answers,
+        LiteRTModel(places.litert(variant)).predict_logits,
         batch_size=size,
-        manner=manner.read(params, variant, network),
+        inference_config=manner.read(params, variant, network),
     )
     with _files() as names:
         images = _load(names)
@@ -97,7 +98,7 @@ PARTS: dict[str, Callable[[], tuple[float, float]]] = {
 
 def _load(names: list[str]) -> np.ndarray:
     dataset = settings.read(params_file.read())
-    return image_files.load(names, side=dataset.side, framing=dataset.framing)
+    return load_images(names, side=dataset.side, crop_mode=dataset.framing)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from pipeline.base import files, params_file
 from pipeline.data import settings, splits
 from pipeline.evaluate import manner, scores, trained
 from pipeline.evaluate.settings import Predict
-from pipeline.predict import image_files
+from pipeline.predict.predictor import load_images
 
 TABLE = Path("reports/bench/unlike.md")
 HEADER = (
@@ -36,8 +36,8 @@ def main(folder: Path, variants: list[str]) -> None:
     limits = params_file.section(params, "runtime", runtime.Runtime)
     unlikely = params_file.section(params, "predict", Predict).unlikely
     dataset = settings.read(params)
-    names = sorted(str(path) for path in folder.rglob("*.jpg"))
-    photos = image_files.load(names, side=dataset.side, framing=dataset.framing)
+    paths = sorted(folder.rglob("*.jpg"))
+    photos = load_images(paths, side=dataset.side, crop_mode=dataset.framing)
     images, _ = splits.read("test")
     runtime.start(limits.cpu_isa)
     lines = [HEADER]

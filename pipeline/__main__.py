@@ -42,6 +42,7 @@ STAGES = {
     "explore": "pipeline.explore.stage",
     "train": "pipeline.train.stage",
     "evaluate": "pipeline.evaluate.stage",
+    "export": "pipeline.predict.export",
     "compare": "pipeline.comparison.stage",
     "page": "pipeline.page.stage",
 }

@@ -2,11 +2,9 @@
 
 import io
 import struct
-import sys
 import zlib
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,9 +13,9 @@ from PIL import Image, ImageCms, ImageOps
 
 from pipeline.base.errors import PipelineError
 from pipeline.photos import pixels
-from pipeline.predict import image_files
+from pipeline.predict.predictor import load_images
 
-load = partial(image_files.load, side=32, framing="centre")
+load = partial(load_images, side=32, crop_mode="centre")
 to_input = partial(pixels.to_input, side=32, framing="centre")
 RED, GREEN, BLUE, WHITE = (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)
 
@@ -364,51 +362,12 @@ def test_the_given_image_is_left_alone() -> None:
 
 
 def test_many_keep_their_order(tmp_path: Path) -> None:
-    """Also where some are decoded in other threads, as the bitmap of 30 KB, and some not."""
     names = [
         save(tmp_path / f"{n}.{kind}", Image.new("RGB", (100, 100), (n * 5, 0, 0)))
         for n, kind in enumerate(["png", "bmp", "png"] * 16)
     ]
-    small, large = (Path(name).stat().st_size for name in names[:2])
-    assert small < image_files.BYTES_FOR_A_THREAD < large
     found = load(names)[:, 0, 0, 0] * 255
     assert found.round().tolist() == [n * 5 for n in range(48)]
-
-
-@pytest.mark.parametrize("seekable", [True, False])
-def test_standard_input(monkeypatch: pytest.MonkeyPatch, seekable: bool) -> None:
-    content = io.BytesIO()
-    Image.new("RGB", (40, 40), "lime").save(content, "PNG")
-    stream = io.BytesIO(content.getvalue())
-    if not seekable:  # as a pipe is
-
-        def refuse(*_: int) -> int:
-            raise io.UnsupportedOperation("seek")
-
-        monkeypatch.setattr(stream := _Pipe(content.getvalue()), "seek", refuse)
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream))
-    assert np.array_equal(load(["-"])[0, 0, 0], GREEN)
-    assert not stream.closed
-
-
-def test_standard_input_named_twice_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = io.BytesIO()
-    Image.new("RGB", (40, 40), "lime").save(content, "PNG")
-    content.seek(0)
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=content))
-    assert np.array_equal(load(["-", "-"])[:, 0, 0], [GREEN, GREEN])
-
-
-@pytest.mark.parametrize("stdin", [SimpleNamespace(buffer=io.BytesIO()), None])
-def test_empty_standard_input(monkeypatch: pytest.MonkeyPatch, stdin: Any) -> None:
-    """Python has none at all where the shell has closed it, as by `<&-`."""
-    monkeypatch.setattr(sys, "stdin", stdin)
-    with pytest.raises(PipelineError, match=r"^-: expected .*, found it empty; a download"):
-        load(["-"])
-
-
-class _Pipe(io.BytesIO):
-    """A BytesIO whose methods can be replaced."""
 
 
 def broken_files(folder: Path) -> dict[str, str]:

@@ -44,7 +44,8 @@ SHOWN = {"compare", "page"}
 
 def of(*variants: str) -> set[str]:
     """What runs when the trainings of `variants` do."""
-    return {f"{stage}@{name}" for stage in ("train", "evaluate") for name in variants} | SHOWN
+    stages = {f"{stage}@{name}" for stage in ("train", "evaluate") for name in variants}
+    return stages | SHOWN | ({"export"} if "fast" in variants else set())
 
 
 EVERY_TRAINING = of(*VARIANTS)
@@ -57,7 +58,7 @@ SPELLED_OUT: dict[str, set[str]] = {
     "dataset.seed": set(GRAPH) - {"fetch"},
     "explore.seed": {"explore"},
     "explore.images_per_class": {"explore"},
-    "runtime.cpu_isa": EVALUATIONS,
+    "runtime.cpu_isa": EVALUATIONS | {"export"},
     "arithmetic.own.cpu_isa": WHITENED,
     "arithmetic.study.precision": PLAIN,
     "recipes.study.epochs": of("baseline", "improved", "deep", "final"),
@@ -76,7 +77,7 @@ SPELLED_OUT: dict[str, set[str]] = {
     "compare.confidence": SHOWN,
     "page.samples": {"page"},
     "pipeline/page/network.js": {"page"},
-    "pipeline/evaluate/scores.py": EVALUATIONS,
+    "pipeline/evaluate/scores.py": EVALUATIONS | {"export"},
     "reports/index.html": {"page"},
     "requirements/tensorflow.txt": EVERY_TRAINING,
     "requirements/reports.txt": set(GRAPH) - {"fetch"},
@@ -86,7 +87,7 @@ SPELLED_OUT: dict[str, set[str]] = {
     "pipeline/networks/whitened.py": WHITENED,
     "pipeline/train/optimizers/muon.py": EVERY_TRAINING,
     "pipeline/train/augment.py": EVERY_TRAINING,
-    "pipeline/evaluate/views.py": EVALUATIONS,
+    "pipeline/evaluate/views.py": EVALUATIONS | {"export"},
     "pipeline/evaluate/metrics.py": EVALUATIONS,
     "pipeline/comparison/table.py": SHOWN,
     "pipeline/comparison/groups.py": SHOWN,
@@ -98,8 +99,9 @@ SPELLED_OUT: dict[str, set[str]] = {
     "pipeline/base/files.py": set(GRAPH),
     "pipeline/__main__.py": set(),
     "pipeline/tools/schema.py": set(),
-    "pipeline/predict/classify.py": set(),
-    "pipeline/predict/litert.py": set(),
+    "pipeline/predict/export.py": {"export"},
+    "pipeline/predict/predictor.py": set(),
+    "reports/fast.tflite": {"export"},
     "models/final.keras": set(),
     "models/final.tflite": set(),
     "reports/variants/final/history.csv": set(),

@@ -1,25 +1,20 @@
 """Photos whose files are sound and unusual, and some that are neither."""
 
 import io
-import json
 import os
-import subprocess
-import sys
-import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PROJECT
 from PIL import Image
 
 from pipeline.base.errors import PipelineError
 from pipeline.photos import pixels
-from pipeline.predict import image_files
+from pipeline.predict.predictor import load_images
 
-load = partial(image_files.load, side=32, framing="centre")
+load = partial(load_images, side=32, crop_mode="centre")
 to_input = partial(pixels.to_input, side=32, framing="centre")
 TURNED = {  # by EXIF's tag 274: how a picture is stored that is white at the top, black below
     1: lambda a: a,
@@ -167,44 +162,3 @@ def test_too_little_memory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     with pytest.raises(PipelineError, match=r"a\.png: .*too little memory for it; scale it down"):
         load([str(tmp_path / "a.png")])
-
-
-def predict(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
-    """predict in a folder without models; `$P` is the command."""
-    program = f"{sys.executable} -m pipeline.predict"
-    return subprocess.run(
-        ["sh", "-c", command.replace("$P", program)],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-@pytest.mark.parametrize(
-    ("command", "status", "said"),
-    [
-        ("$P loop --plot o.png", 1, "loop: "),
-        ("$P a.png --plot loop/x.png", 1, ""),
-        (f"$P a.png --plot {'b' * 5000}.png", 1, ""),
-    ],
-)
-def test_no_traceback(tmp_path: Path, command: str, status: int, said: str) -> None:
-    (tmp_path / "params.yaml").write_bytes((PROJECT / "params.yaml").read_bytes())
-    (tmp_path / "loop").symlink_to("loop")
-    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
-    (tmp_path / "models").mkdir()
-    image = {"class_name": "InputLayer", "config": {"batch_shape": [None, 32, 32, 3]}}
-    with zipfile.ZipFile(tmp_path / "models/final.keras", "w") as archive:  # without weights
-        archive.writestr(
-            "config.json", json.dumps({"config": {"name": "plain", "layers": [image]}})
-        )
-    (tmp_path / "reports/variants/final").mkdir(parents=True)
-    (tmp_path / "reports/variants/final/classes.csv").write_text("class\nbird\ncat\n")
-    metrics = '{"accuracy": 0.5, "loss": 1.0, "parameters": 1}'
-    (tmp_path / "reports/variants/final/metrics.json").write_text(metrics)
-    done = predict(tmp_path, command)
-    assert done.returncode == status, done.stderr
-    assert "Traceback" not in done.stderr
-    assert said in done.stderr

@@ -17,7 +17,7 @@ from PIL import Image
 from pipeline.base.errors import PipelineError
 from pipeline.data.settings import Framing
 from pipeline.photos import files, pixels
-from pipeline.predict import image_files
+from pipeline.predict.predictor import load_images
 
 SIDES = (16, 64, 256)
 FRAMINGS: tuple[Framing, ...] = get_args(Framing)
@@ -127,7 +127,7 @@ def test_predict_reads_as_preprocess_does(tmp_path: Path) -> None:
     for name in names:
         noise(70, 50).save(name)
     for framing in FRAMINGS:
-        loaded = image_files.load(names, side=48, framing=framing)
+        loaded = load_images(names, side=48, crop_mode=framing)
         read = [files.read(Path(name), side=48, framing=framing) for name in names]
         assert np.array_equal(loaded, read)
 
@@ -138,7 +138,7 @@ def test_a_bad_file_is_named_as_predict_names_it(tmp_path: Path) -> None:
         with pytest.raises(PipelineError) as one:
             files.read(path, side=64, framing="whole")
         with pytest.raises(PipelineError) as other:
-            image_files.load([str(path)], side=64, framing="whole")
+            load_images([str(path)], side=64, crop_mode="whole")
         assert str(one.value) == str(other.value)
         assert one.value.__context__ is None  # which would keep the pixels in memory
 
