@@ -165,10 +165,17 @@ def test_batch_of_arrays_and_order_of_classes() -> None:
     assert sum(probability for _, probability in lime.top) == pytest.approx(1)
 
 
+def truncated_image() -> Image.Image:
+    content = io.BytesIO()
+    Image.effect_noise((99, 99), 50).save(content, "PNG")
+    return Image.open(io.BytesIO(content.getvalue()[:2000]))
+
+
 BAD_PHOTOS: dict[str, tuple[Photo | list[Photo], str]] = {
     "missing": (["no.png", "red.png", "params.yaml"], r"^no\.png: .*\nparams\.yaml: .*"),
     "none": ([], "at least one image"),
     "empty file": (io.BytesIO(), "empty"),
+    "truncated PIL image": (truncated_image(), "cannot read"),
     "grey": (np.zeros((32, 32), np.uint8), r"\(H, W, 3\)"),
     "channels first": (np.zeros((3, 32, 32), np.uint8), r"\(H, W, 3\)"),
     "no pixels": (np.zeros((0, 32, 3), np.uint8), r"\(H, W, 3\)"),
@@ -185,16 +192,6 @@ def test_bad_photos_are_all_named(kind: str) -> None:
     photos, message = BAD_PHOTOS[kind]
     with pytest.raises(PipelineError, match=message):
         load_predictor().predict(photos)
-
-
-@pytest.mark.usefixtures("project")
-def test_truncated_pil_image_is_refused() -> None:
-    content = io.BytesIO()
-    Image.fromarray(np.random.default_rng(1).integers(256, size=(99, 99, 3), dtype=np.uint8)).save(
-        content, "PNG"
-    )
-    with pytest.raises(PipelineError, match="cannot read"):
-        load_predictor().predict(Image.open(io.BytesIO(content.getvalue()[:5000])))
 
 
 @pytest.mark.usefixtures("project")
@@ -251,7 +248,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str], str]] = {
     "dvc.lock": (lambda: Path("dvc.lock").write_text("stages: ["), [], r"dvc\.lock"),
     "truncated": (truncate(places.litert("final")), [], r"final\.tflite"),
     "no network": (lambda: rewrite(b"", CLASSES), [], r"final\.tflite.*LiteRT"),
-    "too few names": (lambda: rewrite(None, ["cat", "dog"]), [], r"final\.tflite.*10.*2"),
+    "too few names": (lambda: rewrite(None, ["cat", "dog"]), [], "2 class names"),
     "other bytes": (
         lambda: write_lock("evaluate@final", places.litert("final"), "0" * 32),
         [],
@@ -290,7 +287,7 @@ def test_bytes_that_dvc_lock_records_are_accepted(model: Path) -> None:
         ("$P - -- -dash.png < blue.png", 0, ""),
         ("$P red.png --json | true", 0, ""),
         ("$P red.png > /dev/full", 1, "No space left"),
-        ("$P red.png >&-", 1, "standard output"),
+        ("$P red.png >&-", 0, ""),
         ("$P no.png", 1, "no.png"),
         ("ln -s loop loop; $P loop", 1, "loop"),
         ("$P red.png --tip 3", 2, "--tip"),

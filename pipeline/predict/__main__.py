@@ -1,6 +1,7 @@
 """Command line of predict: `python -m pipeline.predict photo.jpg`."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -13,8 +14,6 @@ try:
     from pipeline.predict.predictor import TOP, load_predictor
 except ModuleNotFoundError as error:
     sys.exit(f"predict: {error}: {activation.REMEDY}")
-
-STANDARD_INPUT = "-"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -29,7 +28,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     predictor = load_predictor(variant=options.variant)
-    photos = [sys.stdin.buffer if name == STANDARD_INPUT else name for name in options.images]
+    photos = [sys.stdin.buffer if name == "-" else name for name in options.images]
     predictions = predictor.predict(photos, top=options.top)
     format_output = output.format_json if options.json else output.format_text
     _print(format_output(predictor, options.images, predictions))
@@ -47,13 +46,10 @@ def _print(text: str) -> None:
 
 
 if __name__ == "__main__":
-    if sys.stdout is None:
-        sys.exit("predict: standard output is closed; open it")
     # A file name may hold characters that the terminal's encoding lacks.
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if isinstance(sys.stdout, io.TextIOWrapper):  # None where it is closed
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         main(sys.argv[1:])
     except PipelineError as error:
         sys.exit(f"predict: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)  # the shell's status for Ctrl-C

@@ -23,19 +23,15 @@ class LiteRTModel:
                 self._interpreter = Interpreter(str(path), num_threads=runtime.threads())
                 (self._input,) = self._interpreter.get_input_details()
                 (self._output,) = self._interpreter.get_output_details()
-                self._resize_batch(1)
+                self._interpreter.allocate_tensors()
+            if len(self.classes) != (outputs := self._output["shape"][-1]):
+                raise ValueError(f"{len(self.classes)} class names for {outputs} outputs")
         except (ValueError, RuntimeError) as error:
             raise PipelineError(
                 f"{path}: expected a model that LiteRT can run, found another "
                 f"({' '.join(str(error).split())}); delete it and run `dvc repro`"
             ) from error
         self.side = int(self._input["shape"][-2])
-        outputs = self._output["shape"][-1]
-        if len(self.classes) != outputs:
-            raise PipelineError(
-                f"{path}: expected {outputs} class names, found {len(self.classes)}; delete it "
-                "and run `dvc repro`"
-            )
 
     def predict_logits(
         self, images: np.ndarray, *, batch_size: int, inference_config: Manner
@@ -60,15 +56,10 @@ class LiteRTModel:
         return logits
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
-        if len(batch) != self._batch_size:
-            self._resize_batch(len(batch))
+        # Both return at once where the size of the batch is as before.
+        self._interpreter.resize_tensor_input(self._input["index"], batch.shape)
+        self._interpreter.allocate_tensors()
         self._interpreter.set_tensor(self._input["index"], batch)
         self._interpreter.invoke()
         logits: np.ndarray = self._interpreter.get_tensor(self._output["index"])
         return logits
-
-    def _resize_batch(self, batch_size: int) -> None:
-        shape = (batch_size, *self._input["shape"][1:])
-        self._interpreter.resize_tensor_input(self._input["index"], shape)
-        self._interpreter.allocate_tensors()
-        self._batch_size = batch_size

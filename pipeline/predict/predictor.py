@@ -31,7 +31,6 @@ from pipeline.runtime import Runtime
 from pipeline.tools import recorded
 
 TOP = 3  # classes of a prediction
-EXPORTED = "reports/*.tflite"  # pipeline/predict/export.py
 
 # An array is (H, W, 3), uint8 or float in [0, 1]; floats are rounded to 8 bits.
 Photo: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | BinaryIO
@@ -98,13 +97,17 @@ def load_predictor(root: str | Path = "", variant: str | None = None) -> Predict
     recorded_runs = recorded.runs(root) or {}
     paths = {
         path.stem: path
-        for pattern in (EXPORTED, str(places.litert("*")))
+        for pattern in ("reports/*.tflite", "models/*.tflite")
         for path in sorted(root.glob(pattern))
         if path.stem in variants
     }
-    accuracies = {name: _test_accuracy(name, root) for name in paths}
+    accuracies = {
+        name: metrics.read(name, root).accuracy
+        for name in paths
+        if (root / places.metrics(name)).exists()
+    }
     if variant is None:
-        variant = max(paths, key=lambda name: accuracies[name] or 0, default="*")
+        variant = max(paths, key=lambda name: accuracies.get(name, 0), default="*")
     if variant not in paths:
         raise PipelineError(
             f"{root / places.litert(variant)}: expected a trained model, found no such file"
@@ -115,19 +118,13 @@ def load_predictor(root: str | Path = "", variant: str | None = None) -> Predict
     return Predictor(
         variant=variant,
         path=paths[variant],
-        test_accuracy=accuracies[variant],
+        test_accuracy=accuracies.get(variant),
         model=LiteRTModel(paths[variant]),
         inference_config=manner.read(params, variant, network),
         batch_size=params_file.section(params, "runtime", Runtime).inference_batch_size,
         crop_mode=settings.read(params).framing,
         rejection_threshold=params_file.section(params, "predict", Predict).unlikely,
     )
-
-
-def _test_accuracy(variant: str, root: Path) -> float | None:
-    if not (root / places.metrics(variant)).exists():
-        return None
-    return metrics.read(variant, root).accuracy
 
 
 def _check_md5(path: Path, root: Path, recorded_runs: dict[str, recorded.Run]) -> None:
@@ -164,10 +161,9 @@ def load_images(
 
 
 def _as_list(photos: Any) -> list[Photo]:
-    """A single photo in a list; a string is a path, and no sequence of letters."""
-    is_path = isinstance(photos, str | os.PathLike)
-    is_image = isinstance(photos, Image.Image) or getattr(photos, "ndim", 4) < 4
-    return [photos] if is_path or is_image or hasattr(photos, "read") else list(photos)
+    """A single photo in a list."""
+    is_single = isinstance(photos, str | os.PathLike | Image.Image) or hasattr(photos, "read")
+    return [photos] if is_single or getattr(photos, "ndim", 4) < 4 else list(photos)
 
 
 def _load_image(photo: Photo, side: int, framing: settings.Framing) -> np.ndarray:
