@@ -183,7 +183,7 @@ BAD_PHOTOS: dict[str, tuple[Photo | list[Photo], str]] = {
     "channels first": (np.zeros((3, 32, 32), np.uint8), r"\(H, W, 3\)"),
     "no pixels": (np.zeros((0, 32, 3), np.uint8), r"\(H, W, 3\)"),
     "integers": (np.zeros((32, 32, 3), int), "int64"),
-    "floats to 255": (np.full((32, 32, 3), 255.0), r"\[0, 1\]"),
+    "floats above 1": (np.full((32, 32, 3), 1.1), r"\[0, 1\]"),
     "negative": (np.full((32, 32, 3), -0.1), r"\[0, 1\]"),
     "NaN": (np.full((32, 32, 3), np.nan), r"\[0, 1\]"),
 }
@@ -309,7 +309,13 @@ def test_nothing_slow_is_imported() -> None:
 def run_shell(shell: str) -> subprocess.CompletedProcess[str]:
     """`shell` run by bash in the current folder, `$P` the command."""
     return subprocess.run(
-        ["bash", "-c", shell.replace("$P", f"{sys.executable} -m pipeline.predict")],
+        [
+            "bash",
+            "-o",
+            "pipefail",
+            "-c",
+            shell.replace("$P", f"{sys.executable} -m pipeline.predict"),
+        ],
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
