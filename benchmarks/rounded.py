@@ -1,6 +1,6 @@
-"""What rounding the page's network to 16 bits changes: `python benchmarks/rounded.py`.
+"""What float16 weights change: `python benchmarks/rounded.py`.
 
-Needs the trained model of page.variant, the test set and reports/index.html.
+Compares models/V.tflite with reports/V.tflite, V = `page.variant`, on the test set.
 """
 
 import sys
@@ -12,37 +12,35 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline import runtime
 from pipeline.base import params_file
 from pipeline.data import splits
-from pipeline.evaluate import manner, scores, trained
-from pipeline.predict import carried
+from pipeline.evaluate import manner, scores
+from pipeline.predict.litert_model import LiteRTModel
+from pipeline.report import places
 
 
 def main() -> None:
-    """Print how many answers differ, and by how much the probabilities do at most."""
+    """Print how many predictions differ, both accuracies, the largest change of a probability."""
     params = params_file.read()
-    settings = params_file.section(params, "runtime", runtime.Runtime)
-    found = carried.read()
-    if found is None:
-        raise SystemExit("reports/index.html: expected a page with a network; run `dvc repro page`")
+    variant = params_file.at(params, "page.variant")
+    network = params_file.at(params, f"variants.{variant}.network")
+    batch_size = params_file.section(params, "runtime", runtime.Runtime).inference_batch_size
     images, one_hot = splits.read("test")
     labels = one_hot.argmax(axis=1)
-    runtime.start(settings.cpu_isa)
-    said = []
-    for model in (trained.load(found.variant), carried.model(found)):
-        logits, _ = trained.answers(
-            model,
-            images,
-            batch_size=settings.inference_batch_size,
-            variant=found.variant,
-            manner=manner.read(params, found.variant, model.name),
+    float32, float16 = (
+        scores.softmax(
+            LiteRTModel(path).predict_logits(
+                images,
+                batch_size=batch_size,
+                inference_config=manner.read(params, variant, network),
+            )
         )
-        said.append(scores.softmax(logits))
-    before, after = said
-    differ = (before.argmax(axis=1) != after.argmax(axis=1)).sum()
-    right = [scores.accuracy(labels, answers) for answers in said]
+        for path in (places.litert(variant), Path("reports", f"{variant}.tflite"))
+    )
+    differ = (float32.argmax(axis=1) != float16.argmax(axis=1)).sum()
+    before, after = scores.accuracy(labels, float32), scores.accuracy(labels, float16)
     print(
-        f"{found.variant}: {differ} of {len(images):,} answers differ, accuracy {right[0]:.4f} "
-        f"before and {right[1]:.4f} after, probabilities by {np.abs(before - after).max():.4f} at "
-        "most"
+        f"{variant}: {differ} of {len(images):,} predictions differ, accuracy {before:.4f} with "
+        f"float32 weights and {after:.4f} with float16, probabilities differ by at most "
+        f"{np.abs(float32 - float16).max():.4f}"
     )
 
 

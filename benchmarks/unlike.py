@@ -12,10 +12,9 @@ import numpy as np
 from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline.predict.predictor import load_predictor
-
 from pipeline.base import files
 from pipeline.data import splits
+from pipeline.predict.predictor import load_predictor
 
 TABLE = Path("reports/bench/unlike.md")
 HEADER = (

@@ -29,6 +29,7 @@ STAGES = {
     "explore": "pipeline.explore.explore",
     "train": "pipeline.train.stage",
     "evaluate": "pipeline.evaluate.stage",
+    "export": "pipeline.predict.export",
     "compare": "pipeline.comparison.compare",
     "page": "pipeline.page.stage",
 }

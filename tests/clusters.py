@@ -100,7 +100,7 @@ def ran(cluster: Cluster) -> list[str]:
 
 
 def stages() -> list[str]:
-    single = ["fetch", "preprocess", "explore", "compare", "page"]
+    single = ["fetch", "preprocess", "explore", "export", "compare", "page"]
     return sorted(
         single + [f"{kind}@{name}" for kind in ("train", "evaluate") for name in VARIANTS]
     )

@@ -12,12 +12,12 @@ import made_up
 import numpy as np
 import yaml
 from conftest import PROJECT
+from page_model import PAGE
 from PIL import Image
 
 from pipeline.base import files
 from pipeline.comparison import compare
 from pipeline.page import training_times
-from pipeline.predict import carried
 from pipeline.report import places
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -98,7 +98,7 @@ def network(path: Path, *, classes: int = 10, side: int = 32) -> Path:
 
 def held(name: str) -> Any:
     """What the script element `name` of the page holds."""
-    text = carried.PAGE.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', text, re.S)
     assert found
     return json.loads(found[1])

@@ -12,6 +12,7 @@ from typing import Any
 
 import browsing
 import numpy as np
+import page_model
 import page_project
 import pytest
 from conftest import PROJECT
@@ -24,11 +25,11 @@ from pipeline.base import params_file
 from pipeline.comparison import compare
 from pipeline.evaluate import manner, scores, trained
 from pipeline.page import stage
-from pipeline.predict import carried, image_files
+from pipeline.predict.predictor import load_images
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-PAGE = PROJECT / carried.PAGE
+PAGE = PROJECT / page_model.PAGE
 EXIF_ORIENTATION = 274
 
 
@@ -59,14 +60,13 @@ def facts() -> Any:
 @pytest.fixture(scope="module")
 def keras_says(tensorflow_started: None, facts: Any) -> Callable[[Path], np.ndarray]:
     """What Keras says of a file by the network in the page, as predict asks it."""
-    found = carried.read(PROJECT)
-    assert found
-    model = carried.model(found)
-    how = manner.read(params_file.read(PROJECT / "params.yaml"), found.variant, model.name)
+    network = page_model.read_network(PROJECT)
+    variant, model = network["variant"], page_model.build_model(network)
+    how = manner.read(params_file.read(PROJECT / "params.yaml"), variant, model.name)
 
     def say(photo: Path) -> np.ndarray:
-        images = image_files.load([str(photo)], side=facts["side"], framing=facts["framing"])
-        logits, _ = trained.answers(model, images, batch_size=1, variant=found.variant, manner=how)
+        images = load_images(photo, side=facts["side"], crop_mode=facts["framing"])
+        logits, _ = trained.answers(model, images, batch_size=1, variant=variant, manner=how)
         return scores.softmax(logits)[0]
 
     return say
@@ -381,7 +381,7 @@ def of_photos(tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None
     with contextlib.chdir(project):
         compare.main([])
         stage.main([])
-    return project / carried.PAGE
+    return project / page_model.PAGE
 
 
 def test_a_page_of_photos_shows_and_asks_about_them(

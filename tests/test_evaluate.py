@@ -22,7 +22,7 @@ from pipeline.evaluate import stage as evaluate
 from pipeline.evaluate.manner import PLAIN
 from pipeline.evaluate.views import ONE
 from pipeline.page import examples
-from pipeline.predict import litert
+from pipeline.predict.litert_model import LiteRTModel
 from pipeline.report import places, right
 
 OUTPUTS = [
@@ -273,7 +273,8 @@ def test_litert_computes_what_keras_does(project: Path, save_network: Callable[.
     evaluate.main(["tiny"])
     with np.load("data/processed/test.npz") as data:
         images = data["images"]
-    quick = litert.Network(places.litert("tiny")).answers(images, batch_size=7, manner=PLAIN)
+    model = LiteRTModel(places.litert("tiny"))
+    quick = model.predict_logits(images, batch_size=7, inference_config=PLAIN)
     exact, _ = trained.answers(
         trained.load("tiny"), images, batch_size=7, variant="tiny", manner=PLAIN
     )

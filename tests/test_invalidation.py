@@ -38,8 +38,9 @@ REPORTS = {"compare", "page"}
 
 
 def trained_again(*variants: str) -> set[str]:
-    """What runs when the trainings of `variants` do."""
-    return {f"{stage}@{name}" for stage in ("train", "evaluate") for name in variants} | REPORTS
+    """What runs when the trainings of `variants` do; page.variant is `fast`."""
+    stages = {f"{stage}@{name}" for stage in ("train", "evaluate") for name in variants}
+    return stages | REPORTS | ({"export"} if "fast" in variants else set())
 
 
 ALL_TRAININGS = trained_again(*VARIANTS)
@@ -51,7 +52,7 @@ SPELLED_OUT: dict[str, set[str]] = {
     "fetch.mirrors": {"fetch"},
     "dataset.seed": set(GRAPH) - {"fetch"},
     "explore.seed": {"explore"},
-    "runtime.cpu_isa": EVALUATIONS,
+    "runtime.cpu_isa": EVALUATIONS | {"export"},
     "arithmetic.own.cpu_isa": WHITENED,
     "recipes.study.epochs": trained_again("baseline", "improved", "deep", "final"),
     "recipes.trial_sgd.learning_rate": trained_again("sgd"),
@@ -63,7 +64,7 @@ SPELLED_OUT: dict[str, set[str]] = {
     "compare.confidence": REPORTS,
     "page.samples": {"page"},
     "pipeline/page/network.js": {"page"},
-    "pipeline/evaluate/scores.py": EVALUATIONS,
+    "pipeline/evaluate/scores.py": EVALUATIONS | {"export"},
     "reports/index.html": {"page"},
     "requirements/tensorflow.txt": ALL_TRAININGS,
     "requirements/reports.txt": set(GRAPH) - {"fetch"},
@@ -81,7 +82,9 @@ SPELLED_OUT: dict[str, set[str]] = {
     "pipeline/base/files.py": set(GRAPH),
     "pipeline/__main__.py": set(),
     "pipeline/tools/config.py": set(),
-    "pipeline/predict/classify.py": set(),
+    "pipeline/predict/export.py": {"export"},
+    "pipeline/predict/predictor.py": set(),
+    "reports/fast.tflite": {"export"},
     "models/final.keras": set(),
     "reports/variants/final/history.csv": set(),
     "data/predictions/final.csv": set(),

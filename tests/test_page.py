@@ -11,6 +11,7 @@ from typing import Any
 
 import made_up
 import numpy as np
+import page_model
 import page_project
 import pytest
 import yaml
@@ -23,7 +24,6 @@ from pipeline.base.errors import PipelineError
 from pipeline.comparison import compare
 from pipeline.page import stage as page
 from pipeline.page import training_times
-from pipeline.predict import carried
 from pipeline.report import places
 
 IMAGES = 1000  # as made_up counts
@@ -52,7 +52,7 @@ def project(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def outputs() -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in (carried.PAGE, page.CARD) if path.exists()}
+    return {str(path): path.read_bytes() for path in (page_model.PAGE, page.CARD) if path.exists()}
 
 
 @pytest.mark.usefixtures("project")
@@ -73,7 +73,7 @@ def test_writes_the_same_bytes_in_a_fresh_process_without_tensorflow() -> None:
 @pytest.mark.usefixtures("project")
 def test_page_asks_nothing_of_any_other_place() -> None:
     page.main([])
-    text = carried.PAGE.read_text(encoding="utf-8")
+    text = page_model.PAGE.read_text(encoding="utf-8")
     outside = re.findall(r"""(?:(?:src|href)=|url\()["']?(?!data:|#|\$)[^"'\s>]+""", text)
     assert outside == []
     assert "default-src 'none'" in text
@@ -88,7 +88,7 @@ def test_no_text_among_the_results_can_end_a_script() -> None:
     plain = page.assemble({**few, "dataset": "a"}, {})
     odd = page.assemble({**few, "dataset": "</script><!-- scripts -->"}, {})
     assert odd.count("</script>") == plain.count("</script>") == 3
-    files.write_text(carried.PAGE, odd)
+    files.write_text(page_model.PAGE, odd)
     assert held("facts") == {**few, "dataset": "</script><!-- scripts -->"}
 
 
@@ -178,9 +178,7 @@ def test_carries_the_network_that_params_name() -> None:
     assert network["views"] == {"mirrored": True, "shift": 1, "sure": 0.9}
     assert (network["temperature"], network["unlikely"]) == (0.487, 0.5)
     assert network["most_pixels"] == Image.MAX_IMAGE_PIXELS
-    found = carried.read()
-    assert found
-    assert found.weights["class"][0].shape == (3, 10)
+    assert page_model.weights(network)["class"][0].shape == (3, 10)
 
 
 @pytest.mark.usefixtures("project")

@@ -1,7 +1,6 @@
 """The network in a page: packed as it was trained or refused, and computed as Keras does."""
 
 import base64
-import json
 import re
 from collections.abc import Callable
 from copy import deepcopy
@@ -10,6 +9,7 @@ from typing import Any
 
 import javascript
 import numpy as np
+import page_model
 import pytest
 from conftest import PROJECT
 
@@ -20,8 +20,6 @@ from pipeline.datasets.config import CropMode
 from pipeline.evaluate import scores, views
 from pipeline.evaluate.views import ONE, Views
 from pipeline.page import packed
-from pipeline.predict import carried
-from pipeline.predict.carried import Carried
 from pipeline.train import variant
 
 SEVERAL = Views(mirrored=True, shift=2, sure=1.0)
@@ -87,9 +85,7 @@ def test_computes_what_keras_does(tmp_path: Path, build: Build, seen: Views | No
     model = model_of(build)
     network = pack(model, tmp_path)
     images = np.random.default_rng(1).random((2, 32, 32, 3), np.float32)
-    weights = packed.unpacked(network["weights"], network["data"])
-    # Keras takes a description to pieces.
-    rounded = carried.model(Carried("a", 0.5, deepcopy(network["config"]), weights))
+    rounded = page_model.build_model(deepcopy(network))  # Keras takes a description to pieces
 
     def ask(view: np.ndarray) -> np.ndarray:
         return np.asarray(rounded(view))
@@ -216,38 +212,6 @@ def test_refuses_a_damaged_file(tmp_path: Path, content: bytes | str | None) -> 
         path.write_bytes(content)
     with pytest.raises(PipelineError, match=r"some\.keras: expected a .*run it again$"):
         packed.network(path, "run it again")
-
-
-def page(network: dict[str, Any]) -> str:
-    said = json.dumps({"variant": "fast", "accuracy": 0.9, **network})
-    return f'<script type="application/json" id="network">{said}</script>'
-
-
-@pytest.mark.parametrize("spoil", ["", "no network", '"data":"#'])
-def test_a_page_without_a_network_that_can_be_read_has_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert carried.read() is None
-    carried.PAGE.parent.mkdir()
-    carried.PAGE.write_text(spoil)
-    assert carried.read() is None
-    network = pack(model_of(ours("fast")), tmp_path)
-    carried.PAGE.write_text(page(network))
-    found = carried.read()
-    assert found is not None
-    assert (found.variant, found.accuracy) == ("fast", 0.9)
-    carried.PAGE.write_text(page({**network, "data": network["data"][:100]}))
-    assert carried.read() is None
-
-
-def test_a_damaged_description_of_the_network_names_the_page(tmp_path: Path) -> None:
-    network = pack(model_of(ours("fast")), tmp_path)
-    weights = packed.unpacked(network["weights"], network["data"])
-    network["config"]["config"]["layers"][1]["class_name"] = "Nothing"
-    message = r"reports/index\.html: expected a network in Keras's terms.*git checkout"
-    with pytest.raises(PipelineError, match=message):
-        carried.model(Carried("fast", 0.9, network["config"], weights))
 
 
 SHAPES = ((101, 64), (40, 333), (20, 31), (32, 32), (1000, 600), (700, 3), (2, 900))

@@ -10,12 +10,12 @@ import page_project
 import pandas as pd
 import pytest
 import yaml
+from page_model import PAGE
 from page_project import ODD, PHOTOS, files_of, held, tile
 
 from pipeline.comparison import compare, results
 from pipeline.page import chosen, examples, pictures
 from pipeline.page import stage as page
-from pipeline.predict import carried
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_page_of_photos_speaks_of_them_alone(
     assert facts["published"] is False
     assert facts["notebook"] == []
     assert "study" not in facts["answer"]
-    text = carried.PAGE.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     seen = re.sub(r"<(script|style).*?</\1>", "", text, flags=re.S)
     assert "<h1>Small CNNs on &lt;b&gt;my_pictures &amp;c</h1>" in seen
     assert "tell 8 kinds of things apart in images of 48 by 48 pixels?" in seen

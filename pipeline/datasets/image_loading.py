@@ -40,7 +40,7 @@ def load_image(
             content = Path(source).read_bytes()
         else:
             content, name = source.read(), str(getattr(source, "name", "image"))
-        return _decode(content, side, crop_mode).astype(np.float32) / 255
+        return _decode(content, side, crop_mode)
     except UnidentifiedImageError:
         formats, found = ", ".join(FORMATS), "another file" if content else "an empty file"
         problem = f"expected an image ({formats}), found {found}"
@@ -51,6 +51,18 @@ def load_image(
         problem = f"cannot read this image: {reason}"
     # Raised outside of `except`, as the traceback kept there holds the pixels in memory.
     raise PipelineError(f"{printable(name)}: {problem}; check or replace the file")
+
+
+def image_to_array(image: Image.Image, *, side: int, crop_mode: CropMode) -> np.ndarray:
+    """A Pillow image as float32 (S, S, 3) in [0, 1]; its EXIF data may be changed.
+
+    Raises ValueError for an unsupported pixel format, and what Pillow raises at damaged files.
+    """
+    _refuse_unsupported(image)
+    image.load()
+    rgb = _to_rgb(_apply_orientation(image))
+    pixels = np.asarray(pad_to_square(resize(rgb, side, crop_mode), side))
+    return pixels.astype(np.float32) / 255
 
 
 def printable(name: str) -> str:
@@ -83,13 +95,10 @@ def _decode(content: bytes, side: int, crop_mode: CropMode) -> np.ndarray:
         if isinstance(image, PngImageFile):  # decoding does not check all checksums
             with Image.open(io.BytesIO(content), formats=FORMATS) as unverified:
                 unverified.verify()
-        _refuse_unsupported(image)
         # libjpeg decodes at a half to an eighth of the size: 0.03 s instead of 0.2 s for 12
         # megapixels. Four times the target leaves the resampling filter its work.
         image.draft(None, (4 * side, 4 * side))
-        image.load()
-        rgb = _to_rgb(_apply_orientation(image))
-        return np.asarray(pad_to_square(resize(rgb, side, crop_mode), side))
+        return image_to_array(image, side=side, crop_mode=crop_mode)
 
 
 def _refuse_unsupported(image: Image.Image) -> None:

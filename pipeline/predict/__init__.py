@@ -1,1 +1,1 @@
-"""What a trained model says to photos: `python -m pipeline.predict PHOTO...`."""
+"""Classify photos by a trained model: `python -m pipeline.predict PHOTO...`."""
