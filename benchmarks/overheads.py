@@ -12,7 +12,7 @@ import yaml
 from timing import row, seconds
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline.tools import recorded
+from pipeline.tools import lockfile
 
 FOLDER = Path(__file__).parent
 PROJECT = FOLDER.parent
@@ -127,7 +127,7 @@ def _dvc() -> list[str]:
     ]
     return [
         *lines,
-        _dvc_alone(stages=len(yaml.safe_load((PROJECT / recorded.LOCK).read_text())["stages"])),
+        _dvc_alone(stages=len(yaml.safe_load((PROJECT / lockfile.LOCK).read_text())["stages"])),
     ]
 
 

@@ -25,9 +25,9 @@ try:
     from pipeline.tools import (
         environment,
         lifeline,
+        lockfile,
         memory,
         processor,
-        recorded,
         room,
         schema,
         speeds,
@@ -66,11 +66,11 @@ def main(arguments: list[str]) -> None:
     environment.check()
     # By hand, and in the copy of `make verify`, stages work on files that DVC knows nothing of.
     if os.environ.get("DVC_STAGE", "").rpartition(":")[2] == stage_name(arguments):
-        from pipeline.tools import intact  # imports DVC, which takes half a second
+        from pipeline.tools import cache_check  # imports DVC, which takes half a second
 
-        intact.check_inputs(stage_name(arguments))
+        cache_check.check_inputs(stage_name(arguments))
     if arguments[0] in ("compare", "page"):
-        recorded.expect_current(params["variants"])
+        lockfile.check_evaluated(params["variants"])
     files.expect_writable(environment.path(stage_name(arguments)))
     for line in _told(params, arguments):
         print(line, flush=True)

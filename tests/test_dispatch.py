@@ -13,7 +13,7 @@ from conftest import PROJECT
 
 from pipeline import __main__ as dispatch
 from pipeline.base.errors import PipelineError
-from pipeline.tools import environment, memory, processor, recorded, speeds
+from pipeline.tools import environment, lockfile, memory, processor, speeds
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_other_bytes_of_another_kind_of_processor_are_told_once(
     monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setitem(dispatch.STAGES, "compare", "stand_in")
     monkeypatch.setitem(sys.modules, "stand_in", SimpleNamespace(main=lambda arguments: None))
-    monkeypatch.setattr(recorded, "expect_current", lambda variants: None)
+    monkeypatch.setattr(lockfile, "check_evaluated", lambda variants: None)
     monkeypatch.chdir(project)
     dispatch.main(["compare"])
     said = capsys.readouterr().out

@@ -22,7 +22,7 @@ from pipeline.evaluate import litert as made
 from pipeline.predict import __main__ as command
 from pipeline.predict import classify, litert
 from pipeline.report import places
-from pipeline.tools import recorded
+from pipeline.tools import lockfile
 from pipeline.train import variant
 
 PHOTOS = ["a.png", "b.png", "c.png"]
@@ -73,7 +73,7 @@ def record(**stages: tuple[Path, ...]) -> None:
     """Write dvc.lock: by stage of `final` what it wrote; evaluate read the model of now."""
 
     def entries(paths: tuple[Path, ...]) -> list[dict[str, str]]:
-        return [{"path": str(path), "md5": recorded.md5(path)} for path in paths]
+        return [{"path": str(path), "md5": lockfile.file_md5(path)} for path in paths]
 
     lock = {f"{name}@final": {"outs": entries(outs)} for name, outs in stages.items()}
     if "evaluate" in stages:

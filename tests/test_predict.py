@@ -26,7 +26,7 @@ from pipeline.page import packed
 from pipeline.predict import __main__ as command
 from pipeline.predict import answer, carried, choice, classify, measured
 from pipeline.report import places
-from pipeline.tools import recorded
+from pipeline.tools import lockfile
 
 # The class that stands for each colour: the network's weights say so.
 COLOURS = {"red": "airplane", "lime": "automobile", "blue": "bird"}
@@ -340,17 +340,17 @@ def test_accuracy_of_an_earlier_model_is_not_shown(project: Path) -> None:
         Path("dvc.lock").write_text(yaml.safe_dump(lock))
 
     evaluated(hashlib.md5(model.read_bytes(), usedforsecurity=False).hexdigest())
-    assert measured.test_accuracy("final", recorded.runs(Path())) == 0.7
+    assert measured.test_accuracy("final", lockfile.read_lock()) == 0.7
     evaluated("0" * 32)
-    assert measured.test_accuracy("final", recorded.runs(Path())) is None
+    assert measured.test_accuracy("final", lockfile.read_lock()) is None
     with pytest.raises(PipelineError, match=r"none that belong to these models; .*evaluate@final"):
-        choice.choose(None, known=["final"], runs=recorded.runs(Path()))
+        choice.choose(None, known=["final"], runs=lockfile.read_lock())
 
 
 def test_model_of_a_removed_variant_answers_only_by_name(project: Path, models: Path) -> None:
     add_model(project, models, "removed", 0.9)
-    assert choice.choose(None, known=["final"], runs=recorded.runs(Path())) == "final"
-    assert choice.choose("removed", known=["final"], runs=recorded.runs(Path())) == "removed"
+    assert choice.choose(None, known=["final"], runs=lockfile.read_lock()) == "final"
+    assert choice.choose("removed", known=["final"], runs=lockfile.read_lock()) == "removed"
 
 
 def carry(project: Path, models: Path, variant: str) -> None:

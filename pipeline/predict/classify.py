@@ -8,7 +8,6 @@ print(answer.variant, answer.predictions[0].top(3))  # best [('horse', 0.999), .
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pipeline.base import params_file
@@ -18,7 +17,7 @@ from pipeline.evaluate import scores
 from pipeline.evaluate.settings import Predict
 from pipeline.predict import answer, choice, image_files, measured, networks
 from pipeline.predict.networks import Network
-from pipeline.tools import recorded
+from pipeline.tools import lockfile
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def ready(variant: str | None) -> Asked:
     framing = settings.read(params).framing
     unlikely = params_file.section(params, "predict", Predict).unlikely
     known = list(params_file.section(params, "variants", dict[str, Any]))
-    page, runs = choice.in_page(variant, known), recorded.runs(Path())
+    page, runs = choice.in_page(variant, known), lockfile.read_lock()
     if page:
         network = networks.of_page(page, params)
         return Asked(page.variant, page.accuracy, network, framing, unlikely)

@@ -1,6 +1,6 @@
 """What evaluate measured and made of the models at hand, if it was of these very models.
 
-`runs` are those that dvc.lock records (pipeline/tools/recorded.py), read once as it takes a while.
+`runs` are those that dvc.lock records (pipeline/tools/lockfile.py), read once as it takes a while.
 """
 
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pipeline.base.errors import PipelineError
 from pipeline.report import metrics, places
-from pipeline.tools import recorded
+from pipeline.tools import lockfile
 
-Runs = Mapping[str, recorded.Run] | None
+Runs = Mapping[str, lockfile.StageEntry] | None
 
 
 def test_accuracy(variant: str, runs: Runs) -> float | None:
@@ -53,13 +53,13 @@ def evaluated(variant: str, runs: Runs) -> bool:
     return evaluation is not None and evaluation.deps.get(str(model)) == found
 
 
-def _expect_recorded(file: Path, run: recorded.Run | None, stage: str) -> str:
+def _expect_recorded(file: Path, run: lockfile.StageEntry | None, stage: str) -> str:
     """The MD5 of `file`; PipelineError when the last `run` of `stage` wrote another one."""
-    found = recorded.md5(file)
+    found = lockfile.file_md5(file)
     if run and run.outs.get(str(file)) != found:
         raise PipelineError(
-            f"{file}: expected the model that {recorded.LOCK} records, found other bytes; delete "
-            "it, run `python -m pipeline.tools.intact` to see whether DVC's cache is damaged as "
+            f"{file}: expected the model that {lockfile.LOCK} records, found other bytes; delete "
+            "it, run `make check` to see whether DVC's cache is damaged as "
             f"well, then `dvc repro {stage}`"
         )
     return found
