@@ -33,7 +33,7 @@ def check_inputs(stage: str) -> None:
     """
     with dvc_project.opened(wait=True) as repo:
         deps = [dep.fs_path for dep in repo.stage.load_one(name=stage).deps]
-        tracked = [out for out in repo.index.outs if out.hash_info]
+        tracked = [out for out in repo.index.outs if out.hash_info and out.exists]
     inputs = [o for o in tracked if any(localfs.isin_or_eq(o.fs_path, dep) for dep in deps)]
     if damaged := [path for output in inputs for path in damaged_files(output)]:
         raise PipelineError(
@@ -102,18 +102,18 @@ def _has_md5(path: str, oid: str) -> bool:
     try:
         return lockfile.file_md5(Path(path)) == oid.removesuffix(".dir")
     except OSError as error:
-        if error.errno != errno.EIO:  # EIO: the disk cannot read what it wrote
-            raise PipelineError(f"cannot read {path}: {error.strerror}") from error
-        return False
+        if error.errno == errno.EIO:  # the disk cannot read what it wrote
+            return False
+        raise PipelineError(f"cannot read {path}: {error.strerror}") from error
 
 
 def full_disks() -> Iterator[str]:
-    """A line for each full disk, as DVC's own message is "disk I/O error"."""
+    """A line for each full disk, where DVC's own message is "disk I/O error"."""
     for folder in (Path.cwd(), Path(site_cache_dir())):
-        if folder.exists() and (free := shutil.disk_usage(folder).free) < FULL_BYTES:
+        if folder.exists() and shutil.disk_usage(folder).free < FULL_BYTES:
             yield (
-                f"the disk of {folder} is full, {free // 1000} kB are left: free space, then run "
-                "again; finished stages are kept, and a training resumes after its last epoch"
+                f"the disk of {folder} is full: free space, then run again; finished stages are "
+                "kept, and a training resumes after its last epoch"
             )
 
 
