@@ -7,7 +7,6 @@ takes, which reports/time_to_accuracy.png draws.
 
 import datetime
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +20,7 @@ from timing import header
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline.base import files
-from pipeline.tools import processor
+from pipeline.tools import git, processor
 
 FOLDER = Path("reports/bench")
 
@@ -62,8 +61,7 @@ def circumstances() -> str:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], stdout=subprocess.PIPE, check=True, text=True)
-    return done.stdout.strip()
+    return git.output(*arguments).decode().strip()
 
 
 def main(chosen: list[str]) -> None:

@@ -13,7 +13,6 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,20 +29,6 @@ RAW = Path("data/raw")
 POLL_SECONDS = 0.1
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Of a variant trained again: whether each file or epoch is the same as committed."""
-
-    variant: str
-    same: Mapping[str, bool]
-    metrics: str = ""  # committed and new, after a whole training
-
-    def __str__(self) -> str:
-        first = next((name for name, is_same in self.same.items() if not is_same), None)
-        verdict = f"other bytes, first in {first}" if first else "same bytes"
-        return f"{self.variant}: {verdict}; compared up to {list(self.same)[-1]}{self.metrics}"
-
-
 def compare_files(folder: Path, md5s: Mapping[str, str]) -> dict[str, bool]:
     """Whether each file in `folder` has its MD5."""
     return {
@@ -58,8 +43,17 @@ def compare_histories(committed: Iterable[str], new: Iterable[str]) -> dict[str,
     return {f"epoch {epoch}": one == other for epoch, (one, other) in rows if epoch}  # 0: header
 
 
-def verify_variant(committed: Path, clone: Path, variant: str, minutes: float) -> Comparison:
-    """Train `variant` in `clone` for so many `minutes`, an epoch at least, and compare."""
+def verdict(same: Mapping[str, bool]) -> str:
+    """The result of a comparison, with the first file or epoch that differs."""
+    first = next((name for name, is_same in same.items() if not is_same), None)
+    return f"other bytes, first in {first}" if first else f"same bytes up to {list(same)[-1]}"
+
+
+def verify_variant(committed: Path, clone: Path, variant: str, minutes: float) -> dict[str, bool]:
+    """Train `variant` in `clone` for so many `minutes`, an epoch at least.
+
+    Whether each file is the same as committed; of a stopped training, each epoch.
+    """
     data, trained, evaluated = committed_md5s(committed, variant)
     unfinished, deadline = clone / checkpoint.path(variant), time.monotonic() + 60 * minutes
     _run_stage(
@@ -69,15 +63,15 @@ def verify_variant(committed: Path, clone: Path, variant: str, minutes: float) -
     )
     if not unfinished.exists():  # a training deletes it at its end
         _run_stage(clone, "evaluate", variant)
-        old, new = metrics.read(variant, committed), metrics.read(variant, clone)
-        text = f"; test accuracy {old.accuracy} committed, {new.accuracy} new"
-        return Comparison(variant, compare_files(clone, {**data, **trained, **evaluated}), text)
+        old, new = (metrics.read(variant, folder).accuracy for folder in (committed, clone))
+        print(f"verify: test accuracy of {variant}: {old} committed, {new} new")
+        return compare_files(clone, {**data, **trained, **evaluated})
     with np.load(unfinished) as archive:
         keys = {name: checkpoint.HISTORY + name for name in history.FIGURES}
         curves = {name: archive[key].tolist() for name, key in keys.items() if key in archive}
     table = (committed / places.history(variant)).read_text(encoding="utf-8")
     rows = compare_histories(table.splitlines(), history.table(curves).splitlines())
-    return Comparison(variant, compare_files(clone, data) | rows)
+    return compare_files(clone, data) | rows
 
 
 def committed_md5s(committed: Path, variant: str) -> list[dict[str, str]]:
@@ -149,7 +143,8 @@ def main(arguments: list[str]) -> int:
         committed, clone = Path(root, "committed"), Path(root, "clone")
         for folder in (committed, clone):
             git.output("clone", "--quiet", "--shared", str(Path.cwd()), str(folder))
-        shutil.rmtree(clone / places.RESULTS)  # an output that is not written again differs
+        # So that an output that is not written again counts as different.
+        shutil.rmtree(clone / places.RESULTS, ignore_errors=True)
         params = params_file.read(clone / params_file.PARAMS_FILE)
         known = list(params_file.at(params, "variants"))
         names = known if ALL in options.variants else options.variants or known[:1]
@@ -157,12 +152,12 @@ def main(arguments: list[str]) -> int:
             params_file.at(params, f"variants.{name}")
             committed_md5s(committed, name)
         _prepare_data(clone, settings.read(params))
-        compared = [verify_variant(committed, clone, name, options.minutes) for name in names]
-        for comparison in compared:
-            print(f"\nverify: {comparison}")
-            print(f"  committed run: {_machine(committed, f'train@{comparison.variant}')}")
+        same = {name: verify_variant(committed, clone, name, options.minutes) for name in names}
+        for name in same:
+            print(f"\nverify: {name}: {verdict(same[name])}")
+            print(f"  committed run: {_machine(committed, f'train@{name}')}")
         print(f"  this run: {_machine(clone, 'preprocess')}")
-    return int(not all(all(comparison.same.values()) for comparison in compared))
+    return int(not all(all(files.values()) for files in same.values()))
 
 
 if __name__ == "__main__":
