@@ -48,6 +48,16 @@ def test_first_difference_and_accuracies(
     assert "test accuracy of baseline: 0.5 committed, 0.75 new\n" in out
 
 
+def test_output_that_is_not_written_again(
+    verifiable: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STUB_OMITS", "classes")
+    assert verify.main(["baseline"]) == 1
+    assert _result(capfd.readouterr().out).endswith(
+        "first in reports/variants/baseline/classes.csv"
+    )
+
+
 @pytest.mark.parametrize("arguments", [["fast", "baseline"], ["all"]])
 def test_one_variant_of_several_differs(
     verifiable: Path, capfd: pytest.CaptureFixture[str], arguments: list[str]
