@@ -38,7 +38,7 @@ SIDE_BY_SIDE := $(strip $(if $(call given,CLUSTER),\
 	--scheduler $(CLUSTER) $(if $(call given,PLAIN),--plain),$(if $(call given,JOBS),--jobs $(JOBS))))
 # By PATH, which the shell looks up, from .quick/ too: the path itself may hold a dollar sign.
 REPRO = python -m $(if $(SIDE_BY_SIDE),pipeline.cluster $(SIDE_BY_SIDE),dvc repro) \
-	|| { python -m pipeline.tools.free_space; exit 1; }
+	|| { python -m pipeline.tools.cache_check --disks; exit 1; }
 
 # How long trainings took is known after DVC alone; the page shows it, and runs again when it is new.
 TIMED = $(BIN)/python -m pipeline.tools.training_times && \
@@ -54,7 +54,7 @@ help: ## list the targets
 repro: .venv/ready $(if $(SIDE_BY_SIDE),.venv/cluster) ## run what is missing or has changed; JOBS=2 two stages at a time
 	@$(BIN)/python -m pipeline.tools.config
 	@$(BIN)/python -m pipeline.tools.environment
-	@$(BIN)/python -m pipeline.tools.intact
+	@$(BIN)/python -m pipeline.tools.cache_check
 	@$(REPRO)
 	@$(TIMED)
 
@@ -67,15 +67,15 @@ quick: .venv/ready $(if $(SIDE_BY_SIDE),.venv/cluster) ## the whole graph, narro
 	@cd .quick && $(REPRO)
 	@echo "The results are in .quick/reports; nothing outside .quick and data was touched."
 
-plan: .venv/ready ## say what `make repro` would run, and why; fails when anything would
+plan: .venv/ready ## say what `make repro` would run, and why
 	@$(BIN)/python -m pipeline.tools.config
 	@$(BIN)/python -m pipeline.tools.plan
 
-verify: .venv/ready ## train again from the last commit: same results here? VARIANT=... MINUTES=... FULL=1
-	@$(BIN)/python -m pipeline.tools.verify $(VARIANT) $(if $(FULL),--full,--minutes $(MINUTES))
+verify: .venv/ready ## train again from the last commit: same bytes here? VARIANT=... MINUTES=... FULL=1
+	@$(BIN)/python -m pipeline.tools.verify $(VARIANT) $(if $(FULL),,--minutes $(MINUTES))
 
 check: .venv/ready ## read DVC's cache and the outputs again, and name what is damaged
-	@$(BIN)/python -m pipeline.tools.intact
+	@$(BIN)/python -m pipeline.tools.cache_check
 
 # By way of the environment, in which make has what it was called with: a folder's name may have any
 # character.

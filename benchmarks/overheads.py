@@ -19,10 +19,9 @@ from PIL import Image
 from timing import row, seconds
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline.predict.predictor import load_images, load_predictor
-
 from pipeline.data import splits
 from pipeline.datasets import preprocess
+from pipeline.predict.predictor import load_images, load_predictor
 
 FOLDER = Path(__file__).parent
 PROJECT = FOLDER.parent

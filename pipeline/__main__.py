@@ -19,7 +19,7 @@ try:
     from pipeline.base.errors import PipelineError
     from pipeline.datasets.config import ImageFolderConfig, read_dataset_config
     from pipeline.datasets.image_folder import list_images
-    from pipeline.tools import config, environment, memory_estimate, parent_watchdog, recorded
+    from pipeline.tools import config, environment, lockfile, memory_estimate, parent_watchdog
 except ModuleNotFoundError as error:  # `.venv/bin/dvc repro` runs whichever `python` is in PATH
     sys.exit(f"pipeline: {error}: {activation.REMEDY}")
 
@@ -82,11 +82,11 @@ def check_inputs(name: str, params: Mapping[str, Any]) -> None:
             print(f"preprocess: {memory_estimate.expect_memory(photos, dataset)}", flush=True)
     # DVC does not record the files on which a stage runs by hand, or for `make verify`.
     if os.environ.get("DVC_STAGE", "").rpartition(":")[2] == name:
-        from pipeline.tools import intact  # importing DVC takes half a second
+        from pipeline.tools import cache_check  # importing DVC takes half a second
 
-        intact.check_inputs(name)
+        cache_check.check_inputs(name)
     if name in ("compare", "page"):
-        recorded.expect_current(params["variants"])
+        lockfile.check_evaluated(params["variants"])
 
 
 def run(stage: str, *arguments: str) -> float:

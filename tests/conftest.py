@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import runtime
 from pipeline.base import params_file
+from pipeline.tools import git
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,9 @@ PROJECT = Path(__file__).parent.parent
 # As in nearly everybody's shell: with PYTHONUNBUFFERED a pipe breaks earlier than without.
 for name in [name for name in os.environ if name.startswith("PYTHON")]:
     del os.environ[name]
+# Set in a git hook; they would redirect every git of the tests to the hook's repository.
+for name in git.local_variables():
+    os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

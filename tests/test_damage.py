@@ -1,4 +1,4 @@
-"""Damaged files in DVC's cache, in a remote and among the outputs, with the real DVC."""
+"""Damaged files in DVC's cache, among the outputs and in .dvc, with the real DVC."""
 
 import os
 import re
@@ -10,33 +10,33 @@ import pytest
 import workspace
 import yaml
 from conftest import PROJECT
-from dvc.utils.serialize import load_yaml
+from dvc.lock import Lock
 
 from pipeline.base.errors import PipelineError
-from pipeline.tools import intact
+from pipeline.tools import cache_check, lockfile
 
 MODEL = "models/final.keras"
+CHECK = ("python", "-m", "pipeline.tools.cache_check")
 
 
 @pytest.fixture(autouse=True)
 def hashed(reproduced: Path) -> None:
-    """As it is after `dvc repro`: DVC has hashed every file and noted that it did."""
+    """As after `dvc repro`: DVC has hashed every file and recorded its state."""
     assert "up to date" in workspace.run(reproduced, "dvc", "status")
-
-
-def recorded(path: str) -> dict[str, Any]:
-    """What dvc.lock says of the output `path`."""
-    stages = yaml.safe_load(Path("dvc.lock").read_text())["stages"]
-    (found,) = (out for stage in stages.values() for out in stage["outs"] if out["path"] == path)
-    return found
 
 
 def cached(md5: str) -> Path:
     return Path(".dvc/cache/files/md5", md5[:2], md5[2:])
 
 
+def cached_output(path: str) -> Path:
+    stages = lockfile.read_lock() or {}
+    (md5,) = (stage.outs[path] for stage in stages.values() if path in stage.outs)
+    return cached(md5)
+
+
 def flip(path: Path) -> None:
-    """Change one bit of `path`, as a bad disk does: nothing else tells of it."""
+    """Change one bit of `path`, as a bad disk does: mode, size and times stay."""
     before = path.stat()
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -49,213 +49,164 @@ def flip(path: Path) -> None:
 
 def outputs() -> dict[str, bytes]:
     folders = ("data", "models", "reports")
-    return {
-        str(path): path.read_bytes()
-        for folder in folders
-        for path in sorted(Path(folder).rglob("*"))
-        if path.is_file()
-    }
+    paths = (path for folder in folders for path in sorted(Path(folder).rglob("*")))
+    return {str(path): path.read_bytes() for path in paths if path.is_file()}
 
 
-def refused(reproduced: Path) -> list[str]:
-    """The files that the check names; they are deleted by the very command it gives."""
-    said = workspace.run(reproduced, "python", "-m", "pipeline.tools.intact", expect=1)
-    assert said.startswith("intact: expected what DVC recorded, found other bytes in\n  ")
-    assert "Traceback" not in said
-    command, advice = said.rsplit("delete them, `", 1)[1].split("`, ", 1)
-    assert advice == (
-        "and run `dvc repro` to make them again, or `dvc pull` first where a remote has them\n"
-    )
+def refused(reproduced: Path) -> set[str]:
+    """The files that the check names, after the `rm` of its message."""
+    message = workspace.run(reproduced, *CHECK, expect=1)
+    (command,) = re.findall("`(rm -rf .*?)`", message)
     workspace.run(reproduced, "bash", "-c", command)
-    return re.findall(r"^  (.*)$", said, re.MULTILINE)
+    return set(command.split()[2:])
 
 
-def sound(reproduced: Path) -> bool:
-    said = workspace.run(reproduced, "python", "-m", "pipeline.tools.intact")
-    return re.fullmatch(r"DVC's cache and outputs: all \d+ as recorded\n", said) is not None
-
-
-def ran() -> list[str]:
-    return Path("ran.txt").read_text().split()
-
-
-def test_whole_project_is_sound(reproduced: Path) -> None:
-    assert sound(reproduced)
-
-
-# A model, an input of other stages, and a figure that git holds and the run cache remembers.
-@pytest.mark.parametrize(
-    "path",
-    [
-        MODEL,
-        pytest.param("data/processed/train.npz", marks=pytest.mark.slow),
-        pytest.param("reports/variants/final/metrics.json", marks=pytest.mark.slow),
-    ],
-)
-def test_damage_that_dvc_handed_out_is_found_and_mended(reproduced: Path, path: str) -> None:
-    before, lock = outputs(), Path("dvc.lock").read_text()
-    flip(cached(recorded(path)["md5"]))
-    Path(path).unlink()
+def whole_again(reproduced: Path, before: dict[str, bytes], lock: str) -> None:
+    """After `dvc repro` everything is sound and as `before`; only uncached stages have run."""
+    runs = len(Path("ran.txt").read_text().split())
     workspace.run(reproduced, "dvc", "repro", "--quiet")
-    assert Path(path).read_bytes() != before[path]
-    assert "up to date" in workspace.run(reproduced, "dvc", "status"), "DVC checks by itself now"
-    assert refused(reproduced) == [str(cached(recorded(path)["md5"])), path]
-    workspace.run(reproduced, "dvc", "repro", "--quiet")
-    assert sound(reproduced)
+    workspace.run(reproduced, *CHECK)
     assert (outputs(), Path("dvc.lock").read_text()) == (before, lock)
+    assert set(Path("ran.txt").read_text().split()[runs:]) <= {"fetch", "explore"}
 
 
-def test_damage_is_found_before_it_is_handed_out(reproduced: Path) -> None:
-    """Among them a file of a folder, the folder's own list, and the record of a run."""
-    before = outputs()
-    folder = recorded("data/raw")["md5"]
-    inside = re.findall('"md5": "(.*?)"', cached(folder).read_text())
-    run = next(Path(".dvc/cache/runs").glob("*/*/*"))
-    damaged = [cached(folder), *map(cached, inside), run, cached(recorded(MODEL)["md5"])]
+def test_damage_in_the_cache_is_found_before_and_after_checkout(reproduced: Path) -> None:
+    """A model that DVC has handed out, a file of a folder, and the folder's own list."""
+    before, lock = outputs(), Path("dvc.lock").read_text()
+    raw = cached_output("data/raw")
+    inside = re.findall('"md5": "(.*?)"', raw.read_text())
+    damaged = [cached_output(MODEL), raw, *map(cached, inside)]
     for path in damaged:
         flip(path)
-    assert refused(reproduced) == sorted(map(str, damaged))
+    Path(MODEL).unlink()
+    workspace.run(reproduced, "dvc", "checkout", "--quiet", MODEL)
+    assert "up to date" in workspace.run(reproduced, "dvc", "status", "train@final")
+    assert refused(reproduced) == {MODEL, *map(str, damaged)}
+    runs = len(Path("ran.txt").read_text().split())
     workspace.run(reproduced, "dvc", "repro", "--quiet")
-    assert sound(reproduced)
-    assert outputs() == before
+    workspace.run(reproduced, *CHECK)
+    assert (outputs(), Path("dvc.lock").read_text()) == (before, lock)
+    assert "train@final" in Path("ran.txt").read_text().split()[runs:]
 
 
-def test_half_written_record_of_a_run_is_found(reproduced: Path) -> None:
-    whole = next(Path(".dvc/cache/runs").glob("*/*/*"))
-    left = whole.with_name(".token.tmp")  # DVC takes the newest file in this folder
-    left.write_text(whole.read_text()[:-40])
-    assert refused(reproduced) == [str(left)]
+def test_damaged_outputs_while_the_cache_is_sound(reproduced: Path) -> None:
+    before, lock = outputs(), Path("dvc.lock").read_text()
+    for path in ("data/raw/data_batch_1.bin", MODEL, "reports/variants/final/metrics.json"):
+        flip(Path(path))
+    Path("data/processed/test.npz").write_text("by hand")  # which DVC sees and mends
+    assert refused(reproduced) == {
+        *("data/raw/data_batch_1.bin", MODEL, "reports/variants/final/metrics.json")
+    }
+    whole_again(reproduced, before, lock)
 
 
-def test_record_that_is_gone_when_it_was_read_does_no_harm(
-    reproduced: Path, monkeypatch: pytest.MonkeyPatch
+def test_hidden_files_and_backups_are_no_damage(reproduced: Path) -> None:
+    for folder in ("data/raw", "pipeline/train"):
+        for name in (".DS_Store", "stage.py~"):
+            Path(folder, name).write_text("not of the project")
+    workspace.run(reproduced, *CHECK)
+    assert workspace.run(reproduced, "python", "-m", "pipeline.tools.plan").startswith("nothing")
+
+
+@pytest.mark.parametrize(("number", "remedy"), [(5, "rm -rf"), (13, "cannot read")])
+def test_disk_errors(
+    reproduced: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
 ) -> None:
-    """As DVC's temporary names are; one is read half-written, another only after it is gone."""
-    half, gone = sorted(Path(".dvc/cache/runs").glob("*/*/*"))[:2]
-
-    def load(path: Path) -> object:
-        if path.name in (half.name, gone.name):
-            path.unlink()
-        return {} if path.name == half.name else load_yaml(path)
-
-    monkeypatch.setattr(intact, "load_yaml", load)
-    assert intact.check()
-    assert not half.exists()
-    assert not gone.exists()
-
-
-def test_damaged_output_is_found_though_the_cache_is_sound(reproduced: Path) -> None:
-    before = outputs()
-    flip(Path("data/raw/data_batch_1.bin"))
-    flip(Path(MODEL))
-    runs = len(ran())
-    assert set(refused(reproduced)) == {"data/raw", MODEL}
-    workspace.run(reproduced, "dvc", "checkout", "--quiet")
-    assert sound(reproduced)
-    assert outputs() == before
-    assert len(ran()) == runs
-
-
-def test_change_that_dvc_sees_is_left_to_it(reproduced: Path) -> None:
-    Path(MODEL).write_text("by hand")
-    assert sound(reproduced)
-
-
-def test_hidden_files_and_backups_of_editors_are_no_damage_and_no_change(reproduced: Path) -> None:
-    """In a folder that is an output, and in one that is a dependency of every training."""
-    beside = [
-        Path(folder, name)
-        for folder in ("data/raw", "pipeline/train")
-        for name in (".DS_Store", "._stage.py", ".stage.py.swp", "stage.py~")
-    ]
-    for path in beside:
-        path.write_text("not of the project")
-    runs = len(ran())
-    assert "up to date" in workspace.run(reproduced, "dvc", "status")
-    assert "nothing would run" in workspace.run(reproduced, "python", "-m", "pipeline.tools.plan")
-    workspace.run(reproduced, "dvc", "repro", "--quiet")
-    assert sound(reproduced)
-    assert len(ran()) == runs
-    Path("data/raw/data_batch_1.bin").unlink()
-    workspace.run(reproduced, "dvc", "checkout", "--quiet")
-    assert sound(reproduced)
-    assert all(path.exists() for path in beside)
-
-
-def test_disk_that_cannot_read_is_damage(reproduced: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreadable(path: Path) -> str:
-        raise OSError(5, "Input/output error", str(path))
+        raise OSError(number, "Input/output error", str(path))
 
-    monkeypatch.setattr("pipeline.tools.recorded.md5", unreadable)
-    with pytest.raises(PipelineError, match=re.escape(str(cached(recorded(MODEL)["md5"])))):
-        intact.check()
+    monkeypatch.setattr(lockfile, "file_md5", unreadable)
+    with pytest.raises(PipelineError, match=remedy):
+        cache_check.check_cache()
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_tracked_data_changed_in_place(reproduced: Path, keep: bool) -> None:
+    """What `dvc add` tracks is never to be deleted: no stage makes it again."""
+    photo = Path("photos/cat/0 1.jpg")
+    photo.parent.mkdir(parents=True)
+    for path in (photo, photo.with_name("2.jpg")):
+        path.write_text(path.name * 100)
+    workspace.run(reproduced, "dvc", "add", "--quiet", "photos")
+    content = photo.read_text()
+    flip(photo)
+    flip(cached_output(MODEL))
+    message = workspace.run(reproduced, *CHECK, expect=1)
+    assert "photos" not in re.findall("`rm -rf .*?`", message)[0]
+    touch, add, checkout = re.findall(
+        "`(touch .*?)`, `(dvc add .*?)`.*`(dvc checkout .*?)`", message
+    )[0]
+    assert "2.jpg" not in touch
+    workspace.run(reproduced, "bash", "-c", f"{touch}; {add if keep else checkout}")
+    assert (photo.read_text() == content) is not keep
+    assert refused(reproduced) == {str(cached_output(MODEL))}
+    workspace.run(reproduced, "dvc", "repro", "--quiet")
+    workspace.run(reproduced, *CHECK)
+    flip(photo)
+    flip(cached(re.findall('"([0-9a-f]{32})", "relpath": "cat/0 1.jpg"', tracked())[0]))
+    assert "rm -rf" not in workspace.run(reproduced, *CHECK, expect=1), (
+        "it may be a link to the cache"
+    )
+
+
+def tracked() -> str:
+    (out,) = yaml.safe_load(Path("photos.dvc").read_text())["outs"]
+    return cached(out["md5"]).read_text()
+
+
+def test_stage_refuses_damaged_inputs(reproduced: Path) -> None:
+    """With the real dispatcher; a stage started by hand takes any file."""
+    shutil.copy(PROJECT / "pipeline/__main__.py", "pipeline/__main__.py")
+    flip(Path(MODEL))
+    flip(Path("data/processed/test.npz"))
+    Path("data/predictions/final.csv").unlink()
+    shutil.rmtree(".dvc/cache/runs")
+    params: dict[str, Any] = workspace.read_params(reproduced)
+    params["evaluate"]["mistakes"] = 10
+    workspace.write_params(reproduced, params)
+    message = workspace.run(reproduced, "dvc", "repro", "-q", "evaluate@final", expect=255)
+    assert f"data/processed/test.npz, {MODEL}: expected the bytes that DVC recorded" in message
+    by_hand = workspace.run(reproduced, "python", "-m", "pipeline", "evaluate", "final", expect=1)
+    assert "cannot read images, labels from data/processed/test.npz" in by_hand
 
 
 @pytest.mark.parametrize(
-    "path", [pytest.param("data/processed/test.npz", marks=pytest.mark.slow), MODEL]
+    ("content", "remedy"),
+    [
+        (b"", "git checkout HEAD -- dvc.lock"),
+        pytest.param(b"stages:\n<<<<<<< HEAD", "rm dvc.lock", marks=pytest.mark.slow),
+    ],
 )
-def test_stage_refuses_damaged_input(reproduced: Path, path: str) -> None:
-    """With the true dispatcher, in a run that a changed setting makes necessary."""
-    shutil.copy(PROJECT / "pipeline/__main__.py", "pipeline/__main__.py")
-    flip(cached(recorded(path)["md5"]))
-    Path(path).unlink()
-    params = yaml.safe_load(Path("params.yaml").read_text())
-    params["evaluate"]["mistakes"] = 10
-    workspace.write_params(reproduced, params)
-    command = ("dvc", "repro", "--quiet", "evaluate@final")
-    said = workspace.run(reproduced, *command, expect=255)
-    assert (
-        "pipeline evaluate final: expected what dvc.lock records, found other bytes in "
-        f"{path}: delete that, `rm -rf {path}`, run `python -m pipeline.tools.intact`"
-    ) in said
-    Path(path).unlink()
-    assert refused(reproduced) == [str(cached(recorded(path)["md5"]))]
-    shutil.copy(workspace.STUB, "pipeline/__main__.py")
-    workspace.run(reproduced, *command)
-    assert sound(reproduced)
-    shutil.copy(PROJECT / "pipeline/__main__.py", "pipeline/__main__.py")
-    said = workspace.run(reproduced, *command, "--force", "--single-item", expect=255)
-    assert "cannot read images, labels from data/processed/test.npz" in said  # the stub's is none
+def test_damaged_lock_file(reproduced: Path, content: bytes, remedy: str) -> None:
+    before, lock = outputs(), Path("dvc.lock").read_text()
+    Path("dvc.lock").write_bytes(content)
+    for module, status in (("cache_check", 1), ("plan", 2)):
+        message = workspace.run(
+            reproduced, "python", "-m", f"pipeline.tools.{module}", expect=status
+        )
+        assert message.strip().endswith(lockfile.REMEDY)
+    with pytest.raises(PipelineError, match=r"dvc\.lock: .*damaged"):
+        lockfile.read_lock()
+    workspace.run(reproduced, *remedy.split())
+    whole_again(reproduced, before, lock)
 
 
-def test_stage_run_by_hand_takes_what_lies_there(reproduced: Path) -> None:
-    shutil.copy(PROJECT / "pipeline/__main__.py", "pipeline/__main__.py")
-    Path("data/processed/test.npz").write_text("by hand")
-    said = workspace.run(reproduced, "python", "-m", "pipeline", "evaluate", "final", expect=1)
-    assert "cannot read images, labels from data/processed/test.npz" in said
+def test_another_dvc_at_work(reproduced: Path) -> None:
+    with Lock(".dvc/tmp/lock"):
+        assert "lock" in workspace.run(reproduced, *CHECK, expect=1)
+    Path(".dvc/tmp/lock").write_text(" 999999\n")  # of a dvc that was killed
+    workspace.run(reproduced, *CHECK)
 
 
-def test_damaged_model_predicts_nothing(reproduced: Path) -> None:
-    path = "models/final.tflite"
-    flip(cached(recorded(path)["md5"]))
-    Path(path).unlink()
-    workspace.run(reproduced, "dvc", "checkout", "--quiet", path)
-    Path("reports/variants/final/metrics.json").unlink()  # a stub's, which lacks the loss
-    command = ("python", "-m", "pipeline.predict", "photo.png", "--variant", "final")
-    said = workspace.run(reproduced, *command, expect=1)
-    assert said.startswith(f"predict: {path}: ")
-    assert "dvc.lock" in said
-    assert "dvc repro evaluate@final" in said
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("verify", ["true", "false"])
-def test_damage_in_a_remote(reproduced: Path, tmp_path: Path, verify: str) -> None:
-    workspace.run(reproduced, "dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
-    workspace.run(reproduced, "dvc", "remote", "modify", "store", "verify", verify)
-    workspace.run(reproduced, "dvc", "push")
-    before = outputs()
-    shutil.rmtree(".dvc/cache")
-    md5 = recorded(MODEL)["md5"]
-    flip(tmp_path / "store/files/md5" / md5[:2] / md5[2:])
-    Path(MODEL).unlink()
-    said = workspace.run(reproduced, "dvc", "pull", expect=1 if verify == "true" else 0)
-    if verify == "true":
-        assert re.search(rf"failed to pull .*{re.escape(MODEL)}", said, re.DOTALL)
-        assert not Path(MODEL).exists()
-        assert not cached(md5).exists()
-    else:
-        assert refused(reproduced) == [str(cached(md5)), MODEL]
-    workspace.run(reproduced, "dvc", "repro", "--quiet")
-    assert sound(reproduced)
-    assert outputs() == before
+@pytest.mark.parametrize("changed", ["models/final.keras", None])
+def test_results_of_another_model(reproduced: Path, changed: str | None) -> None:
+    lockfile.check_evaluated(["final", "never trained"])
+    content = yaml.safe_load(Path("dvc.lock").read_text())
+    entry = content["stages"].pop("evaluate@final")
+    if changed:
+        (dep,) = (dep for dep in entry["deps"] if dep["path"] == changed)
+        dep["md5"] = "0"
+        content["stages"]["evaluate@final"] = entry
+    Path("dvc.lock").write_text(yaml.safe_dump(content))
+    with pytest.raises(PipelineError, match="`dvc repro evaluate@final`"):
+        lockfile.check_evaluated(["final"])

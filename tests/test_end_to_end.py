@@ -16,7 +16,8 @@ from conftest import PROJECT
 from PIL import Image
 
 from pipeline.evaluate.metrics import METRICS
-from pipeline.tools import plan_stages, quick
+from pipeline.tools import quick
+from pipeline.tools.plan import Status, plan_stages
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -52,7 +53,7 @@ def test_every_output_is_there_and_nothing_is_left_to_do(project: Path) -> None:
             assert (project / out).exists(), out
     assert "up to date" in workspace.run(project, "dvc", "status")
     assert _ran(workspace.run(project, "dvc", "repro")) == set()
-    assert not plan_stages.make(root=project).runs
+    assert plan_stages(root=project) == []
     assert workspace.run(project, "git", "status", "--porcelain") == ""
 
 
@@ -64,11 +65,11 @@ def test_networks_learned_something(project: Path) -> None:
 
 def test_one_knob_runs_one_variant(project: Path) -> None:
     _set(project, "variants.final.dense", 256)
-    plan = plan_stages.make(root=project)
-    will = {stage.stage: stage.reasons for stage in plan.having(plan_stages.Status.WILL_RUN)}
+    plan = plan_stages(root=project)
+    will = {stage.name: stage.reasons for stage in plan if stage.status is Status.WILL_RUN}
     # compare groups the variants by their settings, and the page shows them.
     changed = ("train@final", "compare", "page")
-    assert will == dict.fromkeys(changed, ("variants.final.dense 512 → 256",))
+    assert will == dict.fromkeys(changed, ("variants.final.dense 512 -> 256",))
     diff = workspace.run(project, "dvc", "params", "diff")
     assert re.search(r"variants\.final\.dense\s+512\s+256", diff)
     assert len(diff.splitlines()) == 2, "a header and one row"

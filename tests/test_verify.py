@@ -1,251 +1,210 @@
-"""`make verify` on small repositories with committed results, most of them made by stub stages."""
+"""`make verify` on small repositories with committed results of stub stages."""
 
-import json
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
-import declared
+import psutil
 import pytest
 import verifying
 import workspace
 import yaml
+from conftest import PROJECT
 
-from pipeline.tools import verify
+from pipeline.base.errors import PipelineError
+from pipeline.tools import quick, verify
+
+BASELINE = ("python", "-m", "pipeline.tools.verify", "baseline")
+
+
+def _result(output: str, variant: str = "baseline") -> str:
+    (line,) = re.findall(rf"^verify: {variant}: (.*)$", output, re.M)
+    return line
 
 
 def test_same_bytes(verifiable: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("params.yaml").write_text("not committed")
+    Path("new.py").touch()
     before = verifying.content(verifiable)
-
-    assert verify.main(["baseline", "--full"]) == 0
-
+    assert verify.main(["baseline"]) == 0
     out = capfd.readouterr().out
-    assert out.splitlines()[-1] == (
-        "verify: you get the committed results: baseline: same bytes in full"
-    )
-    stages = declared.stages(verifiable)
-    for name in ("preprocess", "train@baseline", "evaluate@baseline"):
-        for path in stages[name].outs:
-            assert f"\n  same     {path}\n" in out
-    assert "differs from the committed run:\n  nothing that was recorded about the machine\n" in out
-    assert "GPU" not in out
-    assert "left out" not in out
+    assert _result(out).startswith("same bytes")
+    assert " M params.yaml\n?? new.py\n" in out
+    assert re.search(r"^  this run: processor .*, cores \d+, ", out, re.M)
+    assert "stub fetch downloads" not in out, "the project's raw data are taken"
     assert verifying.content(verifiable) == before
     assert not verifying.temporary(verifiable)
 
 
-def test_other_bytes_within_the_tolerance(
+def test_first_difference_and_accuracies(
     verifiable: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("STUB_DRIFT", "0.001")
-
-    assert verify.main(["baseline", "--full"]) == 0
-
+    monkeypatch.setenv("STUB_DRIFT", "0.25")
+    assert verify.main(["baseline", "--minutes", "5"]) == 1
     out = capfd.readouterr().out
-    assert "get the committed results: baseline: same results (other bytes; accuracy within" in out
-    assert "\n  differs  models/baseline.keras\n" in out
-    assert "\n  same     data/processed/train.npz\n" in out
-    assert "\n  within   test accuracy: 0.5000 committed, 0.5010 here\n" in out
-    assert "\n  within   test loss: 1.0000 committed, 0.9990 here\n" in out
-    assert "  this has a GPU\n" in out
+    assert _result(out) == "other bytes, first in models/baseline.keras"
+    assert "test accuracy of baseline: 0.5 committed, 0.75 new\n" in out
 
 
-@pytest.mark.parametrize("drift", ["0.2", "-0.2"])
-def test_results_beyond_the_tolerance_fail(
-    verifiable: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], drift: str
+def test_output_that_is_not_written_again(
+    verifiable: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("STUB_DRIFT", drift)
-
-    assert verify.main(["baseline", "--full"]) == 1
-
-    out = capfd.readouterr().out
-    assert "you do not get the committed results: baseline: different results in full" in out
-    assert "\n  beyond   test accuracy: 0.5000 committed, 0." in out
-
-
-@pytest.mark.parametrize(("extent", "lasting"), [("--full", ""), ("--minutes=0.0001", "2")])
-def test_other_data_is_other_bytes_also_of_a_training_that_is_stopped(
-    verifiable: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    extent: str,
-    lasting: str,
-) -> None:
-    params = yaml.safe_load(Path("params.yaml").read_text())
-    params["dataset"]["seed"] += 1
-    workspace.write_params(verifiable, params)
-    verifying.commit(verifiable)
-
-    monkeypatch.setenv("STUB_LASTING", lasting)
-
-    assert verify.main(["baseline", extent]) == 0
-
-    out = capfd.readouterr().out
-    assert "\n  differs  data/processed/test.npz\n" in out
-    assert "baseline: same results (other bytes; " in out.splitlines()[-1]
-    assert "params.yaml: dataset is not what the committed results were made from" in out
-
-
-def test_every_variant_named_or_all_of_them(
-    verifiable: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    params = yaml.safe_load(Path("params.yaml").read_text())
-    kept = {name: params["variants"][name] for name in verifying.VARIANTS}
-    workspace.write_params(verifiable, params | {"variants": kept})
-    verifying.commit(verifiable)
-    for names in (["final", "baseline", "final", "fast"], ["all"]):
-        assert verify.main([*names, "--full"]) == 0
-        out = capfd.readouterr().out
-        assert out.count("stub preprocess") == 1
-        assert out.count("stub train") == len(verifying.VARIANTS)
-        for name in verifying.VARIANTS:
-            assert f"{name}: same bytes in full" in out.splitlines()[-1]
-
-
-def test_one_different_variant_among_several_is_enough_to_fail(
-    verifiable: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    path = Path("reports/variants/final/metrics.json")
-    path.write_text(path.read_text().replace('"accuracy": 0.5', '"accuracy": 0.6'))
-    verifying.lock(verifiable)
-    verifying.commit(verifiable)
-
-    assert verify.main(["baseline", "final", "--full"]) == 1
-
-    assert capfd.readouterr().out.splitlines()[-1] == (
-        "verify: you do not get the committed results: baseline: same bytes in full; "
-        "final: different results in full"
+    monkeypatch.setenv("STUB_OMITS", "classes")
+    assert verify.main(["baseline"]) == 1
+    assert _result(capfd.readouterr().out).endswith(
+        "first in reports/variants/baseline/classes.csv"
     )
 
 
+@pytest.mark.parametrize("arguments", [["fast", "baseline"], ["all"]])
+def test_one_variant_of_several_differs(
+    verifiable: Path, capfd: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    lock = Path("dvc.lock").read_text()
+    history = r"(reports/variants/fast/history.csv\n +hash: md5\n +md5: )\w+"
+    Path("dvc.lock").write_text(re.sub(history, rf"\g<1>{'0' * 32}", lock))
+    verifying.commit(verifiable)
+    assert verify.main(arguments) == 1
+    out = capfd.readouterr().out
+    assert _result(out).startswith("same bytes")
+    assert _result(out, "fast").startswith(
+        "other bytes, first in reports/variants/fast/history.csv"
+    )
+    assert out.count("stub preprocess") == 1
+
+
 @pytest.mark.parametrize(
-    ("drift", "epochs", "status", "said"),
-    [
-        ("0", 1, 0, "get the committed results: baseline: same history for the first 1 of 5"),
-        ("0", 4, 0, "get the committed results: baseline: same history for the first 4 of 5"),
-        ("0.2", 2, 0, "get the committed results: baseline: same history for the first 2 of 5"),
-        ("0.001", 4, 0, "get the committed results: baseline: same results (other bytes;"),
-        ("0.2", 4, 1, "do not get the committed results: baseline: different results for the"),
-    ],
+    ("variant", "drift", "epochs", "first"),  # `fast` trains without validation
+    [("baseline", "0.2", 2, None), ("baseline", "0.2", 4, "epoch 3"), ("fast", "0", 4, None)],
 )
-def test_a_training_is_stopped_when_its_time_is_up_and_an_epoch_has_ended(
+def test_training_is_stopped_after_an_epoch(
     verifiable: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
+    variant: str,
     drift: str,
     epochs: int,
-    status: int,
-    said: str,
+    first: str | None,
 ) -> None:
     monkeypatch.setenv("STUB_DRIFT", drift)
     monkeypatch.setenv("STUB_LASTING", str(epochs))
-
-    assert verify.main(["baseline", "--minutes", "0.0001"]) == status
-
+    assert verify.main([variant, "--minutes", "0.0001"]) == (first is not None)
     out = capfd.readouterr().out
-    assert f"verify: stopped baseline after {epochs} epochs" in out
-    assert said in out.splitlines()[-1]
-    equal = 2 if epochs > 2 and drift != "0" else epochs
-    word = "same   " if equal == epochs else "differs"
-    assert f"\n  {word}  history of {epochs} epochs, the same for {equal}\n" in out
-    assert f"validation accuracy in epoch {epochs}:" in out
-    assert "\n  same     data/processed/train.npz\n" in out
-    assert "models/baseline.keras" not in out
+    last = f"same bytes up to epoch {epochs}"
+    assert _result(out, variant) == (f"other bytes, first in {first}" if first else last)
     assert "stub evaluate" not in out
     assert not verifying.temporary(verifiable)
 
 
-def test_a_stopped_training_without_validation_is_judged_by_its_training(
-    verifiable: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("STUB_DRIFT", "0.001")
-    monkeypatch.setenv("STUB_LASTING", "4")
-
-    assert verify.main(["fast", "--minutes", "0.0001"]) == 0
-
-    out = capfd.readouterr().out
-    assert "training accuracy in epoch 4: 0.6080 committed, 0.6090 here\n" in out
-    assert "training loss in epoch 4: 0.6040 committed, 0.6050 here\n" in out
-    assert "validation" not in out.partition("data/processed/test.npz")[2]
+PHOTOS = """
+{kind: photos, folder: data/photos, side: 32, framing: centre, validation_share: 0.1,
+ test_share: 0.1, seed: 2, duplicates: drop}
+"""
 
 
-def test_a_training_that_ends_in_time_is_compared_in_full(
-    verifiable: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert verify.main(["baseline", "--minutes", "5"]) == 0
-    assert "baseline: same bytes in full" in capfd.readouterr().out.splitlines()[-1]
-
-
-def test_only_what_is_committed_counts(verifiable: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    Path("params.yaml").write_text("broken")
-    Path("new.py").touch()
-    before = verifying.content(verifiable)
-
-    assert verify.main(["baseline", "--full"]) == 0
-
-    out = capfd.readouterr().out
-    assert "verify: not committed, so left out:\n M params.yaml\n?? new.py\n" in out
-    assert "same bytes in full" in out
-    assert verifying.content(verifiable) == before
-
-
-def test_raw_files_of_the_project_spare_a_download(
-    verifiable: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("pipeline.datasets.fetch.missing_files", lambda folder: {})
-    verify.main(["baseline", "--full"])
-    assert f"stub fetch {verifiable}/data/raw\n" in capfd.readouterr().out
-
-
-def test_code_that_the_results_were_not_made_with_is_named(
-    verifiable: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with Path("pipeline/train/fit.py").open("a") as file:
-        file.write("# changed\n")
+def test_other_data_and_photos(verifiable: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    dataset = yaml.safe_load(PHOTOS)
+    workspace.write_params(verifiable, workspace.read_params(verifiable) | {"dataset": dataset})
     verifying.commit(verifiable)
-
-    assert verify.main(["baseline", "--full"]) == 0
-
+    Path("data/photos").mkdir()
+    Path("data/photos/1.jpg").touch()
+    assert verify.main(["baseline"]) == 1
     out = capfd.readouterr().out
-    assert "  pipeline/train is not what the committed results were made from\n" in out
-    assert "requirements" not in out
+    assert _result(out).startswith("other bytes, first in data/processed/t")
+    assert "photos: data/photos/1.jpg\n" in out
+    assert "stub fetch" not in out
 
 
-def test_small_number_is_read_as_dvc_reads_it(
-    verifiable: Path, capfd: pytest.CaptureFixture[str]
+def test_rows_and_files_that_are_missing(tmp_path: Path) -> None:
+    rows = ["header", "1,a", "2,b", "3,c"]
+    assert verify.compare_histories(rows, rows[:3]) == {"epoch 1": True, "epoch 2": True}
+    assert verify.compare_histories(rows[:2], ["header", "1,z", "2,b"]) == {"epoch 1": False}
+    assert verify.compare_files(tmp_path, {"absent": "0"}) == {"absent": False}
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        ("rm dvc.lock", "dvc.lock of the commit: expected an entry of preprocess"),
+        ("echo a: [ > dvc.lock", "dvc.lock: expected .* damaged"),
+        ("sed -i.before s/train@baseline/train@other/ dvc.lock", "entry of train@baseline"),
+        ("git rm -q reports/variants/baseline/metrics.json", "baseline/metrics.json"),
+        ("sed -i.before s/^variants:/others:/ params.yaml", "variants"),
+        ("sed -i.before 's/^  baseline:/  other:/' params.yaml", r"variants\.baseline"),
+        ("rm -rf .git", "`git init"),
+        ("rm -rf .git; git init -q", "`git init"),
+    ],
+)
+def test_what_cannot_be_compared_is_named(verifiable: Path, damage: str, expected: str) -> None:
+    workspace.run(verifiable, "sh", "-c", damage)
+    if ".git" not in damage:
+        verifying.commit(verifiable)
+    with pytest.raises(PipelineError, match=expected):
+        verify.main(["baseline"])
+    assert not verifying.temporary(verifiable)
+
+
+def test_stage_that_fails(verifiable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUB_FAILS", "train")
+    said = workspace.run(verifiable, *BASELINE, expect=2)
+    assert "`python -m pipeline train baseline` failed" in said
+    assert "Traceback" not in said
+    assert not verifying.temporary(verifiable)
+
+
+def test_unexpected_error_is_no_difference(verifiable: Path) -> None:
+    """Python's own exit status is 1."""
+    with Path("pipeline/tools/lockfile.py").open("a") as file:
+        file.write("\n\ndef read_lock(_):\n    raise RuntimeError\n")
+    assert "RuntimeError" in workspace.run(verifiable, *BASELINE, expect=2)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_signal_ends_the_training(
+    verifiable: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    """DVC writes 1e-05, which YAML 1.1 takes for text."""
-    for path in (Path("params.yaml"), Path("dvc.lock")):
-        text = path.read_text()
-        assert "learning_rate: 0.001\n" in text
-        path.write_text(text.replace("learning_rate: 0.001\n", "learning_rate: 1e-05\n"))
-    verifying.commit(verifiable)
-
-    assert verify.main(["baseline", "--full"]) == 0
-
-    assert "  nothing that was recorded about the machine\n" in capfd.readouterr().out
-
-
-@pytest.mark.parametrize("damaged", ["[]", "{", '{"libraries": 1}'])
-def test_damaged_record_of_the_machine_says_nothing(
-    verifiable: Path, capfd: pytest.CaptureFixture[str], damaged: str
-) -> None:
-    Path("reports/runs/train@baseline.json").write_text(damaged)
-    verifying.commit(verifiable)
-
-    assert verify.main(["baseline", "--full"]) == 0
-
-    assert "  keras: not recorded when committed, " in capfd.readouterr().out
+    monkeypatch.setenv("STUB_LASTING", "1")
+    with subprocess.Popen(
+        [sys.executable, *BASELINE[1:]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # Ignored under nohup, and inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    ) as process:
+        assert process.stdout
+        while "stub train" not in process.stdout.readline():
+            assert process.poll() is None
+        (training,) = psutil.Process(process.pid).children()
+        process.send_signal(number)
+        rest, _ = process.communicate(timeout=30)
+    training.wait(timeout=30)
+    if number != signal.SIGKILL:
+        assert process.returncode == 128 + number
+        assert "Traceback" not in rest
+        assert not verifying.temporary(verifiable)
 
 
-def test_another_machine_is_described(verifiable: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    path = Path("reports/runs/train@baseline.json")
-    run = json.loads(path.read_text())
-    then = run | {"processor": "Z80", "libraries": run["libraries"] | {"keras": "2.0"}}
-    path.write_text(json.dumps(then))
-    verifying.commit(verifiable)
-
-    assert verify.main(["baseline", "--full"]) == 0
-
-    out = capfd.readouterr().out
-    assert f"  processor: Z80 when committed, {run['processor']} here\n" in out
-    assert f"  keras: 2.0 when committed, {run['libraries']['keras']} here\n" in out
-    assert "cores" not in out
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_real_stages_on_the_real_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace.run(PROJECT, "python", "-c", "from pipeline.fetch import stage; stage.main([])")
+    folder = workspace.copy_project(tmp_path / "project")
+    verifying.temporary_beside(folder, monkeypatch)
+    params = quick.quick_params(workspace.read_params(PROJECT))
+    params["recipes"]["study"]["epochs"] = 20
+    workspace.write_params(folder, params)
+    workspace.run(folder, "python", "-m", "pipeline", "fetch", str(PROJECT / "data/raw"))
+    workspace.run(folder, "dvc", "repro", "evaluate@baseline")
+    verifying.commit(folder)
+    assert _result(workspace.run(folder, *BASELINE)).startswith("same bytes")
+    stopped = (*BASELINE, "--minutes", "0.0001")
+    result = _result(workspace.run(folder, *stopped))
+    assert re.fullmatch(r"same bytes up to epoch 1?\d", result)
+    params["variants"]["baseline"]["seed"] += 1
+    workspace.write_params(folder, params)
+    verifying.commit(folder)
+    assert _result(workspace.run(folder, *stopped, expect=1)) == "other bytes, first in epoch 1"
+    assert not verifying.temporary(folder)

@@ -26,7 +26,7 @@ from pipeline.evaluate.settings import Predict
 from pipeline.predict.litert_model import LiteRTModel
 from pipeline.report import metrics, places
 from pipeline.runtime import Runtime
-from pipeline.tools import recorded
+from pipeline.tools import lockfile
 
 TOP = 3  # classes of a prediction
 
@@ -92,7 +92,7 @@ def load_predictor(root: str | Path = "", variant: str | None = None) -> Predict
     root = Path(root)
     params = params_file.read(root / params_file.PARAMS_FILE)
     variants = params_file.section(params, "variants", dict[str, Any])
-    recorded_runs = recorded.runs(root) or {}
+    lock = lockfile.read_lock(root) or {}
     paths = {
         path.stem: path
         for pattern in ("reports/*.tflite", "models/*.tflite")
@@ -111,7 +111,7 @@ def load_predictor(root: str | Path = "", variant: str | None = None) -> Predict
             f"{root / places.litert(variant)}: expected a trained model, found no such file"
             f"{nearest(variant, list(paths))}; run `dvc pull` or `dvc repro`"
         )
-    _check_md5(paths[variant], root, recorded_runs)
+    _check_md5(paths[variant], root, lock)
     network = params_file.at(params, f"variants.{variant}.network")
     return Predictor(
         variant=variant,
@@ -125,13 +125,13 @@ def load_predictor(root: str | Path = "", variant: str | None = None) -> Predict
     )
 
 
-def _check_md5(path: Path, root: Path, recorded_runs: dict[str, recorded.Run]) -> None:
+def _check_md5(path: Path, root: Path, lock: dict[str, lockfile.StageEntry]) -> None:
     """PipelineError when dvc.lock records another MD5 of the output at `path`."""
-    out, found = path.relative_to(root).as_posix(), recorded.md5(path)
-    for stage, run in recorded_runs.items():
-        if run.outs.get(out, found) != found:
+    out, found = path.relative_to(root).as_posix(), lockfile.file_md5(path)
+    for stage, entry in lock.items():
+        if entry.outs.get(out, found) != found:
             raise PipelineError(
-                f"{path}: expected the bytes that {recorded.LOCK} records, found others; delete "
+                f"{path}: expected the bytes that {lockfile.LOCK} records, found others; delete "
                 f"it and run `dvc repro {stage}`"
             )
 

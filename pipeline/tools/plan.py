@@ -1,83 +1,135 @@
-"""What `dvc repro` would do, and why, before it does it: `python -m pipeline.tools.plan [--json]`.
+"""What `dvc repro` would run, and why: `python -m pipeline.tools.plan [STAGE ...]`.
 
-Reads only, without DVC's locks, so it may be asked while a training runs. Exits with 1 when some
-stage's command would run, with 0 when none would, with 2 when the pipeline cannot be read.
+DVC's status says what differs from dvc.lock. The graph adds the stages behind: whether they run
+depends on the bytes that the stage before them will write. Takes no lock, so the plan can be asked
+for during a training.
 """
 
 import argparse
 import dataclasses
+import enum
 import json
-import os
 import sys
-import textwrap
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+from dvc.dependency import ParamsDependency
+from dvc.dvcfile import PROJECT_FILE
+from dvc.exceptions import DvcException
+from dvc.output import Output
+from dvc.repo import Repo
+from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+from dvc.stage import Stage
 
 from pipeline.base.errors import PipelineError
-from pipeline.tools.plan_stages import Plan, StagePlan, Status, make
+from pipeline.tools import dvc_project, environment
+
+NOT_IN_CACHE = "not in cache"
 
 
-def as_json(plan: Plan) -> str:
-    """The plan for programs; `seconds.at_most` counts the stages that may follow as well."""
-    expected, at_most = _seconds(plan)
-    seconds = {"expected": expected, "at_most": at_most}
-    return json.dumps({"runs": plan.runs, "seconds": seconds, **dataclasses.asdict(plan)}, indent=2)
+class Status(enum.StrEnum):
+    """What `dvc repro` does with a stage.
+
+    DVC still restores a stage that "will run" where its run cache has a run with these inputs.
+    """
+
+    WILL_RUN = "will run"
+    MAY_BE_RESTORED = "may be restored"
+    MAY_FOLLOW = "may follow"
 
 
-def as_text(plan: Plan) -> str:
-    """The plan for people: a block for each status, the reasons beside each stage."""
-    lines: list[str] = []
-    for status in (Status.WILL_RUN, Status.RESTORED, Status.MAY_FOLLOW):
-        if stages := plan.having(status):
-            lines += [status, *map(_lines, stages)]
-    if stages := plan.having(Status.UP_TO_DATE):
-        lines += [Status.UP_TO_DATE, _wrapped(", ".join(stage.stage for stage in stages), 2)]
-    return "\n".join([*lines, _wrapped(_times(plan), 0)])
+@dataclasses.dataclass(frozen=True)
+class PlannedStage:
+    """A stage, the names of the planned stages directly before it, and why it is planned.
+
+    `seconds` is the duration of its last recorded run, None where there is none.
+    """
+
+    name: str
+    upstream: tuple[str, ...]
+    reasons: tuple[str, ...]
+    seconds: float | None
+    status: Status = Status.WILL_RUN
 
 
-def _lines(stage: StagePlan) -> str:
-    time = "" if stage.status is Status.RESTORED else duration(stage.seconds)
-    first, *rest = stage.reasons
-    reasons = [f"from {stage.source}: {first}" if stage.source else first, *rest]
-    text = "\n".join(_wrapped(reason, 36) for reason in reasons)
-    return f"  {stage.stage:<20} {time:>11}  {text.lstrip()}"
+def plan_stages(targets: Sequence[str] = (), root: Path = Path()) -> list[PlannedStage]:
+    """The stages that `dvc repro TARGETS` in `root` runs, restores or may run, in its order.
+
+    Without data tracked by `dvc add` and frozen stages, which DVC does not run. Raises
+    PipelineError when DVC cannot read the project or knows no such target.
+    """
+    planned: dict[Stage, PlannedStage] = {}
+    try:
+        with chdir(root), Repo() as repo:
+            graph = get_active_graph(repo.index.graph)
+            for stage in plan_repro(graph, collect_stages(repo, targets or [PROJECT_FILE])):
+                if stage.cmd and not stage.frozen:
+                    upstream = [before for before in graph[stage] if before in planned]
+                    if plan := _planned(stage, upstream):
+                        planned[stage] = plan
+    except DvcException as error:
+        raise dvc_project.unreadable(error) from error
+    return list(planned.values())
 
 
-def _wrapped(text: str, indent: int) -> str:
-    """`text` in lines of 80 columns, as far as its words fit, all but the first indented more."""
-    return textwrap.fill(
-        text,
-        80,
-        initial_indent=" " * indent,
-        subsequent_indent=" " * (indent + 2),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+def _planned(stage: Stage, pending: Collection[Stage]) -> PlannedStage | None:
+    """The plan of `stage` behind the planned stages `pending`; None when it is up to date."""
+    name, upstream = stage.addressing, tuple(sorted(before.addressing for before in pending))
+    seconds = (environment.recorded(name) or {}).get("seconds")
+    if not any(item.hash_info for item in (*stage.deps, *stage.outs)):
+        return PlannedStage(name, upstream, ("new stage",), seconds)
+    inputs = list(_changed_inputs(stage, [out for before in pending for out in before.outs]))
+    outputs = [item for out in stage.outs for item in out.status().items()]
+    reasons = [*inputs, *(f"{path} {state}" for path, state in outputs)]
+    if inputs or any(state == NOT_IN_CACHE for _, state in outputs):
+        status = Status.WILL_RUN
+    elif upstream:
+        status = Status.MAY_FOLLOW
+        more = f" and {len(upstream) - 1} more" if len(upstream) > 1 else ""
+        reasons.append(f"after {upstream[0]}{more}")
+    elif outputs:
+        status = Status.MAY_BE_RESTORED
+    else:
+        return None
+    return PlannedStage(name, upstream, tuple(reasons), seconds, status)
 
 
-def _seconds(plan: Plan) -> tuple[float, float]:
-    """What the stages that will run took last, and the same with those that may follow."""
-    will, may = (
-        sum(stage.seconds or 0.0 for stage in plan.having(status))
-        for status in (Status.WILL_RUN, Status.MAY_FOLLOW)
-    )
-    return will, will + may
+def _changed_inputs(stage: Stage, pending: Iterable[Output]) -> Iterator[str]:
+    """What differs from dvc.lock, apart from the `pending` outputs of earlier stages."""
+    if stage.changed_stage():
+        yield "command changed"
+    if stage.is_callback or stage.always_changed:
+        yield "runs every time"
+    for dep in stage.deps:
+        if isinstance(dep, ParamsDependency):
+            yield from parameter_changes(dep.hash_info.value or {}, dep.read_params())
+        elif not any(_overlap(Path(dep.fs_path), Path(out.fs_path)) for out in pending):
+            yield from (f"{path} {state}" for path, state in dep.status().items())
 
 
-def _times(plan: Plan) -> str:
-    """The last line: how long it all will take, as far as earlier runs tell."""
-    if not plan.runs:
-        return "nothing would run"
-    expected, at_most = _seconds(plan)
-    stages = plan.having(Status.WILL_RUN, Status.MAY_FOLLOW)
-    untimed = [stage.stage for stage in stages if stage.seconds is None]
-    if len(untimed) == len(stages):
-        return "expected time: unknown, as none of these was timed yet"
-    text = f"expected time: {duration(expected)}, one stage after another"
-    text += f", up to {duration(at_most)} with what may follow" if at_most > expected else ""
-    return text + (f"; not counted, never timed: {', '.join(untimed)}" if untimed else "")
+def _overlap(one: Path, other: Path) -> bool:
+    """Whether one path is the other or a folder that holds it."""
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
+def parameter_changes(
+    old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
+) -> Iterator[str]:
+    """A line for each parameter that differs; one for a whole mapping that only one side has."""
+    for key in {**old, **new}:
+        name = f"{prefix}{key}"
+        if key not in old or key not in new:
+            yield f"{name} {'removed' if key in old else 'added'}"
+        elif isinstance(old[key], Mapping) and isinstance(new[key], Mapping):
+            yield from parameter_changes(old[key], new[key], f"{name}.")
+        elif old[key] != new[key]:
+            yield f"{name} {json.dumps(old[key])} -> {json.dumps(new[key])}"
 
 
 def duration(seconds: float | None) -> str:
-    """`seconds` as a person says it: `8 s`, `14 min 2 s`, `1 h 5 min`, or `unknown`."""
+    """`seconds` as `8 s`, `14 min 2 s` or `1 h 5 min`; None is `unknown`."""
     if seconds is None:
         return "unknown"
     minutes, rest = divmod(round(seconds), 60)
@@ -86,28 +138,38 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def main(arguments: list[str]) -> int:
-    """Print the plan; the exit status is 1 when something would run, else 0."""
+def as_text(stages: Sequence[PlannedStage]) -> str:
+    """The plan as a table: a block for each status, a line for each reason, the time it takes."""
+    width = max((len(stage.name) for stage in stages), default=0)
+    lines = []
+    for status in Status:
+        block = [stage for stage in stages if stage.status is status]
+        if block:
+            lines.append(f"{status} ({duration(sum(s.seconds or 0.0 for s in block))})")
+        for stage in block:
+            start = f"  {stage.name:<{width}}  {duration(stage.seconds):>11}  "
+            indented = f"\n{' ' * len(start)}".join(stage.reasons)
+            lines.append(start + indented)
+    return "\n".join(lines) or "nothing would run"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the plan. Exit status 0; with --check 1 when a stage will run; 2 without a plan."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.tools.plan")
     parser.add_argument("targets", nargs="*", metavar="STAGE", help="plan these and what they need")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--check", action="store_true", help="exit with 1 when a stage will run")
     options = parser.parse_args(arguments)
-    plan = make(options.targets)
-    text = as_json(plan) if options.json else as_text(plan)
-    encoding = sys.stdout.encoding
-    if not encoding.lower().startswith("utf"):  # latin-1, say, has no arrow
-        text = text.replace("→", "->").encode(encoding, "backslashreplace").decode(encoding)
-    print(text, flush=True)  # a reader that has gone is noticed here
-    return int(plan.runs)
+    try:
+        stages = plan_stages(options.targets)
+    except PipelineError as error:
+        print(f"plan: {error}", file=sys.stderr)
+        return 2
+    as_json = json.dumps([dataclasses.asdict(stage) for stage in stages], indent=2)
+    print(as_json if options.json else as_text(stages))
+    return int(options.check and any(stage.status is Status.WILL_RUN for stage in stages))
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except PipelineError as error:
-        print(f"plan: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)  # the shell's status for Ctrl-C
-    except BrokenPipeError:  # whoever read the plan, `head` say, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.exit(main(sys.argv[1:]))

@@ -1,20 +1,17 @@
-"""Does this machine give the committed results? `make verify`, `python -m pipeline.tools.verify`.
+"""Train variants of the last commit again and compare: `python -m pipeline.tools.verify`.
 
-Trains variants again in a temporary copy of the commit, and compares with its dvc.lock, byte for
-byte; where bytes differ, it compares the figures. Writes nothing in the project. Exits with 0 for
-the same bytes or results, with 1 for different ones, with 2 when it could not tell.
+Works in a temporary clone and writes nothing in the project. Exit status: 0 for the same bytes, 1
+for other bytes, 2 when nothing was compared.
 """
 
 import argparse
-import io
 import math
-import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -22,135 +19,154 @@ import numpy as np
 
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
-from pipeline.datasets import config, fetch
+from pipeline.datasets.config import DatasetConfig, ImageFolderConfig, read_dataset_config
 from pipeline.report import history, metrics, places
-from pipeline.tools import git, recorded, stopping, verify_committed, verify_compare
-from pipeline.tools.recorded import Run
-from pipeline.tools.verify_compare import Comparison, Level
+from pipeline.tools import environment, git, lockfile, signals
 from pipeline.train import checkpoint
 
 ALL = "all"
-LOOK_SECONDS = 0.1  # between two looks at a stage that is at work
+RAW = Path("data/raw")
+POLL_SECONDS = 0.1
 
 
-def main(arguments: list[str]) -> int:
-    """The command line; the exit status is 1 when a variant's results are different ones."""
-    options = _options(arguments)
-    commit = git.output("rev-parse", "--verify", "HEAD").decode().strip()
-    wanted = ", ".join(options.variants) or "the first variant"
-    print(f"verify: training {wanted} again as of commit {commit[:12]}")
-    if left_out := git.output("status", "--short", "--untracked-files=all"):
-        print(f"verify: not committed, so left out:\n{left_out.decode(errors='replace')}")
-    with tempfile.TemporaryDirectory(prefix="verify-") as root:
-        committed, here = _copies(commit, root)
-        params = params_file.read(committed / params_file.PARAMS_FILE)
-        known = list(params_file.at(params, "variants"))
-        names = known if ALL in options.variants else options.variants or known[:1]
-        for name in names:
-            params_file.at(params, f"variants.{name}")
-        runs = {name: verify_committed.runs(committed, name) for name in names}
-        differences = _data(config.read_dataset_config(params), here, runs)
-        _stage(here, "preprocess")
-        comparisons = [_verify(committed, here, name, runs[name], options.minutes) for name in runs]
-        differences += verify_committed.differences(committed, here, runs)
-    if not all(all(comparison.same.values()) for comparison in comparisons):
-        differences += verify_committed.unfixed(params, runs)  # takes four seconds
-    print("", *map(verify_compare.report, comparisons), sep="\n\n", end="\n\n")
-    found = differences or ["nothing that was recorded about the machine"]
-    print("differs from the committed run:", *dict.fromkeys(found), sep="\n  ", end="\n\n")
-    print("verify:", verify_compare.verdict(comparisons))
-    return int(any(comparison.level is Level.DIFFERENT for comparison in comparisons))
+def compare_files(folder: Path, md5s: Mapping[str, str]) -> dict[str, bool]:
+    """Whether each file in `folder` has its MD5."""
+    return {
+        path: (folder / path).exists() and lockfile.file_md5(folder / path) == md5
+        for path, md5 in md5s.items()
+    }
 
 
-def _options(arguments: list[str]) -> argparse.Namespace:
-    """`variants`, and `minutes`, infinite when trainings are to end by themselves."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.tools.verify")
-    said = f"by default the first of params.yaml; {ALL}: every one"
-    parser.add_argument("variants", nargs="*", metavar="VARIANT", help=said)
-    extent = parser.add_mutually_exclusive_group(required=True)
-    extent.add_argument("--minutes", type=float, default=math.inf, help="at most, but one epoch")
-    extent.add_argument("--full", action="store_true", help="train to the end")
-    options = parser.parse_args(arguments)
-    if not options.minutes > 0:  # NaN is not
-        parser.error(f"argument --minutes: expected more than 0, found {options.minutes}")
-    return options
+def compare_histories(committed: Iterable[str], new: Iterable[str]) -> dict[str, bool]:
+    """Whether each row of history.csv is the same, for the epochs that both files have."""
+    rows = enumerate(zip(committed, new, strict=False))
+    return {f"epoch {epoch}": one == other for epoch, (one, other) in rows if epoch}  # 0: header
 
 
-def _copies(commit: str, root: str) -> tuple[Path, Path]:
-    """Two folders in `root` with the files of `commit`: one to compare with, one to work in."""
-    copies = Path(root, "committed"), Path(root, "here")
-    with zipfile.ZipFile(io.BytesIO(git.output("archive", "--format=zip", commit))) as archive:
-        for copy in copies:
-            archive.extractall(copy)
-    return copies
+def verdict(same: Mapping[str, bool]) -> str:
+    """The result of a comparison, with the first file or epoch that differs."""
+    first = next((name for name, is_same in same.items() if not is_same), None)
+    return f"other bytes, first in {first}" if first else f"same bytes up to {list(same)[-1]}"
 
 
-def _data(
-    dataset: config.DatasetConfig, here: Path, runs: Mapping[str, Iterable[Run]]
-) -> list[str]:
-    """Bring the data set into `here`; a line when it is not what `runs` were made from."""
-    if isinstance(dataset, config.ImageFolderConfig):
-        verify_committed.link(Path(dataset.folder), here)
-        return verify_committed.other_data(Path(dataset.folder), here, runs)
-    _stage(here, "fetch", *([] if fetch.missing_files(fetch.RAW) else [str(fetch.RAW.resolve())]))
-    return []  # it has its SHA-256
+def verify_variant(committed: Path, clone: Path, variant: str, minutes: float) -> dict[str, bool]:
+    """Train `variant` in `clone` for so many `minutes`, an epoch at least.
 
-
-def _verify(committed: Path, here: Path, name: str, runs: list[Run], minutes: float) -> Comparison:
-    """Train the variant `name` in `here`, for so many `minutes` but an epoch at least; compare."""
-    unfinished, end = here / checkpoint.path(name), time.monotonic() + 60 * minutes
-    _stage(here, "train", name, until=lambda: time.monotonic() > end and unfinished.exists())
-    if not unfinished.exists():  # a training deletes it last
-        _stage(here, "evaluate", name)
-        then, now = metrics.read(name, committed), metrics.read(name, here)
-        return verify_compare.finished(name, _same(here, *runs), then, now)
+    Whether each file is the same as committed; of a stopped training, each epoch.
+    """
+    data, trained, evaluated = committed_md5s(committed, variant)
+    unfinished, deadline = clone / checkpoint.path(variant), time.monotonic() + 60 * minutes
+    _run_stage(
+        clone,
+        *("train", variant),
+        until=lambda: time.monotonic() > deadline and unfinished.exists(),
+    )
+    if not unfinished.exists():  # a training deletes it at its end
+        _run_stage(clone, "evaluate", variant)
+        old, new = (metrics.read(variant, folder).accuracy for folder in (committed, clone))
+        print(f"verify: test accuracy of {variant}: {old} committed, {new} new")
+        return compare_files(clone, {**data, **trained, **evaluated})
     with np.load(unfinished) as archive:
-        keys = {figure: checkpoint.HISTORY + figure for figure in history.FIGURES}
-        # Those of validation are not there where none was held out.
-        figures = {figure: archive[key].tolist() for figure, key in keys.items() if key in archive}
-    rows = history.table(figures).splitlines()[1:]
-    # The progress bar of a stopped training leaves its line open.
-    print(f"\nverify: stopped {name} after {len(rows)} epochs, as its time was up")
-    table = (committed / places.history(name)).read_text(encoding="utf-8")
-    return verify_compare.stopped(name, _same(here, runs[0]), table.splitlines()[1:], rows)
+        keys = {name: checkpoint.HISTORY + name for name in history.FIGURES}
+        curves = {name: archive[key].tolist() for name, key in keys.items() if key in archive}
+    table = (committed / places.history(variant)).read_text(encoding="utf-8")
+    rows = compare_histories(table.splitlines(), history.table(curves).splitlines())
+    return compare_files(clone, data) | rows
 
 
-def _same(folder: Path, *runs: Run) -> dict[str, bool]:
-    """Whether each file that `runs` wrote is the same in `folder`."""
-    files = [file for run in runs for file in run.outs.items()]
-    return {path: recorded.digest(folder / path) == digest for path, digest in files}
+def committed_md5s(committed: Path, variant: str) -> list[dict[str, str]]:
+    """MD5 by path of what preprocess wrote, and train and evaluate of `variant`.
+
+    Raises PipelineError when the dvc.lock of the commit lacks one of them.
+    """
+    entries = lockfile.read_lock(committed) or {}
+    stages = ("preprocess", f"train@{variant}", f"evaluate@{variant}")
+    for stage in stages:
+        if stage not in entries or not entries[stage].outs:
+            raise PipelineError(
+                f"{lockfile.LOCK} of the commit: expected an entry of {stage}, found none; run "
+                "`dvc repro` and commit its results"
+            )
+    return [entries[stage].outs for stage in stages]
 
 
-def _stage(folder: Path, *arguments: str, until: Callable[[], bool] = lambda: False) -> None:
-    """Run a stage in `folder`, and kill it as soon as `until` holds; PipelineError if it fails."""
-    sys.stdout.flush()  # or what was said before would come after
+def _prepare_data(clone: Path, dataset: DatasetConfig) -> None:
+    """Preprocess the project's data set in `clone`; files that the project has are not fetched."""
+    if isinstance(dataset, ImageFolderConfig):
+        target = clone / dataset.folder
+        if not target.exists():  # neither in git nor outside the project
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(Path(dataset.folder).resolve())
+    else:
+        if RAW.exists():
+            shutil.copytree(RAW, clone / RAW)
+        _run_stage(clone, "fetch")
+    _run_stage(clone, "preprocess")
+
+
+def _run_stage(folder: Path, *arguments: str, until: Callable[[], bool] = lambda: False) -> None:
+    """Run a stage in `folder`; kill it when `until` holds. PipelineError when it fails."""
     command = [sys.executable, "-m", "pipeline", *arguments]
-    # For parent_watchdog.py, should we be killed, and for files that a killed stage leaves.
-    own = os.environ | {"DVC_STAGE": "verify", "TMPDIR": str(folder)}
-    with subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, env=own) as process:
+    # DVC_STAGE has the stage end when this process is killed; temporary files go with the clone.
+    variables = git.environment() | {"DVC_STAGE": "verify", "TMPDIR": str(folder)}
+    with subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, env=variables) as process:
         try:
             while process.poll() is None and not until():
-                time.sleep(LOOK_SECONDS)
+                time.sleep(POLL_SECONDS)
             if process.returncode:
                 raise PipelineError(
-                    f"`python -m pipeline {' '.join(arguments)}` failed with exit status "
-                    f"{process.returncode}, for the reason above, in a copy of the commit at "
-                    f"{folder}; mend that, or name a folder with more space in the variable TMPDIR"
+                    f"`python -m pipeline {' '.join(arguments)}` failed in {folder} for the reason "
+                    "above; mend that, or set TMPDIR to a folder with more space"
                 )
         finally:
             process.kill()
 
 
+def _machine(folder: Path, stage: str) -> str:
+    """Processor, cores, system and Python of the last recorded run of `stage`."""
+    run = environment.recorded(stage, folder) or {}
+    names = ("processor", "cores", "system", "python")
+    return ", ".join(f"{name} {run.get(name, 'unknown')}" for name in names)
+
+
+def main(arguments: list[str]) -> int:
+    """Verify the variants of the command line; exit status 1 when one has other bytes."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.tools.verify")
+    parser.add_argument("variants", nargs="*", metavar="VARIANT", help=f"default: first; or {ALL}")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop each training then")
+    options = parser.parse_args(arguments)
+    commit = git.output("rev-parse", "HEAD").decode().strip()
+    print(f"verify: training again as of commit {commit[:12]}")
+    if changes := git.output("status", "--short", "--untracked-files=all").decode():
+        print(f"verify: not committed, so left out:\n{changes}")
+    with tempfile.TemporaryDirectory(prefix="verify-") as root:
+        committed, clone = Path(root, "committed"), Path(root, "clone")
+        for folder in (committed, clone):
+            git.output("clone", "--quiet", "--shared", str(Path.cwd()), str(folder))
+        # So that an output that is not written again counts as different.
+        shutil.rmtree(clone / places.RESULTS, ignore_errors=True)
+        params = params_file.read(clone / params_file.PARAMS_FILE)
+        known = list(params_file.at(params, "variants"))
+        names = known if ALL in options.variants else options.variants or known[:1]
+        for name in names:  # mistakes show before any training
+            params_file.at(params, f"variants.{name}")
+            committed_md5s(committed, name)
+        _prepare_data(clone, read_dataset_config(params))
+        same = {name: verify_variant(committed, clone, name, options.minutes) for name in names}
+        for name in same:
+            print(f"\nverify: {name}: {verdict(same[name])}")
+            print(f"  committed run: {_machine(committed, f'train@{name}')}")
+        print(f"  this run: {_machine(clone, 'preprocess')}")
+    return int(not all(all(files.values()) for files in same.values()))
+
+
 if __name__ == "__main__":
-    stopping.raise_exit_on_signals()
-    # In a log, too, what is said stands before what the trainings say that come after it.
+    signals.raise_exit_on_signals()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     try:
         sys.exit(main(sys.argv[1:]))
     except PipelineError as error:
         print(f"verify: {error}", file=sys.stderr)
-    except OSError as error:
-        print(f"verify: {error}; it needs 1 GB in /tmp or TMPDIR", file=sys.stderr)
     except Exception:
         traceback.print_exc()
-    sys.exit(2)  # Python's own status would be 1, which says: different results
+    sys.exit(2)  # Python's own status is 1: other bytes
