@@ -190,7 +190,7 @@ def test_a_signal_ends_the_training(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_real_stages_on_the_real_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace.run(PROJECT, "python", "-c", "from pipeline.fetch import stage; stage.main([])")
+    workspace.run(PROJECT, "python", "-c", "from pipeline.datasets import fetch; fetch.main([])")
     folder = workspace.copy_project(tmp_path / "project")
     verifying.temporary_beside(folder, monkeypatch)
     params = quick.quick_params(workspace.read_params(PROJECT))
