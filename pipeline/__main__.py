@@ -43,7 +43,7 @@ STAGES = {
     "train": "pipeline.train.stage",
     "evaluate": "pipeline.evaluate.stage",
     "compare": "pipeline.comparison.stage",
-    "page": "pipeline.page.stage",
+    "page": "pipeline.page.page",
 }
 PER_VARIANT = ("train", "evaluate")
 NOTHING_TO_FETCH = (

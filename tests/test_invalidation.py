@@ -75,7 +75,7 @@ SPELLED_OUT: dict[str, set[str]] = {
     "evaluate.mistakes": EVALUATIONS,
     "compare.confidence": SHOWN,
     "page.samples": {"page"},
-    "pipeline/page/network.js": {"page"},
+    "pipeline/page/web/network.js": {"page"},
     "pipeline/evaluate/scores.py": EVALUATIONS,
     "reports/index.html": {"page"},
     "requirements/tensorflow.txt": EVERY_TRAINING,

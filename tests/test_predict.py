@@ -22,7 +22,7 @@ from pipeline.base import files, params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data import classes
 from pipeline.data.cifar10 import CLASSES
-from pipeline.page import packed
+from pipeline.page import export_weights
 from pipeline.predict import __main__ as command
 from pipeline.predict import answer, carried, choice, classify, measured
 from pipeline.report import places
@@ -355,19 +355,16 @@ def test_model_of_a_removed_variant_answers_only_by_name(project: Path, models: 
 
 def carry(project: Path, models: Path, variant: str) -> None:
     """A page that carries the sound model as that of `variant`."""
-    image = {"variant": variant, "accuracy": 0.875, **packed.network(models / "sound.keras", "")}
-    parts = {"facts": {"classes": CLASSES}, "network": image}
-    elements = [
-        f'<script type="application/json" id="{name}">{json.dumps(part)}</script>'
-        for name, part in parts.items()
-    ]
-    files.write_text(project / carried.PAGE, "\n".join(elements))
+    model = export_weights.export_model(models / "sound.keras", "").model_dump()
+    data = {"classes": CLASSES, "network": {"variant": variant, "accuracy": 0.875, **model}}
+    element = f'<script type="application/json" id="data">{json.dumps(data)}</script>'
+    files.write_text(project / carried.PAGE, element)
 
 
 def test_before_any_training_the_page_answers_and_says_so(
     project: Path, models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(packed.LAYERS, "Cropping2D", {})
+    monkeypatch.setitem(export_weights.LAYERS, "Cropping2D", {})
     remove_all(project)
     carry(project, models, "fast")
     command.main([*PHOTOS, "--top", "1"])
@@ -388,7 +385,7 @@ def test_before_any_training_the_page_answers_and_says_so(
 def test_a_trained_model_takes_over_from_the_page(
     project: Path, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(packed.LAYERS, "Cropping2D", {})
+    monkeypatch.setitem(export_weights.LAYERS, "Cropping2D", {})
     carry(project, models, "fast")
     found = classify.photos(["red.png"])
     assert (found.variant, found.model) == ("final", "models/final.keras")
@@ -402,7 +399,7 @@ def test_a_trained_model_takes_over_from_the_page(
 def test_names_of_classes_in_a_page_that_are_not_there_or_too_few(
     project: Path, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(packed.LAYERS, "Cropping2D", {})
+    monkeypatch.setitem(export_weights.LAYERS, "Cropping2D", {})
     carry(project, models, "fast")
     page = project / carried.PAGE
     sound = page.read_text(encoding="utf-8")
@@ -412,7 +409,7 @@ def test_names_of_classes_in_a_page_that_are_not_there_or_too_few(
             r"of its 10 outputs, found 11 names.*checkout",
         ),
         (sound.replace('"classes"', '"kinds"'), r"expected the names of its classes, .*checkout"),
-        (sound.replace('id="facts"', 'id="told"'), r"expected the names .*no facts; .*checkout"),
+        (sound.replace('id="data"', 'id="told"'), r"expected the names .*no data; .*checkout"),
         (
             sound.replace('"batch_shape"', '"shape"'),
             r"in Keras's terms, found a damaged .*checkout",

@@ -1,5 +1,6 @@
 """The network that reports/index.html carries, for Python: an answer before any training."""
 
+import base64
 import json
 import re
 from dataclasses import dataclass
@@ -9,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from pipeline.base.errors import PipelineError
-from pipeline.page import packed
 from pipeline.predict import described
 from pipeline.runtime import Lazy
 
@@ -34,12 +34,12 @@ class Carried:
 def read(folder: Path = Path()) -> Carried | None:
     """The network in the page of the project at `folder`; None: no page, or one that is damaged."""
     try:
-        network = _part("network", folder)
+        network = _data(folder)["network"]
         return Carried(
             variant=str(network["variant"]),
             accuracy=float(network["accuracy"]),
             config=network["config"],
-            weights=packed.unpacked(network["weights"], network["data"]),
+            weights=_unpacked(network["weights"], network["data"]),
         )
     except (OSError, ValueError, LookupError, TypeError):
         return None
@@ -48,7 +48,7 @@ def read(folder: Path = Path()) -> Carried | None:
 def classes() -> tuple[str, ...]:
     """The names of the classes in the page; PipelineError when it is damaged."""
     try:
-        names = _part("facts", Path())["classes"]
+        names = _data(Path())["classes"]
         if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
             return tuple(names)
         found = "something else"
@@ -86,11 +86,23 @@ def _damaged(error: Exception) -> PipelineError:
     )
 
 
-def _part(name: str, folder: Path) -> Any:
-    """What the page holds for its scripts under `name`; ValueError or OSError where it does not."""
+def _data(folder: Path) -> Any:
+    """What the page holds for its scripts; ValueError or OSError where it does not."""
     text = (folder / PAGE).read_text(encoding="utf-8")
-    element = rf'<script type="application/json" id="{name}">(.*?)</script>'
+    element = r'<script type="application/json" id="data">(.*?)</script>'
     found = re.search(element, text, re.DOTALL)
     if found is None:
-        raise ValueError(f"no {name}")
+        raise ValueError("no data")
     return json.loads(found[1])
+
+
+def _unpacked(weights: list[dict[str, Any]], data: str) -> dict[str, list[np.ndarray]]:
+    """The arrays of each layer by its name, float32, in Keras's order."""
+    content, start = base64.b64decode(data, validate=True), 0
+    found: dict[str, list[np.ndarray]] = {}
+    for part in weights:
+        dtype, count = np.dtype(part["dtype"]).newbyteorder("<"), int(np.prod(part["shape"]))
+        array = np.frombuffer(content, dtype, count, start).reshape(part["shape"])
+        found.setdefault(part["layer"], []).append(array.astype(np.float32))
+        start += array.nbytes
+    return found
