@@ -26,23 +26,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "fast": {"recipe": "fast", "arithmetic": "own", "seed": 1},
     "fast_2": {"recipe": "fast", "arithmetic": "own", "seed": 2},
 }
-CIFAR10: dict[str, Any] = {
-    "kind": "cifar10",
-    "folder": "raw",
-    "train_images": 10,
-    "validation_images": 10,
-    "seed": 1,
-}
-PHOTOS: dict[str, Any] = {
-    "kind": "photos",
-    "folder": "data/<b>my_pictures &c",
-    "side": 48,
-    "framing": "whole",
-    "validation_share": 0.1,
-    "test_share": 0.1,
-    "duplicates": "keep",
-    "seed": 1,
-}
+CIFAR10: dict[str, Any] = {"kind": "cifar10", "folder": "raw", "seed": 1}
+CIFAR10 |= {"train_images": 10, "validation_images": 10}
+PHOTOS: dict[str, Any] = {"kind": "photos", "folder": "data/<b>my_pictures &c", "seed": 1}
+PHOTOS |= {"side": 48, "framing": "whole", "duplicates": "keep"}
+PHOTOS |= {"validation_share": 0.1, "test_share": 0.1}
 # A column name, a missing value, and what HTML, Markdown, CSV and the template give a meaning.
 ODD = ["class", "nan", "</script><!-- data -->", "a|b", "a,b", 'say "hi"', "$5 & $6", "Käse"]
 

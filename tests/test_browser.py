@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PAGE = PROJECT / stage.PAGE
 EXIF_ORIENTATION = 274
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"/>'
 Predict = Callable[[Path], np.ndarray]
 
 
@@ -111,26 +112,23 @@ def test_twenty_test_images_are_classified_as_by_keras(
     page: webdriver.Chrome, data: Any, predict: Predict, tmp_path: Path
 ) -> None:
     assert PAGE.stat().st_size < 4_000_000
-    for place in np.linspace(0, len(data["sample_labels"]) - 1, 20).astype(int):
-        file = save_sample(data, tmp_path, place)
+    places = np.linspace(0, len(data["sample_labels"]) - 1, 20).astype(int)
+    # Blurred noise: the network is confident about some and not about others.
+    files = [save_sample(data, tmp_path, place) for place in places]
+    for seed in range(20):
+        noise = np.random.default_rng(seed).integers(256, size=(4, 4, 3), dtype=np.uint8)
+        files.append(tmp_path / f"noise_{seed}.png")
+        Image.fromarray(noise).resize((32, 32), Image.Resampling.BICUBIC).save(files[-1])
+    doubted = 0
+    for file in files:
         text, expected = choose(page, file), predict(file)
         assert text.startswith(data["classes"][expected.argmax()])
-        assert ("None of these looks likely" in text) == (expected.max() < 0.5)
+        doubt = "None of these looks likely." in text
+        assert doubt == (expected.max() < data["network"]["unlikely"])
+        doubted += doubt
         found = read_probabilities(page, data["classes"])
         np.testing.assert_allclose(found, expected, atol=0.00051)
-
-
-def test_unlikely_predictions_are_marked(
-    page: webdriver.Chrome, predict: Predict, tmp_path: Path
-) -> None:
-    """Blurred noise: the network is not confident about all thirty."""
-    path = tmp_path / "noise.png"
-    for seed in range(30):
-        noise = np.random.default_rng(seed).integers(256, size=(4, 4, 3), dtype=np.uint8)
-        Image.fromarray(noise).resize((32, 32), Image.Resampling.BICUBIC).save(path)
-        if predict(path).max() < 0.45:
-            break
-    assert "None of these looks likely." in choose(page, path)
+    assert doubted
 
 
 def test_photos_of_several_formats(
@@ -148,18 +146,13 @@ def test_photos_of_several_formats(
     small = make_photo(data, tmp_path, (300, 200))
     small.save(tmp_path / "small.bmp")
     small.convert("P").save(tmp_path / "palette.gif")
+    (tmp_path / "a.svg").write_text(SVG)
+    assert "a.svg" in choose(page, tmp_path / "a.svg")
     for name in ("wide.webp", "rotated.jpg", "transparent.png", "small.bmp", "palette.gif"):
         text, expected = choose(page, tmp_path / name), predict(tmp_path / name)
         assert text.startswith(data["classes"][expected.argmax()]), name
         found = read_probabilities(page, data["classes"])
         assert np.abs(found - expected).max() < 0.01, name
-
-
-def test_svg_is_drawn(page: webdriver.Chrome, tmp_path: Path) -> None:
-    square = '<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"><rect width="64" '
-    (tmp_path / "a.svg").write_text(f'{square}height="64" fill="#008080"/></svg>')
-    assert "a.svg" in choose(page, tmp_path / "a.svg")
-    assert read_input(page, 0, 1) == [[0, 128, 128, 255]]
 
 
 def read_input(page: webdriver.Chrome, column: int, rows: int) -> list[list[int]]:
@@ -262,8 +255,6 @@ def test_ranking_is_sorted_by_the_keyboard(page: webdriver.Chrome, data: Any) ->
     assert read_column(page, "parameters") == [f"{count:,}" for count in counts]
     (header,) = page.find_elements(By.CSS_SELECTOR, "#ranking [aria-sort=ascending]")
     assert header.text.startswith("parameters")
-    headers = page.find_element(By.CSS_SELECTOR, "#ranking thead").text
-    assert "balanced" not in headers  # equals accuracy
 
 
 def test_training_times_are_points(page: webdriver.Chrome, data: Any) -> None:

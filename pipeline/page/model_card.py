@@ -15,6 +15,7 @@ from pipeline.page.page_data import PageData
 from pipeline.report.markdown import escaped
 
 TEMPLATE = Path("pipeline/page/card.md")
+TASK = "image-classification"
 TOP = 3  # weakest classes and most frequent mistakes that are listed
 CROP_MODES = {"centre": "the centre square of each", "whole": "each padded with white to a square,"}
 
@@ -56,15 +57,12 @@ def _metadata(result: Result, name: str, dataset: Dataset) -> dict[str, Any]:
         {"type": "accuracy", "value": result.metrics.accuracy},
         {"type": "f1", "name": "macro F1", "value": result.metrics.model_dump()["macro_f1"]},
     ]
-    evaluation = {
-        "task": {"type": "image-classification"},
-        "dataset": {"name": name, "type": hub or name, "split": "test"},
-        "metrics": metrics,
-    }
+    data = {"name": name, "type": hub or name, "split": "test"}
+    evaluation = {"task": {"type": TASK}, "dataset": data, "metrics": metrics}
     return {
         **({"license": "mit", "datasets": [hub]} if hub else {}),
         "library_name": "keras",
-        "pipeline_tag": "image-classification",
+        "pipeline_tag": TASK,
         "metrics": ["accuracy", "f1"],
         "model-index": [{"name": result.variant, "results": [evaluation]}],
     }
@@ -76,15 +74,13 @@ def _from_ranking(result: Result, data: PageData) -> dict[str, str]:
     metrics = [f"{name.replace('_', ' ')} {values[name]:.4f}" for name in ("loss", *data.metrics)]
     accuracy = f"{result.metrics.accuracy:.4f}"
     row = next((row for row in data.ranking if row.variant == result.variant), None)
-    if row is None:
-        time = "see the first seed in `reports/training_times.csv`"
-    else:
+    time = "see the first seed in `reports/training_times.csv`"
+    if row:
         deviation = f"{row.accuracy:.4f} ± {row.accuracy_deviation or 0:.4f}"
         mean = f"{row.seeds} seeds: {deviation}, " if row.seeds > 1 else ""
         interval = f"interval {row.accuracy_low:.4f} to {row.accuracy_high:.4f}"
         accuracy += f" ({mean}{100 * data.confidence:g} % {interval})"
-        measured = row.seconds is not None
-        time = f"{row.seconds} s on {row.machine}" if measured else "not measured"
+        time = f"{row.seconds} s on {row.machine}" if row.machine else "not measured"
     return {"accuracy": accuracy, "metrics": ", ".join(metrics), "time": time}
 
 

@@ -38,7 +38,12 @@ def main(arguments: list[str]) -> None:
 
 
 def render(data: PageData) -> str:
-    """The template with its style, its scripts and their data."""
+    """The template with its style, its scripts and their data as JSON.
+
+    "<" is escaped there, as `</script` would end the element.
+    """
+    content = data.model_dump()
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     parts = {
         "dataset": html.escape(data.dataset),
         "count": f"{len(data.classes)}",
@@ -46,18 +51,12 @@ def render(data: PageData) -> str:
         "test images": f"{data.test_images:,}",
         "style": _read("style.css"),
         "scripts": "\n".join(map(_read, SCRIPTS)),
-        "data": to_json(data),
+        "data": text.replace("<", "\\u003c"),
     }
     page = _read("template.html")
     for name, part in parts.items():
         page = page.replace(f"<!-- {name} -->", part)
     return page
-
-
-def to_json(data: PageData) -> str:
-    """One line of JSON for a script element, which any `</script` would end."""
-    text = json.dumps(data.model_dump(), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.replace("<", "\\u003c")
 
 
 def _read(name: str) -> str:

@@ -1,7 +1,7 @@
 """All that the page's script reads: one typed structure, from the results of all variants."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,30 +109,24 @@ def collect(params: Mapping[str, Any], settings: Page) -> PageData:
     samples = select_samples(labels, settings.samples, test.images.shape[1])
     examples = sorted({row[0] for variant in variants.values() for row in variant.examples})
     return PageData(
-        dataset=dataset_name(dataset),
+        dataset="CIFAR-10" if dataset.kind == "cifar10" else Path(dataset.folder).name,
         crop_mode=dataset.framing,
         side=test.images.shape[1],
         classes=list(first.classes),
         test_images=first.test_images,
         confidence=params_file.section(params, "compare", Compare).confidence,
-        metrics=[name for name in first.metrics.model_extra or () if hasattr(ranking[0], name)],
+        metrics=_metric_names(ranking, first.metrics.model_extra or ()),
         ranking=ranking,
         better_than=_read_better_than(),
         notebook=training_times[training_times["trained"] == times.NOTEBOOK].to_dict("records"),
         variants=variants,
-        libraries=_libraries(),
+        libraries=dict(pin.split("==") for path in PINS for pin in path.read_text().split()),
         max_mistakes=settings.mistakes,
         samples=sprite_sheet.encode_png(test.images, samples),
         sample_labels=labels[samples].tolist(),
         examples=sprite_sheet.encode_jpeg(test.images, examples, settings.jpeg_quality),
         network=_network(params, settings.variant),
     )
-
-
-def dataset_name(dataset: data_settings.Dataset) -> str:
-    """The name of the data set: that of its folder for photos."""
-    cifar10 = isinstance(dataset, data_settings.Cifar10)
-    return "CIFAR-10" if cifar10 else Path(dataset.folder).name
 
 
 def variant_settings(params: Mapping[str, Any], variant: str) -> str:
@@ -231,18 +225,19 @@ def _with_time(row: RankingRow, training_times: pd.DataFrame) -> RankingRow:
     return row.model_copy(update=update)
 
 
+def _metric_names(ranking: Sequence[RankingRow], names: Iterable[str]) -> list[str]:
+    """Those of `names` in the ranking that differ from accuracy, as balanced accuracy may not."""
+    accuracy = [row.accuracy for row in ranking]
+    columns = {name: [getattr(row, name, row.accuracy) for row in ranking] for name in names}
+    return [name for name, values in columns.items() if metrics.says_more(values, accuracy)]
+
+
 def _read_better_than() -> dict[str, list[str]]:
     path = REPORTS / "differences.csv"
     with _expect(path, "rows of better, worse, beats", "compare"):
         table = pd.read_csv(path, dtype={"better": str, "worse": str, "beats": bool})
         groups = table[table["beats"]].groupby("better", sort=False)["worse"]
         return {str(name): list(worse) for name, worse in groups}
-
-
-def _libraries() -> dict[str, str]:
-    """Name and version of the pinned libraries."""
-    lines = [line for path in PINS for line in path.read_text(encoding="utf-8").split()]
-    return dict(line.split("==") for line in lines)
 
 
 def _without_nan(table: pd.DataFrame) -> pd.DataFrame:

@@ -79,10 +79,9 @@ const flatten = ({ data }) => ({ data, shape: [data.length] });
 const add = (sum, value) => sum + value;
 
 const LAYERS = {
-  InputLayer: (tensor) => tensor,
-  Dropout: (tensor) => tensor,
+  InputLayer: (image) => image,
+  Dropout: (image) => image,
   Flatten: flatten,
-
   Conv2D({ data, shape: [height, width] }, { strides: [down, right], padding, activation }, [kernel, bias]) {
     const [rows, columns, channels, filters] = kernel.shape, same = padding === "same";
     const outHeight = Math.ceil((same ? height : height - rows + 1) / down);

@@ -99,8 +99,6 @@ function showSamples() {
 // The ranking.
 
 const betterThan = (row) => data.better_than[row.variant] ?? [];
-// Of classes of equal size, balanced accuracy is accuracy.
-const metrics = data.metrics.filter((key) => ranking.some((row) => Math.abs(row[key] - row.accuracy) > 2e-6));
 const decimals = (...keys) => keys.map((key) => [key.replaceAll("_", " "), key, (row) => decimal(row[key])]);
 const COLUMNS = [ // header, key to sort by, content
   ["variant", "variant", (row) => row.variant],
@@ -111,7 +109,7 @@ const COLUMNS = [ // header, key to sort by, content
     `${decimal(row.accuracy_low)} to ${decimal(row.accuracy_high)}`],
   ["significantly better than", "better_than", (row) => betterNames(row)],
   ["training time", "seconds", (row) => (row.seconds === null ? "not measured" : duration(row.seconds))],
-  ...decimals(...("published_accuracy" in ranking[0] ? ["published_accuracy"] : []), "loss", ...metrics),
+  ...decimals(...("published_accuracy" in ranking[0] ? ["published_accuracy"] : []), "loss", ...data.metrics),
   ["parameters", "parameters", (row) => row.parameters.toLocaleString("en")],
 ];
 
