@@ -1,6 +1,7 @@
 """The network in the page: exported or refused, and computed by JavaScript as by Keras."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,10 @@ def make_model(build: Build) -> Any:
 
     image = keras.Input((32, 32, 3), name="image")
     output = build(image, keras.layers)
-    if isinstance(output, keras.Model):
-        return randomise(output)
-    probabilities = keras.layers.Dense(10, activation="softmax")(output)
-    return randomise(keras.Model(image, probabilities, name="mixed"))
+    if not isinstance(output, keras.Model):
+        probabilities = keras.layers.Dense(10, activation="softmax")(output)
+        output = keras.Model(image, probabilities, name="mixed")
+    return randomise(output)
 
 
 def export(model: Any, folder: Path) -> dict[str, Any]:
@@ -127,53 +128,40 @@ def test_python_and_javascript_have_the_same_layers() -> None:
     assert sorted(found["activations"]) == sorted(export_weights.ACTIVATIONS)
 
 
-def build_branches(image: Any, layers: Any) -> Any:
-    """Two outputs of one layer."""
-    import keras
-
-    hidden = layers.Flatten()(image)
-    outputs = [layers.Dense(10, "relu", name=name)(hidden) for name in ("one", "other")]
-    return keras.Model(image, outputs, name="mixed")
-
-
-def build_softmax_layer(image: Any, layers: Any) -> Any:
-    import keras
-
-    hidden = layers.Dense(10)(layers.Flatten()(image))
-    return keras.Model(image, layers.Activation("softmax", name="end")(hidden), name="mixed")
+# What is changed in the config of a supported network, and what is found.
+UNSUPPORTED: list[tuple[Callable[[Any], Any], str]] = [
+    (lambda layers: layers[1].update(class_name="UpSampling2D"), "of class UpSampling2D"),
+    (lambda layers: layers[1]["config"].update(groups=3), "with groups 3"),
+    (lambda layers: layers[1]["config"].update(activation="tanh"), "with activation tanh"),
+    (lambda layers: layers[1]["config"].update(activation="softmax"), "with activation softmax"),
+    (lambda layers: layers[-1]["config"].update(activation="relu"), "with activation relu"),
+    (lambda layers: layers[-1]["build_config"].update(input_shape=[None, 2, 9]), "input shape"),
+    (lambda layers: layers[-1].update(class_name="Activation"), "of class Activation at the end"),
+    (lambda layers: layers.pop(2), "with inputs"),
+]
 
 
-UNSUPPORTED: dict[str, tuple[Build, str]] = {
-    "class": (
-        lambda image, layers: layers.Flatten()(layers.UpSampling2D(name="up")(image)),
-        "layer up of class UpSampling2D",
-    ),
-    "setting": (
-        lambda image, layers: layers.Flatten()(layers.Conv2D(3, 3, groups=3, name="c")(image)),
-        "layer c with groups 3",
-    ),
-    "activation": (
-        lambda image, layers: layers.Dense(3, "tanh", name="d")(layers.Flatten()(image)),
-        "layer d with activation tanh",
-    ),
-    "branches": (build_branches, "layer other with inputs"),
-    "dense on a map": (
-        lambda image, layers: layers.Flatten()(layers.Dense(3, name="d")(image)),
-        "layer d with input shape",
-    ),
-    "softmax within": (
-        lambda image, layers: layers.Dense(3, "softmax", name="d")(layers.Flatten()(image)),
-        "layer d with activation softmax",
-    ),
-    "softmax layer": (build_softmax_layer, "layer end of class Activation at the end"),
-}
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return export(make_model(own_network("deep")), tmp_path_factory.mktemp("deep"))
 
 
-@pytest.mark.parametrize("case", UNSUPPORTED)
-def test_unsupported_networks_are_refused(tmp_path: Path, case: str) -> None:
-    build, message = UNSUPPORTED[case]
-    with pytest.raises(PipelineError, match=rf"{message}.*page\.variant"):
-        export(make_model(build), tmp_path)
+@pytest.mark.parametrize(("change", "expected"), UNSUPPORTED)
+def test_unsupported_networks_are_found(
+    deep: dict[str, Any], change: Callable[[Any], Any], expected: str
+) -> None:
+    layers = deepcopy(deep["config"]["config"]["layers"])
+    assert export_weights.find_unsupported(layers) is None
+    change(layers)
+    assert expected in str(export_weights.find_unsupported(layers))
+
+
+def test_an_unsupported_network_is_refused(tmp_path: Path) -> None:
+    model = make_model(
+        lambda image, layers: layers.Flatten()(layers.UpSampling2D(name="up")(image))
+    )
+    with pytest.raises(PipelineError, match=r"layer up .*page\.variant"):
+        export(model, tmp_path)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK", "truncated"])

@@ -62,7 +62,7 @@ def export_model(path: Path, remedy: str) -> ExportedModel:
             f"{path}: expected a trained Keras model, found {' '.join(str(error).split())}; "
             f"delete the file and {remedy}"
         ) from error
-    if found := _unsupported(layers):
+    if found := find_unsupported(layers):
         raise PipelineError(
             f"{path}: expected a chain of layers that the page can compute ({', '.join(LAYERS)}; "
             f"activations {', '.join(ACTIVATIONS)}, softmax only at the end), found {found}; set "
@@ -93,7 +93,7 @@ def _arrays(file: h5py.File, layers: list[dict[str, Any]]) -> Iterator[tuple[str
             yield layer["config"]["name"], np.asarray(variables[number])
 
 
-def _unsupported(layers: list[dict[str, Any]]) -> str | None:
+def find_unsupported(layers: list[dict[str, Any]]) -> str | None:
     """The first layer that network.js cannot compute, and why; None when it computes all."""
     previous = None
     for layer in layers:
