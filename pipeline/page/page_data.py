@@ -131,12 +131,14 @@ def collect(params: Mapping[str, Any], settings: Page) -> PageData:
 
 def variant_settings(params: Mapping[str, Any], variant: str) -> str:
     """YAML of the parameters of a training: the variant's own, its recipe's and the data set's."""
-    own = params_file.at(params, f"variants.{variant}")
+    names = ("variants", "recipes", "arithmetic", "dataset")
+    variants, recipes, arithmetic, dataset = (params_file.at(params, name) for name in names)
+    own = variants[variant]
     sections = {
         "variant": own,
-        f"recipe {own['recipe']}": params["recipes"][own["recipe"]],
-        f"arithmetic {own['arithmetic']}": params["arithmetic"][own["arithmetic"]],
-        "dataset": params["dataset"],
+        f"recipe {own['recipe']}": recipes[own["recipe"]],
+        f"arithmetic {own['arithmetic']}": arithmetic[own["arithmetic"]],
+        "dataset": dataset,
     }
     return yaml.safe_dump(sections, sort_keys=False, allow_unicode=True, default_flow_style=None)
 
