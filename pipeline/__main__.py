@@ -31,7 +31,7 @@ STAGES = {
     "evaluate": "pipeline.evaluate.stage",
     "export": "pipeline.predict.export",
     "compare": "pipeline.comparison.compare",
-    "page": "pipeline.page.stage",
+    "page": "pipeline.page.page",
 }
 PER_VARIANT = ("train", "evaluate")
 USAGE = f"usage: python -m pipeline {{{','.join(STAGES)}}} [ARGUMENTS]"

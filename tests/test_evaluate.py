@@ -21,7 +21,7 @@ from pipeline.evaluate import labelled, metrics, mistakes, tables, trained
 from pipeline.evaluate import stage as evaluate
 from pipeline.evaluate.manner import PLAIN
 from pipeline.evaluate.views import ONE
-from pipeline.page import examples
+from pipeline.page import page_data
 from pipeline.predict.litert_model import LiteRTModel
 from pipeline.report import places, right
 
@@ -141,7 +141,7 @@ def test_agrees_with_keras_and_repeats_its_bytes(project: Path) -> None:
     assert (counts != counts.T).any()
     have = right.read(places.right("tiny"), IMAGES, "")
     assert have.tolist() == (chosen == actual).tolist()
-    named = examples.read("tiny", NAMES, IMAGES)
+    named = page_data.read_examples("tiny", NAMES, IMAGES)
     assert sorted({*zip(named["actual"], named["predicted"], strict=True)}) == sorted(
         {(int(i), int(j)) for i, j in zip(*np.nonzero(counts), strict=True)}
     )

@@ -63,7 +63,7 @@ SPELLED_OUT: dict[str, set[str]] = {
     "predict.unlikely": EVALUATIONS,
     "compare.confidence": REPORTS,
     "page.samples": {"page"},
-    "pipeline/page/network.js": {"page"},
+    "pipeline/page/web/network.js": {"page"},
     "pipeline/evaluate/scores.py": EVALUATIONS | {"export"},
     "reports/index.html": {"page"},
     "requirements/tensorflow.txt": ALL_TRAININGS,

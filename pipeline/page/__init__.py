@@ -1,1 +1,1 @@
-"""Stage page: the results, and a network that answers, in one file for any browser."""
+"""Stage page: the results and a network that classifies images, in one HTML file."""

@@ -1,4 +1,4 @@
-"""The settings of page."""
+"""Settings of the stage page."""
 
 from typing import Annotated
 
@@ -8,10 +8,10 @@ from pipeline.base.params_file import Section
 
 
 class Page(Section):
-    """Which network the page carries, and how many pictures."""
+    """The variant whose network the page contains, and how many images it shows."""
 
     variant: str
     mistakes: Annotated[int, pydantic.Field(ge=1, le=100)]
-    # Of each class; fewer where so many would take more than pictures.LOSSLESS_PIXELS.
+    # Per class; fewer where they would exceed sprite_sheet.PNG_PIXELS.
     samples: Annotated[int, pydantic.Field(ge=1, le=50)]
     jpeg_quality: Annotated[int, pydantic.Field(ge=1, le=95)]
