@@ -10,9 +10,31 @@ import json
 import os
 import sys
 import textwrap
+from collections.abc import Sequence
+from pathlib import Path
 
 from pipeline.base.errors import PipelineError
-from pipeline.tools.plan_stages import Plan, StagePlan, Status, make
+from pipeline.tools.plan_stages import PENDING, Plan, StagePlan, Status, make
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedStage:
+    """A stage that `dvc repro` would run, restore or may run."""
+
+    name: str
+    upstream: tuple[str, ...]
+    reasons: tuple[str, ...]
+    seconds: float | None
+
+
+def plan_stages(targets: Sequence[str] = (), root: Path = Path()) -> list[PlannedStage]:
+    """The stages that `dvc repro TARGETS` would run, restore or may run, in topological order."""
+    pending = make(targets, root=root).having(*PENDING)
+    names = {stage.stage for stage in pending}
+    return [
+        PlannedStage(s.stage, tuple(n for n in s.after if n in names), s.reasons, s.seconds)
+        for s in pending
+    ]
 
 
 def as_json(plan: Plan) -> str:

@@ -25,7 +25,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.data import settings
 from pipeline.fetch import stage as fetch
 from pipeline.report import history, metrics, places
-from pipeline.tools import git, recorded, stopping, verify_committed, verify_compare
+from pipeline.tools import git, recorded, signals, verify_committed, verify_compare
 from pipeline.tools.recorded import Run
 from pipeline.tools.verify_compare import Comparison, Level
 from pipeline.train import checkpoint
@@ -141,7 +141,7 @@ def _stage(folder: Path, *arguments: str, until: Callable[[], bool] = lambda: Fa
 
 
 if __name__ == "__main__":
-    stopping.raise_exit_on_signals()
+    signals.raise_exit_on_signals()
     # In a log, too, what is said stands before what the trainings say that come after it.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     try:

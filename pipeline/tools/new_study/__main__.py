@@ -14,7 +14,7 @@ from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
 from pipeline.data import settings
 from pipeline.preprocess import folders
-from pipeline.tools import room, schema, stopping
+from pipeline.tools import room, schema, signals
 from pipeline.tools.new_study import fitted, photos, places, written
 
 TEMPLATE = Path(__file__).parent.parent / "study_params.yaml"
@@ -48,7 +48,7 @@ def params(
 
 
 if __name__ == "__main__":
-    stopping.raise_exit_on_signals()
+    signals.raise_exit_on_signals()
     try:
         main(sys.argv[1:])
     except PipelineError as error:

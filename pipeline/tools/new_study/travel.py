@@ -30,7 +30,7 @@ TESTS_LEFT = (
     *("browser", "packaging", "results", "time_to_accuracy"),
     *("dispatch", "evaluate", "fetch", "fit", "litert", "networks", "page", "page_network"),
     *("params", "portable", "predict", "train", "whitening"),
-    *("cluster_elsewhere", "damage", "damage_disk", "damage_lock", "end_to_end", "invalidation"),
+    *("cluster_remote", "damage", "damage_disk", "damage_lock", "end_to_end", "invalidation"),
     *("kills", "machines", "processors", "reads", "remotes", "resuming", "seams"),
     *("verify", "verify_compare", "verify_failing", "verify_real"),
     "new_study",
