@@ -44,7 +44,7 @@ REPRO = python -m $(if $(SIDE_BY_SIDE),pipeline.cluster $(SIDE_BY_SIDE),dvc repr
 TIMED = $(BIN)/python -m pipeline.tools.training_times && \
 	$(BIN)/dvc repro --single-item page > /dev/null
 
-.PHONY: help repro queue quick plan verify check study plots bench test test-all lint lock setup clean
+.PHONY: help repro quick plan verify check study plots bench test test-all lint lock setup clean
 .PHONY: anew
 .DEFAULT_GOAL := help
 
@@ -57,10 +57,6 @@ repro: .venv/ready $(if $(SIDE_BY_SIDE),.venv/cluster) ## run what is missing or
 	@$(BIN)/python -m pipeline.tools.cache_check
 	@$(REPRO)
 	@$(TIMED)
-
-queue: .venv/ready .venv/cluster ## run the experiments that DVC has queued on the workers of CLUSTER=ADDRESS
-	$(if $(CLUSTER),,$(error expected CLUSTER=ADDRESS, found none; on this machine: dvc queue start))
-	@$(BIN)/python -m pipeline.cluster $(SIDE_BY_SIDE) --queue
 
 quick: .venv/ready $(if $(SIDE_BY_SIDE),.venv/cluster) ## the whole graph, narrow, in one epoch of few images, in .quick/
 	@$(BIN)/python -m pipeline.tools.quick

@@ -1,5 +1,4 @@
-"""A cluster of processes with homes and clones of their own on loopback, a git repository and a DVC
-remote between them."""
+"""A Dask cluster of processes on loopback, a git repository and a DVC remote between them."""
 
 import socket
 import subprocess
@@ -12,7 +11,6 @@ import processes
 import workspace
 
 VARIANTS = ("baseline", "fast")
-DASK = (sys.executable, "-m")
 HTTP = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
 
 
@@ -35,25 +33,31 @@ class Cluster:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = str(free.getsockname()[1])
         self.address = f"{scheme}://{host}:{port}"
-        place = ("--host", host, "--port", port, "--protocol", scheme)
-        self.scheduler = self._start(prefix, "scheduler", *place)
+        address = ("--host", host, "--port", port, "--protocol", scheme)
+        self.scheduler = self._start((*prefix, sys.executable), "scheduler", *address)
         self.workers: list[subprocess.Popen[bytes]] = []
 
-    def work(self, prefix: Sequence[str] = (), **environment: str) -> subprocess.Popen[bytes]:
-        """One more worker, as on a machine of its own; `prefix` stands before its command."""
-        home = self.folder / f"home{len(self.workers)}"
+    def home(self, number: int) -> Path:
+        """The home of the worker with that number."""
+        return self.folder / f"home{number}"
+
+    def work(
+        self, prefix: Sequence[str] = (), python: str = sys.executable, **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """Start one more worker, as on a machine of its own."""
+        home = self.home(len(self.workers))
         home.mkdir(exist_ok=True)
-        own = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), **environment}
         options = ("--nthreads", "1", "--no-nanny", "--local-directory", str(home))
-        self.workers.append(self._start(prefix, "worker", self.address, *options, **own))
+        command, variables = (*prefix, python), {"HOME": str(home), **environment}
+        self.workers.append(self._start(command, "worker", self.address, *options, **variables))
         return self.workers[-1]
 
     def _start(
-        self, prefix: Sequence[str], kind: str, *arguments: str, **environment: str
+        self, command: Sequence[str], kind: str, *arguments: str, **environment: str
     ) -> subprocess.Popen[bytes]:
         with (self.folder / f"{kind}.log").open("ab") as log:
             return subprocess.Popen(
-                [*prefix, *DASK, f"distributed.cli.dask_{kind}", *arguments, *HTTP],
+                [*command, "-m", f"distributed.cli.dask_{kind}", *arguments, *HTTP],
                 cwd=self.folder,
                 env={**workspace.environment(), **self.environment, **environment},
                 stdout=log,
@@ -61,10 +65,51 @@ class Cluster:
                 start_new_session=True,
             )
 
+    def head(self, project: Path, *arguments: str) -> subprocess.Popen[str]:
+        """Start a run of `project` on the cluster."""
+        command = (sys.executable, "-m", "pipeline.cluster", "--scheduler", self.address)
+        site = {"DVC_SITE_CACHE_DIR": str(project.parent / "site")}
+        return subprocess.Popen(
+            [*self.prefix, *command, *arguments],
+            cwd=project,
+            env={**workspace.environment(), **self.environment, **site},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, project: Path, *arguments: str, expect: int = 0) -> str:
+        """The output of a run that exits with `expect`."""
+        return finished(self.head(project, *arguments), expect)
+
+    def ran(self) -> list[str]:
+        """The stages that ran on any worker, sorted."""
+        notes = self.folder.rglob("ran.txt")
+        return sorted(line for note in notes for line in note.read_text().split())
+
+    def wait_for(self, number: int, stage: str) -> None:
+        """Wait until the worker with that number has started `stage`."""
+        deadline = time.monotonic() + 240  # 15 where the machine is idle
+        while not any(stage in note.read_text() for note in self.home(number).rglob("ran.txt")):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    def left(self) -> list[int]:
+        """The processes in the clones, once those that end have ended."""
+        clones = [path.parent for path in self.folder.rglob(".git")]
+        return [process.pid for clone in clones for process in processes.left_in(clone)]
+
     def end(self) -> None:
         for process in (*self.workers, self.scheduler):
             process.kill()
             process.wait()
+
+
+def finished(head: subprocess.Popen[str], expect: int = 0) -> str:
+    output, _ = head.communicate(timeout=280)
+    assert head.returncode == expect, output
+    assert "Traceback" not in output
+    return output
 
 
 def commit(folder: Path) -> None:
@@ -88,48 +133,6 @@ def committed_project(folder: Path) -> Path:
     return project
 
 
-def head(project: Path, cluster: Cluster, *arguments: str, expect: int = 0) -> str:
-    command = ("python", "-m", "pipeline.cluster", "--scheduler", cluster.address)
-    return workspace.run(project, *command, *arguments, expect=expect)
-
-
-def ran(cluster: Cluster) -> list[str]:
-    """The stages that ran anywhere, sorted."""
-    notes = cluster.folder.rglob("ran.txt")
-    return sorted(line for note in notes for line in note.read_text().split())
-
-
 def stages() -> list[str]:
-    single = ["fetch", "preprocess", "explore", "export", "compare", "page"]
-    return sorted(
-        single + [f"{kind}@{name}" for kind in ("train", "evaluate") for name in VARIANTS]
-    )
-
-
-def begun(cluster: Cluster, process: subprocess.Popen[bytes], stage: str) -> None:
-    """Wait until `process`, a worker, has begun `stage`."""
-    note = cluster.folder / f"home{cluster.workers.index(process)}/cache"
-    deadline = time.monotonic() + 240  # 15 where the machine is idle
-    while not any(stage in found.read_text() for found in note.rglob("ran.txt")):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def in_background(project: Path, cluster: Cluster) -> subprocess.Popen[str]:
-    command = (sys.executable, "-m", "pipeline.cluster", "--scheduler", cluster.address)
-    site = {"DVC_SITE_CACHE_DIR": str(project.parent / "site")}
-    return subprocess.Popen(
-        [*cluster.prefix, *command],
-        cwd=project,
-        env={**workspace.environment(), **cluster.environment, **site},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def left_of(cluster: Cluster, process: subprocess.Popen[bytes]) -> list[int]:
-    """The processes in a worker's clone, once those that end have ended."""
-    clones = cluster.folder / f"home{cluster.workers.index(process)}/cache"
-    found = (processes.left_in(path.parent) for path in clones.rglob(".git"))
-    return [one.pid for each in found for one in each]
+    per_variant = [f"{kind}@{name}" for kind in ("train", "evaluate") for name in VARIANTS]
+    return sorted(["fetch", "preprocess", "explore", "export", "compare", "page", *per_variant])

@@ -1,25 +1,26 @@
-"""Stages side by side through the real DVC, in a small pipeline of shell commands."""
+"""Stages side by side on this machine, by the real DVC, in a small pipeline of shell commands."""
 
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import workspace
 from conftest import PROJECT
-from dvc import lock
+from distributed import Client, Future
+from dvc import lock as dvc_lock
 from dvc.repo import Repo, lock_repo
-from processes import left_in, running_in
+from processes import left_in
 
-from pipeline.cluster import jobs
-from pipeline.cluster import lock as entries
-from pipeline.cluster.jobs import Children, Job
-from pipeline.tools.plan_stages import Plan, StagePlan, Status
+from pipeline.cluster import local, lock, schedule, worker
+from pipeline.tools import memory_estimate
+from pipeline.tools.plan import PlannedStage
 
 # The first variant is the slowest, so that the order of ending is not the order of dvc.yaml.
 DVC_YAML = """
@@ -47,7 +48,6 @@ touch begun-$1
 sleep $2 && cat data.txt > $1.txt
 """
 # Each waits for the other: `quick` until both run, `slow` until the entry of `quick` is written.
-# Run one after another, the first waits in vain.
 MEETING = """
 touch begun-$1
 for attempt in $(seq 300); do
@@ -88,27 +88,189 @@ def _start(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def _parallel(*arguments: str) -> tuple[int, str, str]:
+def _run(*arguments: str) -> tuple[int, str, str]:
     process = _start(*arguments)
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
 
 
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120  # two where the machine is idle
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_side_by_side_and_the_lock_of_a_sequential_run(project: Path) -> None:
     Path("train.sh").write_text(MEETING)
+    code, out, err = _run("--jobs", "2")
 
-    code, out, err = _parallel("--jobs", "2")
-
-    assert code == 0, err
-    assert "train@slow  started, log in logs/train@slow.log" in out
-    assert "compare  done" in out
-    side_by_side = Path("dvc.lock").read_bytes()
+    assert (code, err) == (0, "")
+    starts = [line.split()[0] for line in out.splitlines() if "started" in line]
+    assert starts == ["prepare", "train@slow", "train@quick", "compare"]
+    assert [line.rpartition(", ")[2] for line in out.splitlines() if "ended" in line] == [
+        f"{number} left" for number in (3, 2, 1, 0)
+    ]
+    parallel = Path("dvc.lock").read_bytes()
     Path("dvc.lock").unlink()
     shutil.rmtree(".dvc/cache")
     Path("train.sh").write_text(TRAIN)
     with Repo() as repo:
         repo.reproduce()
-    assert Path("dvc.lock").read_bytes() == side_by_side
+    assert Path("dvc.lock").read_bytes() == parallel
+    assert _run("--jobs", "2") == (0, "everything is up to date\n", "")
+
+
+def test_only_the_stages_named_and_what_they_need(project: Path) -> None:
+    code, _, err = _run("--jobs", "2", "train@quick")
+    assert code == 0, err
+    assert {path.stem for path in Path("logs").iterdir()} == {"prepare", "train@quick"}
+
+
+def test_a_failure_stops_only_what_is_behind_it(project: Path) -> None:
+    Path("broken-quick").touch()
+    code, out, _ = _run("--jobs", "2")
+
+    assert code == 1
+    assert "train@slow  ended" in out
+    assert "train@quick  failed" in out
+    assert "\n  no memory for quick\n" in out
+    assert out.endswith("not started: compare\n")
+    assert "train@slow" not in Path("dvc.lock").read_text().partition("train@quick")[2]
+
+
+class Recorder:
+    """A backend that only notes what is submitted; the worker of the first stage is unsuitable."""
+
+    def __init__(self, client: Client) -> None:
+        self.client, self.submitted = client, list[str]()
+
+    def slots(self) -> int:
+        return 1
+
+    def submit(self, stage: PlannedStage) -> Future[dict[str, Any]]:
+        self.submitted.append(stage.name)
+        return self.client.submit(dict, pure=False)
+
+    def collect(self, results: Mapping[str, Any]) -> Mapping[str, bool | None]:
+        again = len(self.submitted) == 1
+        return {name: None if again else name != "long" for name in results}
+
+
+def test_the_longest_first_and_again_where_a_worker_returned_it(project: Path) -> None:
+    seconds = {"short": 1.0, "long": 9.0, "unknown": None, "behind": 5.0}
+    stages = [PlannedStage(name, (), (), taken) for name, taken in seconds.items()]
+    stages[-1] = PlannedStage("behind", ("unknown", "long"), (), 5.0)
+    with Client(processes=False, dashboard_address=None) as client:
+        backend = Recorder(client)
+        failed, not_started = schedule.run_stages(stages, backend)
+    assert backend.submitted == ["unknown", "unknown", "long", "short"]
+    assert (failed, not_started) == (["long"], ["behind"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_a_signal_leaves_no_process(project: Path, number: signal.Signals) -> None:
+    Path("params.yaml").write_text(PARAMS.replace("2", "60").replace("0}", "60}"))
+    process = _start("--jobs", "2")
+    _wait_until(lambda: Path("begun-slow").exists() and Path("begun-quick").exists())
+
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=30)
+
+    killed = number == signal.SIGKILL
+    assert process.returncode == (-number if killed else 128 + number)
+    assert killed or out.endswith("interrupted: 1 stages ended and are recorded, 3 left\n")
+    assert left_in(project) == []
+    assert not Path("slow.txt").exists()
+    assert "prepare:" in Path("dvc.lock").read_text()
+    with Repo() as repo:  # no lock is left behind
+        repo.status()
+
+
+def test_a_process_that_ignores_the_interrupt_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "GRACE_SECONDS", 0.2)
+    stubborn = "trap '' INT; sh -c 'touch ready; sleep 60'; sleep 60"
+
+    def poll() -> None:
+        if (tmp_path / "ready").exists():
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        worker.run_process("sh", "-c", stubborn, folder=tmp_path, poll=poll)
+    assert left_in(tmp_path) == []
+
+
+def test_jobs_are_limited_by_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = memory_estimate.LARGEST_TRAINING
+    monkeypatch.setattr(memory_estimate, "available_memory", lambda: int(2.5 * needed))
+    with local.local_backend(3) as backend:
+        assert backend.slots() == 2
+    monkeypatch.setattr(memory_estimate, "available_memory", lambda: 0)
+    with local.local_backend(3) as backend:
+        assert backend.slots() == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--jobs", "0"], "--jobs"),
+        (["--jobs", "2", "train@absent"], "train@absent"),
+        (["--scheduler", "tcp://host.example.org:8786"], "PLAIN=1"),
+        (["--scheduler", "host.example.org:8786"], "tls://"),
+    ],
+)
+def test_mistakes_are_named(project: Path, arguments: list[str], expected: str) -> None:
+    code, _, err = _run(*arguments)
+    assert code != 0
+    assert expected in err
+    assert "Traceback" not in err
+
+
+NAMES = ("one", "two", "three")
+
+
+def _entries(*names: str) -> str:
+    return "\n".join(
+        ["schema: '2.0'", "stages:", *(f"  {name}:\n    cmd: run" for name in names), ""]
+    )
+
+
+def _write_entries(body: Callable[[], None] = lambda: None) -> None:
+    with lock.in_plan_order(NAMES):
+        Path("dvc.lock").write_text(_entries("old", "three", "one", "two"))
+        body()
+
+
+def test_entries_are_sorted_once_another_dvc_has_ended(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dvc_lock, "DEFAULT_TIMEOUT", 0.1)  # seconds to wait when not told to
+    Path("dvc.lock").write_text(_entries("old"))
+    with ThreadPoolExecutor(1) as pool:
+        with Repo() as other, lock_repo(other):
+            waiting = pool.submit(_write_entries)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=1)
+        waiting.result(timeout=60)
+    assert Path("dvc.lock").read_text() == _entries("old", *NAMES)
+
+
+def test_an_exception_sorts_entries_but_waits_for_no_other_dvc(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dvc_lock, "DEFAULT_TIMEOUT", 0.1)
+
+    def interrupt() -> None:
+        raise SystemExit(130)
+
+    with Repo() as other, lock_repo(other), pytest.raises(SystemExit):
+        _write_entries(interrupt)
+    Path("dvc.lock").write_text(_entries("old"))
+    with pytest.raises(SystemExit):
+        _write_entries(interrupt)
+    assert Path("dvc.lock").read_text() == _entries("old", *NAMES)
 
 
 @pytest.mark.slow
@@ -119,156 +281,6 @@ def test_the_lock_of_the_whole_pipeline_is_that_of_a_sequential_run(tmp_path: Pa
     )
     workspace.run(sequential, "dvc", "repro")
     workspace.run(parallel, "python", "-m", "pipeline.cluster", "--jobs", "2")
-    assert sorted((parallel / "ran.txt").read_text().split()) == sorted(
-        (sequential / "ran.txt").read_text().split()
-    )
+    ran = [sorted((at / "ran.txt").read_text().split()) for at in (sequential, parallel)]
+    assert ran[0] == ran[1]
     assert (parallel / "dvc.lock").read_bytes() == (sequential / "dvc.lock").read_bytes()
-
-
-PLAN = Plan(
-    tuple(
-        StagePlan(name, Status.WILL_RUN, (), None, None, (), "") for name in ("one", "two", "three")
-    )
-)
-
-
-def _entries(*names: str) -> str:
-    return "\n".join(
-        ["schema: '2.0'", "stages:", *(f"  {name}:\n    cmd: run" for name in names), ""]
-    )
-
-
-def _added(names: Sequence[str]) -> None:
-    """Write entries as stages would, within a run, that ended in this order."""
-    with entries.ordered(PLAN):
-        Path("dvc.lock").write_text(_entries(*names))
-
-
-def test_the_entries_wait_for_another_dvc(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "DEFAULT_TIMEOUT", 0.1)  # seconds to wait when not told to
-    disorder = ["three", "one", "two"]
-    with ThreadPoolExecutor(1) as pool:
-        with Repo() as other, lock_repo(other):
-            waiting = pool.submit(_added, disorder)
-            with pytest.raises(TimeoutError):
-                waiting.result(timeout=1)
-            assert Path("dvc.lock").read_text() == _entries(*disorder)
-        waiting.result(timeout=60)
-    assert Path("dvc.lock").read_text() == _entries("one", "two", "three")
-
-
-def test_a_signal_is_not_held_up_by_another_dvc(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(lock, "DEFAULT_TIMEOUT", 0.1)
-    with (
-        Repo() as other,
-        lock_repo(other),
-        pytest.raises(SystemExit, match="130"),
-        entries.ordered(PLAN),
-    ):
-        raise SystemExit(130)
-    assert "dvc.lock: another dvc holds DVC's lock; the stages" in capsys.readouterr().err
-
-
-def test_a_failure_stops_only_what_is_behind_it(project: Path) -> None:
-    Path("broken-quick").touch()
-
-    code, out, err = _parallel("--jobs", "2")
-
-    assert code == 1
-    assert "train@slow  done" in out
-    assert "train@quick  failed, see logs/train@quick.log" in out
-    assert "compare" not in out
-    assert "train@quick failed; the end of logs/train@quick.log:\n" in err
-    assert "  no memory for quick\n" in err
-    assert "train@slow" not in err
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_leaves_no_process(project: Path, number: signal.Signals) -> None:
-    Path("params.yaml").write_text(PARAMS.replace("2", "60").replace("0}", "60}"))
-    Path("data.txt").write_text("pixels\n")
-    with Repo() as repo:
-        repo.reproduce("prepare")
-    process = _start("--jobs", "2")
-    deadline = time.monotonic() + 120  # two where the machine is idle
-    while not (Path("begun-slow").exists() and Path("begun-quick").exists()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-    process.send_signal(number)
-    process.communicate(timeout=30)
-
-    assert process.returncode == 128 + number
-    assert left_in(project) == []
-    assert not Path("slow.txt").exists()
-    with Repo() as repo:  # no lock is left behind
-        repo.status()
-
-
-def test_nothing_to_do_starts_no_stage(project: Path) -> None:
-    Path("params.yaml").write_text(PARAMS.replace("2", "0"))
-    with Repo() as repo:
-        repo.reproduce()
-
-    code, out, err = _parallel("--jobs", "2")
-
-    assert (code, out, err) == (0, "everything is up to date\n", "")
-    assert not Path("logs").exists()
-
-
-def test_who_ignores_the_interrupt_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jobs, "GRACE_SECONDS", 0.2)
-    monkeypatch.chdir(tmp_path)
-    children = Children()
-    stubborn = ["sh", "-c", "trap '' INT; sh -c 'touch ready; sleep 60'; sleep 60"]
-    with ThreadPoolExecutor(1) as pool:
-        ended = pool.submit(children.run, stubborn)
-        while not Path("ready").exists():
-            time.sleep(0.01)
-        assert running_in(tmp_path)
-
-        children.end()
-
-        assert ended.result(timeout=5) == -signal.SIGKILL
-    assert left_in(tmp_path) == []
-    assert children.run(["touch", "late"]) != 0
-    assert not Path("late").exists()
-
-
-def test_only_the_stages_named_and_what_they_need(project: Path) -> None:
-    code, _, err = _parallel("--jobs", "2", "train@quick")
-
-    assert code == 0, err
-    assert sorted(path.name for path in Path("logs").iterdir()) == [
-        "prepare.log",
-        "train@quick.log",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (["--jobs", "0"], "argument --jobs: expected 1 or more, found 0"),
-        (["--jobs", "2", "train@absent"], "train@absent"),
-    ],
-)
-def test_mistakes_are_named(project: Path, arguments: list[str], expected: str) -> None:
-    code, _, err = _parallel(*arguments)
-
-    assert code != 0
-    assert expected in err
-    assert "Traceback" not in err
-
-
-def test_progress_is_the_last_state_of_the_last_line(project: Path) -> None:
-    job = Job("train@quick")
-    assert job.progress() == ""
-    job.log.parent.mkdir()
-    job.log.write_text("begin\n\ntrain@quick  epoch 1/2\rtrain@quick  epoch 2/2  0.71\n\n")
-
-    assert job.progress() == "epoch 2/2  0.71"
-    assert job.tail(2) == ["train@quick  epoch 1/2", "train@quick  epoch 2/2  0.71"]

@@ -1,0 +1,210 @@
+"""Stages on other machines: workers with homes and clones of their own, on loopback."""
+
+import os
+import signal
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+import declared
+import pytest
+import workspace
+from clusters import Cluster, commit, finished, stages
+
+from pipeline.base.errors import PipelineError
+from pipeline.cluster import job, worker
+
+LONG = {"STUB_SECONDS": "120"}  # of a training
+slow = pytest.mark.slow
+pytestmark = pytest.mark.timeout(600)
+
+
+@slow
+def test_the_lock_and_the_outputs_are_those_of_one_machine(
+    clustered: Path, cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.work()
+    cluster.work()
+    cluster.run(clustered)
+
+    assert cluster.ran() == stages()
+    assert not (clustered / "ran.txt").exists()
+    assert workspace.run(clustered, "dvc", "status", "--quiet") == ""
+    assert "Running stage 'train@fast'" in (clustered / "logs/train@fast.log").read_text()
+    alone = tmp_path / "alone"
+    workspace.run(tmp_path, "git", "clone", "--quiet", str(tmp_path / "shared.git"), str(alone))
+    workspace.run(alone, "dvc", "repro", "--quiet")
+    assert (clustered / "dvc.lock").read_bytes() == (alone / "dvc.lock").read_bytes()
+    outs = [path for stage in declared.stages(clustered).values() for path in stage.outs]
+    for path in outs:
+        if (alone / path).is_file():
+            assert (clustered / path).read_bytes() == (alone / path).read_bytes()
+    assert "everything is up to date" in cluster.run(clustered)
+
+
+@slow
+def test_the_stage_of_a_killed_worker_runs_again_on_another(
+    clustered: Path, cluster: Cluster
+) -> None:
+    lost = cluster.work(**LONG)
+    head = cluster.head(clustered)
+    cluster.wait_for(0, "train@")
+    os.killpg(lost.pid, signal.SIGKILL)  # the stage is of another session, as on any machine
+    cluster.work()
+    finished(head)
+    assert cluster.left() == []
+    again = [name for name in stages() if cluster.ran().count(name) == 2]
+    assert cluster.ran() == sorted([*stages(), *again])
+    assert [name.partition("@")[0] for name in again] == ["train"]
+    assert workspace.run(clustered, "dvc", "status", "--quiet") == ""
+
+
+@slow
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_no_stage_outlives_the_head_or_the_scheduler(
+    clustered: Path, cluster: Cluster, interrupted: bool
+) -> None:
+    cluster.work(**LONG)
+    head = cluster.head(clustered)
+    cluster.wait_for(0, "train@")
+    if interrupted:
+        head.send_signal(signal.SIGINT)
+        assert "interrupted: " in finished(head, 130)
+    else:
+        cluster.scheduler.kill()
+        assert "the Dask scheduler is gone" in finished(head, 1)
+    assert cluster.left() == []
+    lock = (clustered / "dvc.lock").read_text()
+    assert "preprocess:" in lock  # what has ended is kept
+    assert "train@" not in lock
+
+
+@slow
+def test_workers_get_what_the_head_made_since_the_commit(clustered: Path, cluster: Cluster) -> None:
+    """A failed stage leaves its log on the head, and what needs it is not started."""
+    stub = clustered / "pipeline/__main__.py"
+    failing = 'if variant == "fast" and stage == "evaluate":\n        sys.exit("no memory")\n    if'
+    stub.write_text(stub.read_text().replace("if", failing, 1).replace(failing, "if", 1))
+    text = stub.read_text()
+    stub.write_text(text.replace('if stage == "train":', f'{failing} stage == "train":'))
+    commit(clustered)
+    workspace.run(clustered, "dvc", "repro", "--quiet", "train@fast")
+    cluster.work()
+
+    output = cluster.run(clustered, expect=1)
+
+    made = ["evaluate@baseline", "evaluate@fast", "explore", "train@baseline"]
+    assert cluster.ran() == made
+    assert (clustered / "models/baseline.tflite").exists()
+    assert "evaluate@fast  failed" in output
+    assert "\n  no memory\n" in output
+    assert output.endswith("not started: compare, page\n")
+
+
+@slow
+def test_unsuitable_workers_are_named(clustered: Path, cluster: Cluster) -> None:
+    """One with another version of Python, of which the libraries are not, and one without git."""
+    other = next(Path(sys.base_prefix).parent.glob("3.13*/bin/python"), None)
+    packages = {"PYTHONPATH": sysconfig.get_path("purelib")}
+    if other:
+        cluster.work(python=str(other), **packages)
+    cluster.work(PATH="/nonexistent")
+    output = cluster.run(clustered, expect=1)
+    print(output)
+    assert output.count("fetch  returned by tcp://") == len(cluster.workers)
+    assert "expected a Dask worker that can run stages" in output
+    assert cluster.ran() == []
+
+
+@slow
+def test_a_remote_that_is_down_for_a_moment(
+    clustered: Path, cluster: Cluster, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    store.write_text("no folder")
+    cluster.work()
+    head = cluster.head(clustered)
+    cluster.wait_for(0, "fetch")
+    time.sleep(10)  # DVC fails within 2 s
+    store.unlink()
+    finished(head)
+    assert cluster.ran() == stages()
+
+
+def test_what_workers_cannot_get_is_refused(
+    clustered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(clustered)
+    first, second = job.common(), job.common()
+    assert first["topic"] != second["topic"]  # each head listens to its own stages
+    (clustered / "dvc.lock").touch()
+    (clustered / "reports/new.csv").touch()
+    assert job.changed_files() == {Path("dvc.lock"), Path("reports/new.csv")}
+    code = clustered / "pipeline/base/files.py"
+    code.write_text(code.read_text() + "# new\n")
+    with pytest.raises(PipelineError, match=r"pipeline/base/files\.py"):
+        job.changed_files()
+    workspace.run(clustered, "git", "commit", "--quiet", "--all", "--message", "only on the head")
+    with pytest.raises(PipelineError, match="git push"):
+        job.common()
+    workspace.run(clustered, "git", "remote", "remove", "origin")
+    with pytest.raises(PipelineError, match="git remote"):
+        job.common()
+    workspace.run(clustered, "dvc", "remote", "remove", "store")
+    with pytest.raises(PipelineError, match="DVC remote"):
+        job.prepare([])
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://me:secret@example.org/it.git", "https://example.org/it.git"),
+        ("https://token@example.org/it.git", "https://example.org/it.git"),
+        ("ssh://git@example.org/it.git", "ssh://git@example.org/it.git"),
+        ("git@example.org:it.git", "git@example.org:it.git"),
+        ("/srv/it.git", "/srv/it.git"),
+    ],
+)
+def test_workers_get_no_password(url: str, expected: str) -> None:
+    assert job.without_password(url) == expected
+
+
+def test_a_clone_is_kept_without_files_of_other_commits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "RETRY_SECONDS", ())
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    workspace.run(tmp_path, "git", "init", "--quiet", str(origin))
+    (origin / ".gitignore").write_text("/models/\n")
+    workspace.run(origin, "git", "add", ".")
+    workspace.run(origin, "git", "commit", "--quiet", "--message", "test")
+    commit = workspace.run(origin, "git", "rev-parse", "HEAD").strip()
+
+    def check_out(commit: str) -> None:
+        worker.check_out(commit, str(origin), clone, worker.run_process)
+
+    check_out(commit)
+    (clone / "models").mkdir()
+    (clone / "metrics.json").touch()
+    (clone / ".gitignore").write_text("/models/\n# changed\n")
+    check_out(commit)
+    assert (clone / ".gitignore").read_text() == "/models/\n"
+    assert not (clone / "metrics.json").exists()
+    assert (clone / "models").exists()
+    (clone / ".git/index.lock").touch()  # as a git that was killed leaves it
+    check_out(commit)
+    assert not (clone / "models").exists()  # cloned anew
+    with pytest.raises(RuntimeError, match="checkout"):
+        check_out("0" * 40)
+
+
+def test_a_command_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[int] = []
+    monkeypatch.setattr("pipeline.cluster.worker.time.sleep", slept.append)
+    statuses = iter([1, 1, 0, 1, 1])
+    worker.run_with_retries(lambda *_: next(statuses), "dvc", "pull", pauses=(1, 2, 4))
+    assert slept == [1, 2]
+    with pytest.raises(RuntimeError, match="dvc pull"):
+        worker.run_with_retries(lambda *_: next(statuses), "dvc", "pull", pauses=(8,))
+    assert slept == [1, 2, 8]
