@@ -227,8 +227,8 @@ def test_another_network_or_recipe_is_another_edge_of_the_graph(project: Path, l
     set_param(project, leaf)
     assert repro(project) == trained_again(variant)
     set_param(project, leaf)
-    # DVC remembers the runs of before; of these, whose outputs are in git, it keeps none.
-    assert repro(project) == REPORTS
+    # DVC's run cache restores all but stages whose uncached outputs are neither plots nor metrics.
+    assert repro(project) == trained_again(variant) - {f"train@{variant}", f"evaluate@{variant}"}
 
 
 @pytest.mark.parametrize("path", one_of_each_kind(CODE, QUICK_CODE))
