@@ -1,4 +1,4 @@
-"""All measurements of the README: `make bench`, or `python benchmarks/bench.py PART...` for some.
+"""The measurements of docs/benchmarks.md and docs/speed.md: `python benchmarks/bench.py PART...`.
 
 Needs an idle machine of two cores and a project whose pipeline is up to date. Each row's two things
 are measured in turns. Writes reports/bench/: a table a part, and what an epoch as in the notebook

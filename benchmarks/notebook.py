@@ -1,7 +1,7 @@
 """The study's four networks trained as its notebook did: `fit` on arrays, nothing else set.
 
 TensorFlow then takes all cores and the widest instructions. `python benchmarks/notebook.py NETWORK
-IMAGES EPOCHS` prints the seconds of each epoch as JSON; benchmarks/study_speed.py calls it.
+IMAGES EPOCHS` prints the seconds of each epoch as JSON; benchmarks/training_speed.py calls it.
 """
 
 import json

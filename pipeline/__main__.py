@@ -57,7 +57,8 @@ def main(arguments: list[str]) -> None:
 def stage_name(arguments: list[str], variants: Mapping[str, Any]) -> str:
     """DVC's name of the stage, such as `compare` or `train@final`."""
     if not arguments or arguments[0] not in STAGES:
-        raise PipelineError(USAGE)
+        unknown = f"unknown stage {arguments[0]!r}; " if arguments else ""
+        raise PipelineError(f"{unknown}{USAGE}")
     stage, *rest = arguments
     if stage not in PER_VARIANT:
         return stage

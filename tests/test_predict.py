@@ -177,12 +177,15 @@ def truncated_image() -> Image.Image:
 BAD_PHOTOS: dict[str, tuple[Photo | list[Photo], str]] = {
     "missing": (["no.png", "red.png", "params.yaml"], r"^no\.png: .*\nparams\.yaml: .*"),
     "none": ([], "at least one image"),
+    "a number": (5, "found int"),  # type: ignore[dict-item]
+    "bytes": ([b"a"], "found bytes"),  # type: ignore[list-item]
     "empty file": (io.BytesIO(), "empty"),
     "truncated PIL image": (truncated_image(), "cannot read"),
     "grey": (np.zeros((32, 32), np.uint8), r"\(H, W, 3\)"),
     "channels first": (np.zeros((3, 32, 32), np.uint8), r"\(H, W, 3\)"),
     "no pixels": (np.zeros((0, 32, 3), np.uint8), r"\(H, W, 3\)"),
     "integers": (np.zeros((32, 32, 3), int), "int64"),
+    "a grey float": (np.zeros((32, 32)), "float64"),
     "floats above 1": (np.full((32, 32, 3), 1.1), r"\[0, 1\]"),
     "negative": (np.full((32, 32, 3), -0.1), r"\[0, 1\]"),
     "NaN": (np.full((32, 32, 3), np.nan), r"\[0, 1\]"),
@@ -242,10 +245,17 @@ def rewrite(network: bytes | None, names: Sequence[str]) -> None:
     labelled.append(path, names)
 
 
+def misspelled_network() -> dict[str, Any]:
+    """The variants of params.yaml, `final` with a network that has no file."""
+    variants = params_file.read()["variants"]
+    return variants | {"final": variants["final"] | {"network": "plian"}}
+
+
 MISTAKES: dict[str, tuple[Callable[[], object], list[str], str]] = {
     "unknown variant": (dict, ["--variant", "finale"], "finale.*'final'"),
     "no such model": (dict, ["--variant", "deep"], r"models/deep\.tflite"),
-    "no model": (lambda: shutil.rmtree("models"), [], r"models/.*dvc pull.*dvc repro"),
+    "no model": (lambda: shutil.rmtree("models"), [], r"models/.*dvc pull.*make repro"),
+    "no such network": (lambda: set_params(variants=misspelled_network()), [], "network.*whitened"),
     "no params": (lambda: Path("params.yaml").unlink(), [], r"params\.yaml"),
     "views": (lambda: set_params(views=None), [], "views"),
     "metrics": (lambda: places.metrics("final").write_text("{}"), [], r"final/metrics\.json"),

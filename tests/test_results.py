@@ -70,14 +70,6 @@ def test_the_optimizer_trial_differs_in_its_recipe_alone() -> None:
     } == {"optimizer", "learning_rate"}
 
 
-@pytest.mark.parametrize("name", ["comparison", "differences"])
-def test_docs_show_the_committed_tables(name: str) -> None:
-    table = (PROJECT / f"reports/{name}.md").read_text().strip()
-    assert table in (PROJECT / "docs/results.md").read_text(), (
-        f"paste reports/{name}.md into docs/results.md"
-    )
-
-
 def test_readme_shows_the_committed_results() -> None:
     """A row per variant, in the order of the comparison, with its training time."""
     readme, known = (PROJECT / "README.md").read_text(), training_times.read_training_times()

@@ -12,12 +12,12 @@ from pipeline.report import metrics
 
 # Further metrics of pipeline/evaluate/metrics.py, each a column under this heading.
 METRICS = {
-    "one_view_accuracy": "one view",
+    "one_view_accuracy": "without TTA",
     "top2_accuracy": "top-2 accuracy",
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
     "calibration_error": "calibration error",
-    "told_unlikely": "told unlikely",
+    "told_unlikely": "rejected",
 }
 # Characters with a meaning within a line or a table cell of GitHub's Markdown. An underscore
 # between letters or digits has none.
@@ -104,16 +104,17 @@ def differences_markdown(table: pd.DataFrame, confidence: float) -> str:
     """The result of `differences_table` for neighbours in the ranking."""
     # Rows are sorted by rank: the first one of `better` has its next in the ranking as `worse`.
     table = table.drop_duplicates("better")
+    significant = f"significant at {100 - 100 * confidence:.3g} %"
     shown = pd.DataFrame(
         {
-            "the more accurate": table["better"],
-            "the other": table["worse"],
+            "variant": table["better"],
+            "compared with": table["worse"],
             "difference": _cells(table, "{difference:+.4f}"),
             "p": ["< 0.0001" if p < 0.0001 else f"{p:.4f}" for p in table["p_value"]],
-            f"sure at {100 * confidence:g} %": np.where(table["beats"], "yes", "no"),
+            significant: np.where(table["beats"], "yes", "no"),
         }
     )
-    return _markdown(shown, "the more accurate", "the other", f"sure at {100 * confidence:g} %")
+    return _markdown(shown, "variant", "compared with", significant)
 
 
 def classes_table(groups: Sequence[SeedGroup], confidence: float) -> pd.DataFrame:

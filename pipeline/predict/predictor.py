@@ -7,7 +7,7 @@ predictor.predict("photo.jpg")  # [Prediction(class_name='horse', probability=0.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,6 @@ from PIL import Image
 
 from pipeline.base import params_file
 from pipeline.base.errors import PipelineError
-from pipeline.base.mistakes import nearest
 from pipeline.datasets.config import CropMode, read_dataset_config
 from pipeline.datasets.image_loading import image_to_array, load_image
 from pipeline.evaluate import manner, scores
@@ -27,8 +26,12 @@ from pipeline.predict.litert_model import LiteRTModel
 from pipeline.report import metrics, places
 from pipeline.runtime import Runtime
 from pipeline.tools import lockfile
+from pipeline.train.variant import networks
 
 TOP = 3  # classes of a prediction
+ANY = "*"  # instead of a variant's name
+SINGLE = (str, os.PathLike, Image.Image)
+EXPECTED_PHOTO = "expected a path, a PIL image, an array (H, W, 3) or an open binary file"
 
 # An array is (H, W, 3), uint8 or float in [0, 1]; floats are rounded to 8 bits.
 Photo: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | BinaryIO
@@ -90,6 +93,8 @@ def load_predictor(root: str | Path = "", variant: str | None = None) -> Predict
     PipelineError when there is no such model, or a file is damaged.
     """
     root = Path(root)
+    if not root.is_dir():
+        raise PipelineError(f"root: expected the folder of a project, found {root}")
     params = params_file.read(root / params_file.PARAMS_FILE)
     variants = params_file.section(params, "variants", dict[str, Any])
     lock = lockfile.read_lock(root) or {}
@@ -105,14 +110,13 @@ def load_predictor(root: str | Path = "", variant: str | None = None) -> Predict
         if (root / places.metrics(name)).exists()
     }
     if variant is None:
-        variant = max(paths, key=lambda name: accuracies.get(name, 0), default="*")
+        variant = max(paths, key=lambda name: accuracies.get(name, 0), default=ANY)
     if variant not in paths:
-        raise PipelineError(
-            f"{root / places.litert(variant)}: expected a trained model, found no such file"
-            f"{nearest(variant, list(paths))}; run `dvc pull` or `dvc repro`"
-        )
+        raise _missing_model(variant, variants)
     _check_md5(paths[variant], root, lock)
     network = params_file.at(params, f"variants.{variant}.network")
+    if network not in networks():  # a misspelled one has no test-time augmentation
+        raise params_file.unknown_name(str(network), networks(), f"variants.{variant}.network")
     return Predictor(
         variant=variant,
         path=paths[variant],
@@ -125,14 +129,31 @@ def load_predictor(root: str | Path = "", variant: str | None = None) -> Predict
     )
 
 
+def _missing_model(variant: str, variants: Collection[str]) -> PipelineError:
+    if variant == ANY:
+        return PipelineError(
+            f"{places.litert(ANY)}: expected a trained model, found none; run `dvc pull` or "
+            "`make repro`"
+        )
+    if variant not in variants:
+        return params_file.unknown_name(variant, variants, "variants")
+    path = places.litert(variant)
+    return PipelineError(
+        f"{path}: expected a trained model, found no such file; `dvc pull {path}`, or train it: "
+        f"`dvc repro evaluate@{variant}`"
+    )
+
+
 def _check_md5(path: Path, root: Path, lock: dict[str, lockfile.StageEntry]) -> None:
     """PipelineError when dvc.lock records another MD5 of the output at `path`."""
     out, found = path.relative_to(root).as_posix(), lockfile.file_md5(path)
     for stage, entry in lock.items():
         if entry.outs.get(out, found) != found:
+            in_git = path.parent.name == "reports"
+            remedy = f"`git checkout HEAD -- {out}`" if in_git else f"`dvc repro {stage}`"
             raise PipelineError(
                 f"{path}: expected the bytes that {lockfile.LOCK} records, found others; delete "
-                f"it and run `dvc repro {stage}`"
+                f"it, then {remedy}"
             )
 
 
@@ -158,7 +179,9 @@ def load_images(photos: Photo | Iterable[Photo], *, side: int, crop_mode: CropMo
 
 def _as_list(photos: Any) -> list[Photo]:
     """A single photo in a list."""
-    is_single = isinstance(photos, str | os.PathLike | Image.Image) or hasattr(photos, "read")
+    is_single = isinstance(photos, SINGLE) or hasattr(photos, "read")
+    if not is_single and not isinstance(photos, Iterable):
+        raise PipelineError(f"{EXPECTED_PHOTO}, found {type(photos).__name__}")
     return [photos] if is_single or getattr(photos, "ndim", 4) < 4 else list(photos)
 
 
@@ -166,6 +189,8 @@ def _load_image(photo: Photo, side: int, crop_mode: CropMode) -> np.ndarray:
     """`photo` as float32 (side, side, 3) in [0, 1]."""
     if isinstance(photo, np.ndarray):
         photo = _to_pil(photo)
+    if not isinstance(photo, SINGLE) and not hasattr(photo, "read"):
+        raise PipelineError(f"{EXPECTED_PHOTO}, found {type(photo).__name__}")
     if not isinstance(photo, Image.Image):
         return load_image(photo, side=side, crop_mode=crop_mode)
     try:
@@ -175,12 +200,13 @@ def _load_image(photo: Photo, side: int, crop_mode: CropMode) -> np.ndarray:
 
 
 def _to_pil(array: np.ndarray) -> Image.Image:
+    dtype = array.dtype
     is_float = np.issubdtype(array.dtype, np.floating)
     if is_float and array.size and array.min() >= 0 and array.max() <= 1:  # NaN is neither
         array = np.rint(255 * array).astype(np.uint8)
     if array.dtype != np.uint8 or array.shape[2:] != (3,) or not array.size:
         raise PipelineError(
             "expected an array (H, W, 3) of uint8, or of float in [0, 1], found "
-            f"{array.shape} of {array.dtype}"
+            f"{array.shape} of {dtype}"
         )
     return Image.fromarray(array)
