@@ -135,4 +135,4 @@ def transfer(direction: str, stages: Sequence[str]) -> None:
     try:
         run_with_retries(run_process, *DVC, direction, "--quiet", *stages)
     except RuntimeError as error:
-        raise PipelineError(f"{error}; mend the DVC remote") from error
+        raise PipelineError(f"{error}; repair the DVC remote") from error

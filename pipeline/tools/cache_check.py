@@ -38,7 +38,7 @@ def check_inputs(stage: str) -> None:
     if damaged := [path for output in inputs for path in damaged_files(output)]:
         raise PipelineError(
             f"{', '.join(damaged)}: expected the bytes that DVC recorded, found others; `python "
-            "-m pipeline.tools.cache_check` says how to mend them"
+            "-m pipeline.tools.cache_check` says how to repair them"
         )
 
 

@@ -88,7 +88,7 @@ def params_model(*, fetch: bool) -> type[params_file.Section]:
 def check(params: Mapping[str, Any]) -> None:
     """Raise PipelineError with a line for every mistake in `params`.
 
-    References between sections are checked once each section is right by itself.
+    References between sections are checked after every section is valid.
     """
     dataset = params.get("dataset")
     is_photos = isinstance(dataset, Mapping) and dataset.get("kind") == "photos"
@@ -136,7 +136,7 @@ def _unfit_network(key: str, network: Any, recipe: Any, side: int) -> Iterator[s
 
 
 def _shortened(line: str) -> str:
-    """`line` without its middle where it is too long: key and expectation stand at the ends."""
+    """`line` without its middle where it is too long: the key and the expected value are at the ends."""
     half = LONGEST_LINE // 2
     return line if len(line) <= LONGEST_LINE else f"{line[:half]} ... {line[-half:]}"
 

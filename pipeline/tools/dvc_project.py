@@ -27,7 +27,7 @@ def opened(folder: Path = Path(), *, wait: bool) -> Iterator[Repo]:
 
 def unreadable(error: DvcException) -> PipelineError:
     """The PipelineError for a project that DVC cannot read."""
-    remedy = "mend that, then run again"
+    remedy = "fix it, then run again"
     if lockfile.LOCK.name in str(error):
         remedy = lockfile.REMEDY
     elif "not a git repository" in str(error):

@@ -99,11 +99,6 @@ def cpu_flags() -> set[str]:
     return set(_cpu_info("flags").split())
 
 
-def is_x86_64() -> bool:
-    """Whether this processor has the instruction sets that params.yaml can name."""
-    return platform.machine().lower() in ("x86_64", "amd64")
-
-
 def _cpu_info(key: str) -> str:
     """The first value of `key` in /proc/cpuinfo; empty where there is none."""
     text = CPUINFO.read_text(encoding="utf-8") if CPUINFO.exists() else ""

@@ -43,7 +43,7 @@ def output(*arguments: str, folder: Path | None = None) -> bytes:
     if done.returncode:
         message = done.stderr.decode(errors="replace").strip()
         no_commit = "not a git repository" in message or "HEAD" in message
-        remedy = INIT if no_commit else "mend that, then run again"
+        remedy = INIT if no_commit else "fix it, then run again"
         raise PipelineError(f"{folder}: git {arguments[0]} failed: {message}; {remedy}")
     return done.stdout
 

@@ -71,7 +71,9 @@ def main(arguments: list[str]) -> None:
     dataset = read_dataset_config(YAML(typ="safe").load(params))
     assert isinstance(dataset, ImageFolderConfig)  # as the template says
     print(f"study: {memory_estimate.expect_memory(photos, dataset)}", flush=True)
-    git.output("var", "GIT_COMMITTER_IDENT", folder=source)  # fails where git knows no name
+    git.output(
+        "var", "GIT_COMMITTER_IDENT", folder=source
+    )  # fails without user.name and user.email
     paths = [path for classes in photos.values() for own in classes.values() for path in own]
     try:
         copy_project(project, folder)

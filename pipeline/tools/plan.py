@@ -1,8 +1,8 @@
 """What `dvc repro` would run, and why: `python -m pipeline.tools.plan [STAGE ...]`.
 
-DVC's status says what differs from dvc.lock. The graph adds the stages behind: whether they run
-depends on the bytes that the stage before them will write. Takes no lock, so the plan can be asked
-for during a training.
+DVC's status says what differs from dvc.lock. The graph adds the stages downstream: whether they run
+depends on the bytes that the stages before them will write. Takes no lock, so it works during a
+training.
 """
 
 import argparse

@@ -116,7 +116,7 @@ def _run_stage(folder: Path, *arguments: str, until: Callable[[], bool] = lambda
             if process.returncode:
                 raise PipelineError(
                     f"`python -m pipeline {' '.join(arguments)}` failed in {folder} for the reason "
-                    "above; mend that, or set TMPDIR to a folder with more space"
+                    "above; fix it, or set TMPDIR to a folder with more space"
                 )
         finally:
             process.kill()
