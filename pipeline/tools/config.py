@@ -136,7 +136,7 @@ def _unfit_network(key: str, network: Any, recipe: Any, side: int) -> Iterator[s
 
 
 def _shortened(line: str) -> str:
-    """`line` without its middle where it is too long: the key and the expected value are at the ends."""
+    """`line` without its middle where it is too long; the key and the expectation remain."""
     half = LONGEST_LINE // 2
     return line if len(line) <= LONGEST_LINE else f"{line[:half]} ... {line[-half:]}"
 
