@@ -1,4 +1,4 @@
-"""metrics.json is read with any further metrics; impossible values are refused."""
+"""metrics.json: further metrics are read, impossible values refused."""
 
 import json
 from pathlib import Path
