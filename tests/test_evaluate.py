@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 import workspace
 from conftest import PROJECT
-from made_up import NAMES
 
 from pipeline.base import files
 from pipeline.base.errors import PipelineError
@@ -34,7 +33,9 @@ OUTPUTS = [
     "reports/variants/tiny/reliability.csv",
     "reports/variants/tiny/right.png",
 ]
+MODEL, TEST_SET = Path("models/tiny.keras"), Path("data/processed/test.npz")
 IMAGES = 60
+NAMES = ["Äpfel, rot", "$5 bill$", 'a "b"', "support", *"efghij"]
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +126,7 @@ def test_metrics_and_tables_agree_with_keras(
         loss="categorical_crossentropy",
         metrics=["accuracy", keras.metrics.TopKCategoricalAccuracy(2, name="top2_accuracy")],
     )
-    with np.load("data/processed/test.npz") as data:
-        images, labels = data["images"], data["labels"]
+    images, labels = files.read_arrays(TEST_SET, "images", "labels")
     expected = model.evaluate(images, labels, verbose=0, return_dict=True)
     assert {name: metrics[name] for name in expected} == pytest.approx(expected, abs=2e-6)
     assert set(metrics) == {*METRICS, "parameters"}
@@ -139,7 +139,11 @@ def test_metrics_and_tables_agree_with_keras(
     assert list(predictions["predicted"]) == [NAMES[k] for k in predicted]
     assert list(predictions["actual"]) == [NAMES[k] for k in actual]
     assert predictions["predicted"].nunique() > 3
-    by_class = pd.read_csv(places.classes("tiny"))
+    assert labelled.read(places.litert("tiny")) == tuple(NAMES)
+    bins = pd.read_csv(places.reliability("tiny"))
+    assert bins["images"].sum() == IMAGES
+    by_class = pd.read_csv(places.classes("tiny"), header=None, skiprows=1)
+    by_class.columns = ["class", "precision", "recall", "f1", "count", *NAMES]
     assert by_class["f1"].mean() == pytest.approx(metrics["macro_f1"], abs=1e-6)
     counts = np.zeros((10, 10), int)
     np.add.at(counts, (actual, predicted), 1)
@@ -160,23 +164,6 @@ def test_metrics_and_tables_agree_with_keras(
         assert {len(digits) for digits in re.findall(rb"[.](\d+)", content)} == {6}
 
 
-def test_classes_and_size_are_those_of_the_data(
-    project: Path, save_network: Callable[..., None]
-) -> None:
-    names = ["Äpfel, rot", "$5 bill$", 'a "b"', "support"]
-    generator = np.random.default_rng(2)
-    images = generator.random((20, 48, 48, 3), np.float32)
-    labels = np.eye(4, dtype=np.float32)[np.arange(20) % 4]
-    files.write_arrays(project / "data/processed/test.npz", images=images, labels=labels)
-    classes.write(names)
-    save_network(project / "models/tiny.keras", side=48, classes=4)
-    _, predictions = evaluated()
-    assert predictions["actual"].tolist() == names * 5
-    by_class = pd.read_csv(places.classes("tiny"), header=None, index_col=False)
-    assert by_class.iloc[0, 5:].tolist() == by_class.iloc[1:, 0].tolist() == names
-    assert labelled.read(places.litert("tiny")) == tuple(names)
-
-
 def test_metrics_are_of_the_averaged_views_but_for_one(
     project: Path, save_network: Callable[..., None]
 ) -> None:
@@ -187,8 +174,8 @@ def test_metrics_are_of_the_averaged_views_but_for_one(
     import keras
 
     model = keras.saving.load_model("models/tiny.keras")
-    with np.load("data/processed/test.npz") as data:
-        images, labels = data["images"], data["labels"].argmax(axis=1)
+    images, labels = files.read_arrays(TEST_SET, "images", "labels")
+    labels = labels.argmax(axis=1)
     one_view, mirrored = (
         np.asarray(model.predict(view, verbose=0), np.float64)
         for view in (images, images[:, :, ::-1])
@@ -202,8 +189,6 @@ def test_metrics_are_of_the_averaged_views_but_for_one(
     loss = -np.log(averaged[np.arange(IMAGES), labels]).mean()
     assert metrics["loss"] == pytest.approx(loss, abs=2e-6)
     assert predictions["predicted"].tolist() == [NAMES[k] for k in averaged.argmax(axis=1)]
-    correct = right.read(places.right("tiny"), IMAGES, "")
-    assert correct.tolist() == (averaged.argmax(axis=1) == labels).tolist()
 
 
 def test_views_are_of_the_network_and_temperature_of_the_recipe(
@@ -228,24 +213,10 @@ def test_views_are_of_the_network_and_temperature_of_the_recipe(
         manner.read(params | {"temperatures": 1.0}, "tiny", "plain")
 
 
-def test_reliability_has_each_image_in_its_bin(project: Path) -> None:
-    _, predictions = evaluated()
-    bins = pd.read_csv(places.reliability("tiny"))
-    assert bins["images"].sum() == IMAGES
-    assert len(bins) > 2
-    for up_to, images, confidence, accuracy in bins.itertuples(index=False):
-        inside = predictions["confidence"].between(up_to - 1 / 15, up_to, inclusive="right")
-        rows = predictions[inside]
-        assert len(rows) == images
-        assert rows["confidence"].mean() == pytest.approx(confidence, abs=1e-5)
-        assert (rows["actual"] == rows["predicted"]).mean() == pytest.approx(accuracy, abs=1e-5)
-
-
 def test_litert_computes_the_same_logits(project: Path, save_network: Callable[..., None]) -> None:
     save_network(project / "models/tiny.keras", weight=2)
     evaluate.main(["tiny"])
-    with np.load("data/processed/test.npz") as data:
-        images = data["images"]
+    images, _ = files.read_arrays(TEST_SET, "images", "labels")
     model = LiteRTModel(places.litert("tiny"))
     logits = model.predict_logits(images, batch_size=7, inference_config=manner.PLAIN)
     expected, _ = trained.answers(
@@ -256,15 +227,9 @@ def test_litert_computes_the_same_logits(project: Path, save_network: Callable[.
 
 
 def test_every_setting_is_used(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes: set[int] = set()
-    count_mistakes = MagicMock(wraps=mistakes.most_confident)
-    monkeypatch.setattr(mistakes, "most_confident", count_mistakes)
-    original = trained.answers
-
-    def answers(*arguments: Any, batch_size: int, **named: Any) -> Any:
-        sizes.add(batch_size)
-        return original(*arguments, batch_size=batch_size, **named)
-
+    most_confident = MagicMock(wraps=mistakes.most_confident)
+    monkeypatch.setattr(mistakes, "most_confident", most_confident)
+    answers = MagicMock(wraps=trained.answers)
     monkeypatch.setattr(trained, "answers", answers)
     edit_params(
         runtime=workspace.read_params(Path())["runtime"] | {"inference_batch_size": 23},
@@ -272,10 +237,10 @@ def test_every_setting_is_used(project: Path, monkeypatch: pytest.MonkeyPatch) -
         predict={"unlikely": 1.0},
     )
     metrics, _ = evaluated()
-    assert sizes == {23}
+    assert answers.call_args.kwargs["batch_size"] == 23
     assert metrics["told_unlikely"] == 1
     assert {*pd.read_csv(places.reliability("tiny"))["up_to"]} <= {0.333333, 0.666667, 1.0}
-    assert count_mistakes.call_args.args[2] == 3
+    assert most_confident.call_args.args[2] == 3
     pairs = page_data.read_examples("tiny", NAMES, IMAGES).groupby(["actual", "predicted"])
     assert pairs.size().max() == 2
 
@@ -295,9 +260,6 @@ def replace_by_code(path: Path) -> None:
 def write_test_set(path: Path, *shapes: tuple[int, ...]) -> None:
     images, labels = map(np.zeros, shapes)
     files.write_arrays(path, images=images, labels=labels)
-
-
-MODEL, TEST_SET = Path("models/tiny.keras"), Path("data/processed/test.npz")
 
 
 @pytest.mark.parametrize(
@@ -327,7 +289,7 @@ def test_bad_input_names_the_stage_that_makes_it(
     assert outputs() == {}
 
 
-@pytest.mark.parametrize("arguments", [[], ["tiny", "deep"]])
-def test_exactly_one_variant(arguments: list[str]) -> None:
-    with pytest.raises(PipelineError, match="expected one variant"):
-        evaluate.main(arguments)
+def test_exactly_one_variant() -> None:
+    for arguments in ([], ["tiny", "deep"]):
+        with pytest.raises(PipelineError, match="expected one variant"):
+            evaluate.main(arguments)

@@ -146,6 +146,16 @@ def test_examples_are_the_most_confident_of_each_pair() -> None:
     ]
 
 
+def test_reliability_of_each_bin() -> None:
+    table = tables.reliability(LABELS, PROBABILITIES, 4)
+    assert table.to_dict("list") == {
+        "up_to": [0.75, 1],
+        "images": [3, 1],
+        "confidence": [pytest.approx((0.75 + 0.625 + 0.625) / 3), 0.875],
+        "accuracy": [pytest.approx(2 / 3), 0],
+    }
+
+
 @pytest.mark.parametrize(
     ("section", "schema", "key", "value"),
     [
