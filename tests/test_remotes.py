@@ -47,7 +47,7 @@ class Storage:
 
     commands: str  # those documented, with its own address
     secrets: tuple[str, ...]
-    lock_out: Callable[[Path, pytest.MonkeyPatch], None]  # makes it unavailable to a clone
+    locked_out: dict[str, str]  # the environment in which it is unavailable
     refusal: str  # the message then
 
 
@@ -69,33 +69,24 @@ class Author:
 
 @contextmanager
 def _folder(place: Path, patch: pytest.MonkeyPatch) -> Iterator[Storage]:
-    def lock_out(clone: Path, patch: pytest.MonkeyPatch) -> None:
-        elsewhere = ("dvc", "remote", "modify", "--local", "storage", "url")
-        workspace.run(clone, *elsewhere, str(place / "not_mounted"))
-
     commands = _documented("/mnt/share/cifar10", str(place / "store"))
-    yield Storage(commands, (), lock_out, "data/processed/train.npz")
+    yield Storage(commands, (), {}, "data/processed/train.npz")
 
 
 @contextmanager
 def _s3(place: Path, patch: pytest.MonkeyPatch) -> Iterator[Storage]:
-    def lock_out(clone: Path, patch: pytest.MonkeyPatch) -> None:
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-
     with servers.s3(place) as bucket:
         patch.setenv("AWS_ACCESS_KEY_ID", bucket.access_key)
         patch.setenv("AWS_SECRET_ACCESS_KEY", bucket.secret_key)
         commands = _documented("s3://bucket/", f"s3://{bucket.name}/").replace(
             "https://s3.example.org", bucket.endpoint
         )
-        yield Storage(commands, (bucket.access_key, bucket.secret_key), lock_out, "Forbidden")
+        secrets = (bucket.access_key, bucket.secret_key)
+        yield Storage(commands, secrets, {"AWS_SECRET_ACCESS_KEY": "wrong"}, "Forbidden")
 
 
 @contextmanager
 def _ssh(place: Path, patch: pytest.MonkeyPatch) -> Iterator[Storage]:
-    def lock_out(clone: Path, patch: pytest.MonkeyPatch) -> None:
-        patch.setenv("HOME", str(place))
-
     with servers.ssh(place) as host:
         keys = place / "home/.ssh"
         keys.mkdir(parents=True)
@@ -104,8 +95,8 @@ def _ssh(place: Path, patch: pytest.MonkeyPatch) -> Iterator[Storage]:
             "ssh://host.example.org/srv/cifar10", f"ssh://127.0.0.1:{host.port}{place}/store"
         )
         commands = re.sub(r"\bme$", host.user, commands, flags=re.M)
-        secrets = host.private_key.read_text().splitlines()[1:-1]
-        yield Storage(commands, tuple(secrets), lock_out, "Permission denied")
+        secrets = tuple(host.private_key.read_text().splitlines()[1:-1])
+        yield Storage(commands, secrets, {"HOME": str(place)}, "Permission denied")
 
 
 PLACES: dict[str, Callable[[Path, pytest.MonkeyPatch], AbstractContextManager[Storage]]] = {
@@ -202,7 +193,11 @@ def test_an_unavailable_remote_stops_the_run(
     author: Author, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clone = _changed(author.clone(tmp_path / "elsewhere/clone"))
-    author.storage.lock_out(clone, monkeypatch)
+    for name, value in author.storage.locked_out.items():
+        monkeypatch.setenv(name, value)
+    if not author.storage.locked_out:
+        elsewhere = ("dvc", "remote", "modify", "--local", "storage", "url")
+        workspace.run(clone, *elsewhere, str(tmp_path / "not_mounted"))
     assert author.storage.refusal in workspace.run(clone, *REPRO, expect=DVC_ERROR)
     assert _ran(clone) == []
     assert author.storage.refusal in workspace.run(clone, "dvc", "pull", expect=1)

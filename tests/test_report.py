@@ -1,13 +1,15 @@
-"""right.png: a pixel for each test image."""
+"""right.png, a pixel for each test image, and metrics.json."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pipeline.base.errors import PipelineError
-from pipeline.report import right
+from pipeline.report import metrics, right
 
 
 @pytest.mark.parametrize("count", [1, 100, 101, 10_000])
@@ -34,3 +36,29 @@ def test_damaged_file(tmp_path: Path, mode: str | None, size: tuple[int, int]) -
         Image.new(mode, size).save(path)
     with pytest.raises(PipelineError, match=r"right\.png: .*; run `dvc repro evaluate@deep`$"):
         right.read(path, 250, "run `dvc repro evaluate@deep`")
+
+
+def write_metrics(folder: Path, **changes: Any) -> None:
+    path = folder / "reports/variants/deep/metrics.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"accuracy": 0.5, "loss": 1.25, "parameters": 7} | changes))
+
+
+@pytest.mark.parametrize("accuracy", [0, 1])
+def test_further_metrics(tmp_path: Path, accuracy: int) -> None:
+    changes = {"accuracy": accuracy, "loss": 0, "parameters": 0, "new": 3}
+    write_metrics(tmp_path, **changes)
+    assert metrics.read("deep", tmp_path).model_dump() == changes
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("accuracy", 1.01), ("accuracy", float("nan")), ("accuracy", "0.5"), ("loss", -0.1)),
+        *(("parameters", 0.5), ("new", float("nan")), ("new", "1")),
+    ],
+)
+def test_impossible_metrics(tmp_path: Path, key: str, value: Any) -> None:
+    write_metrics(tmp_path, **{key: value})
+    with pytest.raises(PipelineError, match=rf"metrics\.json: .*{key}.*`dvc repro evaluate@deep`$"):
+        metrics.read("deep", tmp_path)
