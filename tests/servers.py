@@ -19,24 +19,18 @@ from pathlib import Path
 import pytest
 
 STARTING_SECONDS = 60  # two where the machine is idle
-POLICY = (
-    '{"Version": "2012-10-17",'
-    ' "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}'
-)
+USER = {"UserName": "user"}
+ALLOW = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+POLICY = {
+    "PolicyName": "storage",
+    "PolicyDocument": json.dumps({"Version": "2012-10-17", "Statement": [ALLOW]}),
+}
 # Requests that make a bucket and a user with an access key.
 SETUP: list[tuple[str, str, str, dict[str, str]]] = [
     ("PUT", "/bucket", "s3", {}),
-    ("POST", "/", "iam", {"Action": "CreateUser", "UserName": "user"}),
-    (
-        *("POST", "/", "iam"),
-        {
-            "Action": "PutUserPolicy",
-            "UserName": "user",
-            "PolicyName": "storage",
-            "PolicyDocument": POLICY,
-        },
-    ),
-    ("POST", "/", "iam", {"Action": "CreateAccessKey", "UserName": "user"}),
+    ("POST", "/", "iam", {"Action": "CreateUser", **USER}),
+    ("POST", "/", "iam", {"Action": "PutUserPolicy", **USER, **POLICY}),
+    ("POST", "/", "iam", {"Action": "CreateAccessKey", **USER}),
 ]
 
 

@@ -206,8 +206,9 @@ def test_views_are_of_the_network_and_temperature_of_the_recipe(
         np.log(table["confidence"] / table["second_confidence"]) for table in (predictions, flat)
     ]
     np.testing.assert_allclose(ratios[0] / 4, ratios[1], atol=2e-3)
-    for sections in ({"variants": {"tiny": {"recipe": "trial"}}}, {"variants": {}}):
-        params = workspace.read_params(Path()) | sections
+    params = workspace.read_params(Path())
+    for variants in ({"tiny": {"recipe": "trial"}}, {}):
+        params["variants"] = variants
         assert manner.read(params, "tiny", "plain") == manner.PLAIN
     with pytest.raises(PipelineError, match="temperatures: expected a mapping"):
         manner.read(params | {"temperatures": 1.0}, "tiny", "plain")
