@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Shared fixtures."""
 
 import os
 import shutil
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parent.parent
 
-# As in nearly everybody's shell: with PYTHONUNBUFFERED a pipe breaks earlier than without.
+# PYTHONUNBUFFERED and the like change when a pipe breaks.
 for name in [name for name in os.environ if name.startswith("PYTHON")]:
     del os.environ[name]
-# Set in a git hook; they would redirect every git of the tests to the hook's repository.
+# Set in a git hook, to its repository.
 for name in git.local_variables():
     os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")
 def tensorflow_started() -> None:
-    """TensorFlow as the stages start it; for every test that uses Keras in this process."""
+    """TensorFlow as the stages start it, for tests that use Keras."""
     params = params_file.read(PROJECT / "params.yaml")
     runtime.start(params_file.section(params, "runtime", runtime.Runtime).cpu_isa)
 
@@ -53,25 +53,22 @@ def verifiable(committed_results: Path, tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> "dict[str, Figure]":
-    """The figures that the test has drawn, by the names of their files, which stay empty.
-
-    They are not painted, which takes most of the time of a figure.
-    """
+    """The figures drawn by the test by file name; they are not rendered, which is slow."""
     from pipeline.report.figures import Figure
 
-    kept: dict[str, Figure] = {}
+    figures: dict[str, Figure] = {}
 
     def save(figure: Figure, path: Path, **_: object) -> None:
-        kept[path.name.removeprefix(".").replace(".part.", ".")] = figure
+        figures[path.name.removeprefix(".").replace(".part.", ".")] = figure
         path.touch()
 
     monkeypatch.setattr(Figure, "savefig", save)
-    return kept
+    return figures
 
 
 @pytest.fixture(scope="session")
 def reproduced_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project with a single variant after a run of every stage, each a stub; to be copied."""
+    """The project with a single variant after `dvc repro` with stub stages."""
     import one_variant
 
     return one_variant.reproduced(tmp_path_factory.mktemp("reproduced") / "project")
@@ -79,7 +76,7 @@ def reproduced_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def reproduced(reproduced_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of that, for one test, which is in its folder."""
+    """A copy of `reproduced_once`, as the current folder."""
     folder = tmp_path / "project"
     shutil.copytree(reproduced_once, folder, symlinks=True)
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))  # as workspace.run has it
@@ -93,9 +90,9 @@ def cluster(tmp_path: Path) -> "Iterator[Cluster]":
     from clusters import Cluster
 
     (tmp_path / "cluster").mkdir()
-    found = Cluster(tmp_path / "cluster")
-    yield found
-    found.end()
+    cluster = Cluster(tmp_path / "cluster")
+    yield cluster
+    cluster.end()
 
 
 @pytest.fixture
@@ -107,13 +104,13 @@ def clustered(tmp_path: Path) -> Path:
 
 
 def small_params(epochs: int) -> dict[str, Any]:
-    """The project's params with light networks and `epochs` epochs a recipe."""
+    """The project's params with narrow networks and `epochs` epochs."""
     import workspace  # which imports this module
 
     params = workspace.light(workspace.read_params(PROJECT))
     for recipe in params["recipes"].values():
         recipe["epochs"] = epochs
-    # Two groups of two micro-batches; with batches so small, less of a rate for biases.
+    # Four micro-batches a batch; small batches need a lower learning rate of biases.
     params["recipes"]["fast"] |= {
         "batch_size": 64,
         "micro_batch_size": 16,

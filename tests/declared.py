@@ -1,4 +1,4 @@
-"""dvc.yaml read by itself, without DVC: what each stage declares, and what must follow from it."""
+"""The stages of dvc.yaml, parsed without DVC."""
 
 import functools
 import re
@@ -36,18 +36,18 @@ def lies_in(path: str, place: str) -> bool:
 
 
 def stages(folder: Path) -> dict[str, Stage]:
-    """Every stage of `folder`'s dvc.yaml by name, in the file's order."""
+    """The stages of dvc.yaml in `folder` by name, in the order of the file."""
     params = yaml.safe_load((folder / "params.yaml").read_text())
-    found = {}
+    result = {}
     for name, body in yaml.safe_load((folder / "dvc.yaml").read_text())["stages"].items():
         if "foreach" in body:
             assert body["foreach"] == "${variants}"
             for variant, settings in params["variants"].items():
                 stage = _stage(f"{name}@{variant}", _filled(body["do"], variant, settings))
-                found[stage.name] = stage
+                result[stage.name] = stage
         else:
-            found[name] = _stage(name, _named(body, params))
-    return found
+            result[name] = _stage(name, _named(body, params))
+    return result
 
 
 def downstream(all_stages: dict[str, Stage], names: set[str]) -> set[str]:
@@ -74,28 +74,18 @@ def leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _named(body: Any, params: dict[str, Any]) -> Any:
-    """`body` with the parameters in it that stand in `${}`, as `${page.variant}`."""
-    text = re.sub(
-        r"\$\{([\w.]+)\}",
-        lambda match: str(
-            functools.reduce(lambda tree, key: tree[key], match[1].split("."), params)
-        ),
-        yaml.safe_dump(body),
-    )
-    return yaml.safe_load(text)
+    """`body` with the values of `${page.variant}` and the like."""
+
+    def value(match: re.Match[str]) -> str:
+        return str(functools.reduce(lambda tree, key: tree[key], match[1].split("."), params))
+
+    return yaml.safe_load(re.sub(r"\$\{([\w.]+)\}", value, yaml.safe_dump(body)))
 
 
 def _filled(body: Any, variant: str, settings: dict[str, Any]) -> Any:
-    if isinstance(body, dict):
-        return {
-            _filled(k, variant, settings): _filled(v, variant, settings) for k, v in body.items()
-        }
-    if isinstance(body, list):
-        return [_filled(child, variant, settings) for child in body]
-    if isinstance(body, str):
-        named = re.sub(r"\$\{item\.(\w+)\}", lambda match: settings[match[1]], body)
-        return named.replace("${key}", variant)
-    return body
+    """`body` with the values of `${item.NAME}` and `${key}`."""
+    text = re.sub(r"\$\{item\.(\w+)\}", lambda match: str(settings[match[1]]), yaml.safe_dump(body))
+    return yaml.safe_load(text.replace("${key}", variant))
 
 
 def _stage(name: str, body: dict[str, Any]) -> Stage:
@@ -108,8 +98,7 @@ def _stage(name: str, body: dict[str, Any]) -> Stage:
         params=tuple(body.get("params", [])),
         outs=tuple(outs),
         in_git=tuple(path for path, flags in outs.items() if flags.get("cache") is False),
-        # DVC keeps no run of a stage with a persistent output, nor of one with an output that
-        # is uncached and neither metric nor plot (tried with DVC 3.67).
+        # DVC's run cache skips stages with a persistent or an uncached output.
         restored=not any(
             flags.get("persist") or flags.get("cache") is False for flags in plain.values()
         ),
@@ -117,7 +106,7 @@ def _stage(name: str, body: dict[str, Any]) -> Stage:
 
 
 def _flags(entries: list[Any]) -> dict[str, Any]:
-    """Path to flags of a list of outputs, in which a path without flags stands alone."""
+    """The flags of each output by its path."""
     return {
         path: flags
         for entry in entries

@@ -1,4 +1,4 @@
-"""Made-up results of variants: in memory, and as the files that train and evaluate write."""
+"""Made-up results of variants, in memory and in the files of train and evaluate."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from pipeline.evaluate import tables
 from pipeline.report import places, right
 from pipeline.report.metrics import Metrics
 
-# Literally, as every table and figure has them in this order.
+# In the order of tables and figures.
 NAMES = [
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),
@@ -22,7 +22,7 @@ PER_CLASS = 100  # test images
 
 
 def history(epochs: int, seed: int, *, validated: bool = True) -> pd.DataFrame:
-    """No two of its figures are equal; those of validation are NaN without one."""
+    """Distinct values; those of validation are NaN without one."""
     figures = np.random.default_rng(seed).permutation(4 * epochs).reshape(4, epochs)
     names = ("accuracy", "loss", "val_accuracy", "val_loss")
     table = pd.DataFrame(
@@ -55,14 +55,14 @@ def result(
     correct: np.ndarray | None = None,
     **figures: float,
 ) -> Result:
-    """The result of a variant; what is left out is as in any other."""
+    """The result of a variant, with defaults."""
     names = ("one_view_accuracy", "top2_accuracy", "balanced_accuracy", "macro_f1", "told_unlikely")
     rest = dict.fromkeys(names, 0.25)
-    found = {"loss": 1.0, **rest, "calibration_error": 0.125, "parameters": 7, **figures}
+    values = {"loss": 1.0, **rest, "calibration_error": 0.125, "parameters": 7, **figures}
     return Result(
         variant=variant,
         classes=tuple(classes),
-        metrics=Metrics.model_validate({"accuracy": accuracy, **found}),
+        metrics=Metrics.model_validate({"accuracy": accuracy, **values}),
         history=history(3, 1) if learned is None else learned,
         confusion=np.eye(len(classes), dtype=np.int64) if counts is None else counts,
         correct=np.ones(10, bool) if correct is None else correct,
@@ -71,7 +71,7 @@ def result(
 
 
 def bins(accuracy: float) -> pd.DataFrame:
-    """Two of ten bins of confidence: a fifth of the images half as often right as the others."""
+    """Two of ten bins of confidence, the first with half the accuracy."""
     return pd.DataFrame(
         {
             "up_to": [0.6, 1.0],
@@ -92,10 +92,7 @@ def write(
     classes: Sequence[str] = NAMES,
     **figures: float,
 ) -> None:
-    """The files of `variant` that compare and page read, in the project at `folder`.
-
-    `right_of_each_class`, of 100 images, tells variants apart in all of them.
-    """
+    """The files of `variant` that compare and page read; all depend on `right_of_each_class`."""
     counts = confusion(right_of_each_class, right_of_each_class, len(classes))
     files: Mapping[Path, pd.DataFrame] = {
         places.history(variant): history(epochs, right_of_each_class, validated=validated),
@@ -105,23 +102,14 @@ def write(
     for path, table in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(folder / path, index=False, lineterminator="\n")
-    have = np.arange(len(classes) * PER_CLASS) % PER_CLASS < right_of_each_class
-    right.write(folder / places.right(variant), have)
-    worth = pd.DataFrame(
-        [
-            (
-                PER_CLASS * actual + said % PER_CLASS,
-                classes[actual],
-                classes[said],
-                0.5 + 0.04 * (said % 10),
-            )
-            for actual in range(len(classes))
-            for said in range(len(classes))
-            if counts[actual, said]
-        ],
-        columns=["index", "actual", "predicted", "confidence"],
-    )
-    worth.to_csv(folder / places.examples(variant), index=False, lineterminator="\n")
+    correct = np.arange(len(classes) * PER_CLASS) % PER_CLASS < right_of_each_class
+    right.write(folder / places.right(variant), correct)
+    rows = [
+        (PER_CLASS * i + j % PER_CLASS, classes[i], classes[j], 0.5 + 0.04 * (j % 10))
+        for i, j in np.argwhere(counts)
+    ]
+    examples = pd.DataFrame(rows, columns=["index", "actual", "predicted", "confidence"])
+    examples.to_csv(folder / places.examples(variant), index=False, lineterminator="\n")
     share = right_of_each_class / PER_CLASS
     metrics: dict[str, Any] = {
         "accuracy": share,

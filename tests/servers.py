@@ -1,4 +1,4 @@
-"""Real storage servers on this machine, each with a door of its own, for tests of DVC's remotes."""
+"""Real S3 and SSH servers on this machine, for tests of DVC's remotes."""
 
 import json
 import os
@@ -19,13 +19,19 @@ from pathlib import Path
 import pytest
 
 STARTING_SECONDS = 60  # two where the machine is idle
-ENDING_SECONDS = 10
-
-# All that it may do, so that only who signs with the right key gets in.
-POLICY = (
-    '{"Version": "2012-10-17",'
-    ' "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}'
-)
+USER = {"UserName": "user"}
+ALLOW = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+POLICY = {
+    "PolicyName": "storage",
+    "PolicyDocument": json.dumps({"Version": "2012-10-17", "Statement": [ALLOW]}),
+}
+# Requests that make a bucket and a user with an access key.
+SETUP: list[tuple[str, str, str, dict[str, str]]] = [
+    ("PUT", "/bucket", "s3", {}),
+    ("POST", "/", "iam", {"Action": "CreateUser", **USER}),
+    ("POST", "/", "iam", {"Action": "PutUserPolicy", **USER, **POLICY}),
+    ("POST", "/", "iam", {"Action": "CreateAccessKey", **USER}),
+]
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Host:
-    """An SSH server on 127.0.0.1 that lets in the account of the test, with the key alone."""
+    """An SSH server on 127.0.0.1 for `user` with the private key."""
 
     port: int
     user: str
@@ -49,30 +55,16 @@ class Host:
 
 @contextmanager
 def s3(folder: Path, host: str = "127.0.0.1") -> Iterator[Bucket]:
-    """moto's server at `host`, with its log in `folder`. It keeps the objects in memory."""
+    """moto's S3 server at `host`, with its log in `folder`; objects are in memory."""
     port = _free_port()
     endpoint = f"http://{host}:{port}"
-    opening = [
-        ("PUT", "/bucket", "s3", {}),
-        ("POST", "/", "iam", {"Action": "CreateUser", "UserName": "user"}),
-        (
-            *("POST", "/", "iam"),
-            {
-                "Action": "PutUserPolicy",
-                "UserName": "user",
-                "PolicyName": "storage",
-                "PolicyDocument": POLICY,
-            },
-        ),
-        ("POST", "/", "iam", {"Action": "CreateAccessKey", "UserName": "user"}),
-    ]
     command = [sys.executable, "-m", "moto.server", "-H", host, "-p", str(port)]
-    checking = {"INITIAL_NO_AUTH_ACTION_COUNT": str(len(opening))}  # from then on, signatures
-    with _running(command, port, folder / "moto.log", checking, host):
-        answers = [_ask(endpoint, *request) for request in opening]
-        key = ElementTree.fromstring(answers[-1])
-        found = {one.tag.rpartition("}")[2]: one.text or "" for one in key.iter()}
-        yield Bucket(endpoint, "bucket", found["AccessKeyId"], found["SecretAccessKey"])
+    unsigned = {"INITIAL_NO_AUTH_ACTION_COUNT": str(len(SETUP))}  # then signatures are checked
+    with _running(command, port, folder / "moto.log", unsigned, host):
+        responses = [_request(endpoint, *request) for request in SETUP]
+        elements = ElementTree.fromstring(responses[-1]).iter()
+        key = {element.tag.rpartition("}")[2]: element.text or "" for element in elements}
+        yield Bucket(endpoint, "bucket", key["AccessKeyId"], key["SecretAccessKey"])
 
 
 # Serves until its input ends.
@@ -88,7 +80,7 @@ with servers.s3(pathlib.Path(sys.argv[2]), sys.argv[3]) as bucket:
 
 @contextmanager
 def s3_elsewhere(folder: Path, host: str, prefix: Sequence[str]) -> Iterator[Bucket]:
-    """The same on the machine where commands run with `prefix`, whose address is `host`."""
+    """The same, started by a command with `prefix`."""
     command = [*prefix, sys.executable, "-c", _SERVE, str(Path(__file__).parent), str(folder), host]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
@@ -98,8 +90,8 @@ def s3_elsewhere(folder: Path, host: str, prefix: Sequence[str]) -> Iterator[Buc
 
 @contextmanager
 def ssh(folder: Path) -> Iterator[Host]:
-    """OpenSSH's sshd with its configuration, keys and log in `folder`; no need to be root."""
-    # Not on an ordinary user's PATH, and sshd wants to be called by its full path.
+    """OpenSSH's sshd with its configuration, keys and log in `folder`."""
+    # sshd must be called by its absolute path.
     sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
     if not sshd:
         pytest.fail("no sshd here; install OpenSSH's server (Debian: openssh-server)")
@@ -121,22 +113,20 @@ StrictModes no # as /tmp, above the keys, is writable for all
 Subsystem sftp internal-sftp
 """
     )
-    if os.geteuid() == 0:  # sshd started by root insists on it; Debian's service makes it at boot
+    if os.geteuid() == 0:  # sshd of root requires it
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     with _running([sshd, "-D", "-e", "-f", str(config)], port, folder / "sshd.log", {}):
         yield Host(port, pwd.getpwuid(os.geteuid()).pw_name, folder / "user_key")
 
 
-def _ask(endpoint: str, method: str, path: str, service: str, form: dict[str, str]) -> bytes:
-    """The answer to an unsigned request; the header only says which service it is for."""
+def _request(endpoint: str, method: str, path: str, service: str, form: dict[str, str]) -> bytes:
+    """The response to an unsigned request; the header names the service."""
+    credential = f"Credential=none/20000101/us-east-1/{service}/aws4_request"
     request = urllib.request.Request(
         endpoint + path,
         method=method,
         data=urllib.parse.urlencode(form).encode() if form else None,
-        headers={
-            "Authorization": f"AWS4-HMAC-SHA256 Credential=none/20000101/us-east-1/{service}/"
-            "aws4_request"
-        },
+        headers={"Authorization": f"AWS4-HMAC-SHA256 {credential}"},
     )
     with urllib.request.urlopen(request, timeout=STARTING_SECONDS) as response:
         return bytes(response.read())
@@ -152,10 +142,7 @@ def _free_port() -> int:
 def _running(
     command: list[str], port: int, log: Path, extra: dict[str, str], host: str = "127.0.0.1"
 ) -> Iterator[None]:
-    """`command` with its output in `log`, from when it listens at `port` to the end of the block.
-
-    It gets the environment of the tests and `extra`.
-    """
+    """`command` with its output in `log` and `extra` in its environment, once it listens."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **extra}
@@ -168,12 +155,8 @@ def _running(
             time.sleep(0.05)
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(ENDING_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()
+        process.wait()
 
 
 def _listens(host: str, port: int) -> bool:

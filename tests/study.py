@@ -1,8 +1,7 @@
-"""Small studies, from raw data to comparison, run under circumstances that a test chooses."""
+"""Small studies, from raw data to comparison, run in an environment that a test chooses."""
 
 import hashlib
 import math
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -17,10 +16,8 @@ import workspace
 from conftest import PROJECT
 
 from pipeline.datasets import cifar10
-from pipeline.page import training_times
 
 SEVERAL_STAGES = Path(__file__).parent / "whole_study.py"
-# Fixed, so that only the circumstance under test changes it.
 HASH_SEED = {"PYTHONHASHSEED": "0"}
 VALIDATION_IMAGES = 200
 
@@ -30,14 +27,14 @@ Outputs: TypeAlias = dict[str, str]  # SHA-256 by path
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What may be otherwise on another machine; by default nothing is."""
+    """What may differ on another machine."""
 
     folder: str = "study"
     python: str = sys.executable
-    prefix: tuple[str, ...] = ()  # a command that runs the one it is given
+    prefix: tuple[str, ...] = ()  # a command that runs its arguments
     environment: Mapping[str, str] = field(default_factory=dict)
     process: Mapping[str, Any] = field(default_factory=dict)  # for subprocess.run
-    owner: int | None = None  # of the folder, where it is not the user of the tests
+    owner: int | None = None  # of the folder, if not the current user
     command_per_stage: bool = False
 
 
@@ -50,18 +47,12 @@ def prepare(
     recipe: Mapping[str, object] = MappingProxyType({}),
     variants: tuple[str, ...] = workspace.KINDS,
 ) -> None:
-    """Make `folder` a project whose recipes have `epochs` epochs of `steps` batches, with raw data.
+    """Make `folder` a project with raw data and `epochs` epochs of `steps` batches of 32 images.
 
-    The steps are those of batches of 32 images, the committed size of the study's own variants.
-    `recipe` replaces settings in every recipe, `cpu_isa` all instruction sets. Whitened networks
-    are narrow.
+    `recipe` replaces settings in every recipe. Whitened networks are narrow.
     """
-    for name in ("pipeline", "requirements"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(PROJECT / name, folder / name, ignore=ignored)
-    shutil.copy(PROJECT / "dvc.yaml", folder)
-    (folder / training_times.PATH).parent.mkdir()
-    shutil.copy(PROJECT / training_times.PATH, folder / training_times.PATH)
+    folder.mkdir(parents=True, exist_ok=True)
+    workspace.copy_files(folder)
     params = workspace.light(workspace.read_params(PROJECT))
     params["dataset"] |= {"train_images": 32 * steps, "validation_images": VALIDATION_IMAGES}
     for section in (params["runtime"], *params["arithmetic"].values()):
@@ -77,7 +68,7 @@ def prepare(
 def run(folder: Path, circumstances: Circumstances, *stages: str) -> Outputs:
     """Run `stages`, or all but fetch, of the study at `folder`; SHA-256 of their outputs by path.
 
-    A stage that fails is an AssertionError with what it said.
+    A stage that fails is an AssertionError with its output.
     """
     known = declared.stages(folder)
     names = stages or tuple(name for name in known if name != "fetch")
@@ -95,8 +86,8 @@ def run(folder: Path, circumstances: Circumstances, *stages: str) -> Outputs:
             check=False,
             **circumstances.process,
         )
-        said = done.stdout.decode(errors="replace")
-        assert done.returncode == 0, f"{command} exited {done.returncode}:\n{said}"
+        output = done.stdout.decode(errors="replace")
+        assert done.returncode == 0, f"{command} exited {done.returncode}:\n{output}"
     outputs = [folder / out for name in names for out in known[name].outs]
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""A small learnable stand-in for CIFAR-10, in the official binary format."""
+"""A small learnable replacement for CIFAR-10, in the official binary format."""
 
 import hashlib
 from pathlib import Path
@@ -38,17 +38,13 @@ def make_images(count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def arrays(count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same as a training gets them: images float32 in [0, 1] and one-hot labels float32."""
+    """The same as images float32 in [0, 1] and one-hot labels float32."""
     images, labels = make_images(count, seed=seed)
     return images.astype(np.float32) / 255, np.eye(len(cifar10.CLASSES), dtype=np.float32)[labels]
 
 
 def write_batches(folder: Path, *, images_per_file: int = 100, seed: int = 0) -> dict[str, str]:
-    """Write the six official files into `folder`; returns their SHA-256 by name.
-
-    Every file holds `images_per_file` records, as many of each class when that is a multiple
-    of 10.
-    """
+    """Write the six official files into `folder`; returns their SHA-256 by name."""
     folder.mkdir(parents=True, exist_ok=True)
     digests = {}
     for number, name in enumerate([*cifar10.TRAIN_FILES, *cifar10.TEST_FILES]):
@@ -59,7 +55,7 @@ def write_batches(folder: Path, *, images_per_file: int = 100, seed: int = 0) ->
 
 
 def write_splits(folder: Path, **counts: int) -> None:
-    """Write `folder`/NAME.npz as preprocess does, with so many images, for each of `counts`."""
+    """Write `folder`/NAME.npz with COUNT images, as preprocess does."""
     for name, count in counts.items():
         images, labels = arrays(count, seed=count)
         files.write_arrays(folder / f"{name}.npz", images=images, labels=labels)

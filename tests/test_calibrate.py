@@ -1,4 +1,4 @@
-"""The temperature that benchmarks/calibrate.py finds, and what its table says of the settings."""
+"""benchmarks/calibrate.py: the temperature that it fits, and its table of settings."""
 
 import calibrate
 import numpy as np
@@ -7,29 +7,26 @@ import pytest
 from pipeline.evaluate import scores
 from pipeline.evaluate.views import ONE, Views
 
-SEVERAL = Views(mirrored=True, shift=1, sure=0.9)
+TTA = Views(mirrored=True, shift=1, sure=0.9)
 IMAGES = 20_000
 
 
-def held(factor: float, views: Views) -> calibrate.Held:
-    """A network whose logits are `factor` times those by which the classes were drawn."""
+def held_out(factor: float, views: Views) -> calibrate.Held:
+    """Labels drawn by the softmax of logits, and those logits times `factor`."""
     generator = np.random.default_rng(1)
-    true = 3 * generator.normal(size=(IMAGES, 10))
-    chances = scores.softmax(true).astype(float).cumsum(axis=1)
-    labels = (chances < generator.random((IMAGES, 1)) * chances[:, -1:]).sum(axis=1)
-    return calibrate.Held(labels, factor * true, factor * true, views)
+    logits = 3 * generator.normal(size=(IMAGES, 10))
+    cumulative = scores.softmax(logits).astype(float).cumsum(axis=1)
+    labels = (cumulative < generator.random((IMAGES, 1)) * cumulative[:, -1:]).sum(axis=1)
+    return calibrate.Held(labels, factor * logits, factor * logits, views)
 
 
-@pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
-@pytest.mark.parametrize("views", [ONE, SEVERAL], ids=["one", "several"])
-def test_the_temperature_undoes_what_the_logits_were_multiplied_by(
-    factor: float, views: Views
-) -> None:
-    assert calibrate.fitted(held(factor, views), 0.9) == pytest.approx(factor, rel=0.03)
+@pytest.mark.parametrize(("factor", "views"), [(0.5, ONE), (3.0, ONE), (0.5, TTA)])
+def test_temperature_is_the_factor_of_the_logits(factor: float, views: Views) -> None:
+    assert calibrate.fitted(held_out(factor, views), 0.9) == pytest.approx(factor, rel=0.03)
 
 
-def test_table_counts_views_and_says_what_the_temperature_does() -> None:
-    rows = calibrate.table(held(0.5, SEVERAL), 15).set_index("sure")
+def test_table_counts_views_and_calibration() -> None:
+    rows = calibrate.table(held_out(0.5, TTA), 15).set_index("sure")
     assert rows.loc[1.0, "looks"] == pytest.approx(6, abs=0.01)
     assert rows["looks"].is_monotonic_increasing
     assert 1 < rows.loc[0.8, "looks"] < 5
@@ -38,11 +35,11 @@ def test_table_counts_views_and_says_what_the_temperature_does() -> None:
     assert (rows["below 0.3"] < rows["below 0.5"]).all()
 
 
-def test_the_views_of_an_image_count_where_the_first_is_unsure() -> None:
-    """Of two images the first has 0.88 at temperature 0.5; the views say otherwise of both."""
-    alone = np.array([[1.0, 0.0], [0.5, 0.0]])
-    asked = calibrate.Held(np.array([0, 1]), alone, -alone, SEVERAL)
-    logits, enough = asked.asked(0.8, 0.5)
-    assert enough == 0.5
+def test_views_count_where_the_first_is_unsure() -> None:
+    """The first image has a confidence of 0.88 at temperature 0.5; its views' logits differ."""
+    one_view = np.array([[1.0, 0.0], [0.5, 0.0]])
+    held = calibrate.Held(np.array([0, 1]), one_view, -one_view, TTA)
+    logits, share = held.asked(0.8, 0.5)
+    assert share == 0.5
     assert logits.tolist() == [[2, 0], [-1, 0]]
-    assert calibrate.Held(*asked[:3], ONE).asked(0.8, 0.5)[0].tolist() == [[2, 0], [1, 0]]
+    assert calibrate.Held(*held[:3], ONE).asked(0.8, 0.5)[0].tolist() == [[2, 0], [1, 0]]

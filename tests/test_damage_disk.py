@@ -1,4 +1,4 @@
-"""Full and read-only disks, as mounts that no other process sees."""
+"""Full and read-only disks, mounted in a namespace of their own."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ pytestmark = [
 
 
 def mounted(folder: Path, script: str) -> str:
-    """The output of `script`, run by bash in `folder` where it may mount; it stops at a failure."""
+    """The output of the bash `script` in `folder`, where it may mount."""
     rights = () if os.geteuid() == 0 else ("--user", "--map-root-user")
     command = ("unshare", *rights, "--mount")
     probe = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
@@ -57,8 +57,11 @@ def test_full_disk(tmp_path: Path, folder: str, small: str, stage: str, path: st
     assert f"cannot write {folder}/{path}: No space left on device" in message
     assert "left: \n" in message
     workspace.run(project, "python", "-m", "pipeline", *stage.split())
-    made = {file.name: file.read_bytes() for file in (project / folder).iterdir()}
-    assert {file.name: file.read_bytes() for file in (project / "kept").iterdir()} == made
+    contents = [
+        {file.name: file.read_bytes() for file in (project / name).iterdir()}
+        for name in (folder, "kept")
+    ]
+    assert contents[0] == contents[1]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +84,7 @@ def test_read_only_models_stop_before_the_training(reproduced: Path, command: st
     assert (reproduced / "ran.txt").read_text() == runs
 
 
-# Everything, DVC's databases included, on a disk with `$1` kB left; then what the messages say.
+# Everything, DVC's databases included, on a disk with `$1` kB left; then the remedies printed.
 NEARLY_FULL = r"""
 free=$1
 mkdir disk
@@ -115,7 +118,7 @@ cp -r data models reports dvc.lock ../end
 def test_disk_that_fills_up_under_dvc(
     reproduced_once: Path, tmp_path: Path, kilobytes: int
 ) -> None:
-    """It strikes elsewhere each time: a stage's output, DVC's cache, a database or dvc.lock."""
+    """Each size fails in another place: an output, DVC's cache, a database or dvc.lock."""
     shutil.copytree(reproduced_once, tmp_path / "start")
     for name in (".dvc/cache", "data", "models", "reports"):
         shutil.rmtree(tmp_path / "start" / name)

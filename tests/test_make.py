@@ -1,4 +1,4 @@
-"""What make sets up, when it does so again, and what it says where it cannot."""
+"""make: set-up, help, repro, quick and study."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from pipeline.comparison import statistics
 
 
 def make(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """make as a person calls it, though `make test` may be running this."""
+    """make, without the variables of a make that runs the tests."""
     inherited = os.environ.keys() - {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
     return subprocess.run(
         ["make", *arguments],
@@ -40,7 +40,7 @@ def make_project(folder: Path) -> Path:
     return folder
 
 
-def test_make_help_names_every_target_a_person_calls() -> None:
+def test_help_names_every_target() -> None:
     makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.M)
     result = make("help", folder=PROJECT)
@@ -55,7 +55,9 @@ def test_make_help_names_every_target_a_person_calls() -> None:
         ("a:b", sys.executable, "expected a folder without a colon in its path"),
     ],
 )
-def test_make_says_what_it_needs(tmp_path: Path, folder: str, python: str, message: str) -> None:
+def test_unsuitable_python_or_folder(
+    tmp_path: Path, folder: str, python: str, message: str
+) -> None:
     project = make_project(tmp_path / folder)
     result = make("setup", f"PYTHON={python}", folder=project)
     assert result.returncode != 0
@@ -70,10 +72,9 @@ def test_make_says_what_it_needs(tmp_path: Path, folder: str, python: str, messa
         ((), {"JOBS": "8", "CLUSTER": "staging", "PLAIN": "1"}, "-m dvc repro"),
         (("JOBS=2",), {}, "-m pipeline.cluster --jobs 2"),
         (("CLUSTER=a:1", "PLAIN=1"), {}, "-m pipeline.cluster --scheduler a:1 --plain"),
-        (("CLUSTER=a:1",), {"PLAIN": "1"}, "-m pipeline.cluster --scheduler a:1"),
     ],
 )
-def test_stages_run_side_by_side_where_make_s_command_line_asks_for_it(
+def test_repro_takes_its_options_from_the_command_line(
     arguments: tuple[str, ...], environment: dict[str, str], expected: str
 ) -> None:
     result = make("--dry-run", "repro", *arguments, folder=PROJECT, **environment)
@@ -90,7 +91,7 @@ def test_repro_finds_its_programs_in_any_folder(tmp_path: Path, name: str) -> No
     assert "not inside of a DVC repository" in result.stderr
 
 
-# A Python whose new environments have a pip that installs nothing, as there is nothing locked.
+# Makes environments whose pip installs nothing. In a long path pip starts its Python through sh.
 STUB = f"""#!/bin/sh
 [ "$1 $2" = "-m venv" ] || exec {sys.executable} "$@"
 echo made >> made.txt
@@ -108,7 +109,7 @@ fi
 
 @pytest.fixture(params=["project", "a folder with spaces"])
 def made(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """A project after `make setup`. Where the path has spaces, pip calls its Python through sh."""
+    """A project after `make setup`."""
     folder = make_project(tmp_path / request.param)
     (folder / "python").write_text(STUB)
     (folder / "python").chmod(0o755)
@@ -119,18 +120,15 @@ def made(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 
 
 def times_made(folder: Path) -> int:
-    """How often .venv was made in all, after another `make setup`."""
+    """How often .venv was made in total, after another `make setup`."""
     done = make("setup", "PYTHON=./python", folder=folder)
     assert done.returncode == 0, done.stderr
     return len((folder / "made.txt").read_text().split())
 
 
-def test_set_up_does_nothing_twice(made: Path) -> None:
+def test_set_up_installs_a_new_lock_once(made: Path) -> None:
     done = make("setup", "PYTHON=./python", folder=made)
     assert (done.stdout, done.stderr) == ("make: Nothing to be done for 'setup'.\n", "")
-
-
-def test_a_new_lock_is_installed_into_the_same_environment(made: Path) -> None:
     (made / "requirements/lock.txt").touch()
     os.utime(made / ".venv/ready", (0, 0))
     done = make("setup", "PYTHON=./python", folder=made)
@@ -138,23 +136,18 @@ def test_a_new_lock_is_installed_into_the_same_environment(made: Path) -> None:
     assert times_made(made) == 1
 
 
-def test_a_moved_project_gets_a_new_environment(made: Path) -> None:
-    moved = made.rename(made.with_name("moved"))
-    done = make("setup", "PYTHON=./python", folder=moved)
-    assert done.stdout.startswith("The project was moved, or its Python replaced\nMaking .venv")
-    assert f"{moved}/.venv/bin/python" in (moved / ".venv/bin/pip").read_text()
-    assert times_made(moved) == 2
-
-
-def test_a_copied_project_leaves_the_environment_of_the_first(made: Path) -> None:
+def test_moved_and_copied_projects_get_new_environments(made: Path) -> None:
     copy = shutil.copytree(made, made.with_name("copy"), symlinks=True)
     assert times_made(copy) == 2
-    assert f"{copy}/.venv/bin/python" in (copy / ".venv/bin/pip").read_text()
     assert times_made(made) == 1
+    moved = made.rename(made.with_name("moved"))
+    assert times_made(moved) == 2
+    for folder in (copy, moved):
+        assert f"{folder}/.venv/bin/python" in (folder / ".venv/bin/pip").read_text()
 
 
 @pytest.mark.parametrize("change", ["gone", "of another version"])
-def test_a_python_that_was_replaced_is_noticed(made: Path, change: str) -> None:
+def test_replaced_python(made: Path, change: str) -> None:
     if change == "gone":
         (made / ".venv/bin/python").unlink()
     else:
@@ -164,7 +157,7 @@ def test_a_python_that_was_replaced_is_noticed(made: Path, change: str) -> None:
     assert times_made(made) == 2
 
 
-def test_an_environment_elsewhere_may_be_linked_and_is_never_cleared(made: Path) -> None:
+def test_linked_environment_is_never_cleared(made: Path) -> None:
     folder = make_project(made.with_name("linking"))
     (folder / ".venv").symlink_to(made / ".venv")
     done = make("setup", "PYTHON=./python", folder=folder)
@@ -179,7 +172,7 @@ def test_an_environment_elsewhere_may_be_linked_and_is_never_cleared(made: Path)
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A clone of the project's last commit, with this interpreter's environment as .venv."""
+    """A clone of the project with the environment of this interpreter."""
     folder = tmp_path / "project"
     workspace.run(PROJECT, "git", "clone", "--quiet", str(PROJECT), str(folder))
     link_environment(folder)
@@ -188,12 +181,12 @@ def clone(tmp_path: Path) -> Path:
 
 def link_environment(folder: Path) -> None:
     (folder / ".venv").symlink_to(sys.prefix)
-    os.utime(folder / "requirements/lock.txt", (0, 0))  # so that make finds .venv up to date
+    os.utime(folder / "requirements/lock.txt", (0, 0))  # .venv is newer
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_quick_runs_every_stage_and_touches_no_result(clone: Path) -> None:
+def test_quick_changes_no_result(clone: Path) -> None:
     done = make("quick", "JOBS=2", folder=clone)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = pd.read_csv(clone / ".quick/reports/comparison.csv")["variant"]
@@ -206,7 +199,7 @@ def test_quick_runs_every_stage_and_touches_no_result(clone: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_study_of_photos_runs_and_answers(clone: Path) -> None:
+def test_study_of_photos(clone: Path) -> None:
     photos, folder = clone.parent / "photos", clone.parent / "a b's"
     images, labels = synthetic.make_images(30, seed=0)
     for number, (image, label) in enumerate(zip(images, labels % 2, strict=True)):

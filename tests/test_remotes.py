@@ -1,7 +1,4 @@
-"""Moving between machines: the documented commands for a folder, for S3 and over SSH, carried out.
-
-The repository is the real graph with stub stages, the servers are real ones on this machine.
-"""
+"""Push and pull by the commands of docs/remotes.md: folder, S3 and SSH with real servers."""
 
 import configparser
 import re
@@ -26,7 +23,7 @@ REPRO = ("dvc", "repro", "--pull", "--allow-missing")
 DVC_ERROR = 255
 pytestmark = pytest.mark.slow
 
-# Takes an object out of the remote, by its name in dvc.lock.
+# Deletes an object of the remote by its MD5.
 DELETE = """
 import os, sys
 from dvc.repo import Repo
@@ -36,7 +33,7 @@ size = remote.fs.size(path)
 remote.fs.rm_file(path)
 """
 
-# Puts as many other bytes in its place. DVC takes read-only files of a folder for checked.
+# Replaces it by other bytes. DVC trusts read-only files of a folder.
 DAMAGE = f"""{DELETE}
 remote.fs.pipe_file(path, bytes(size))
 if remote.fs.protocol == "local":
@@ -46,23 +43,23 @@ if remote.fs.protocol == "local":
 
 @dataclass(frozen=True)
 class Storage:
-    """A place for a remote, and how docs/remotes.md says to use it."""
+    """A remote."""
 
-    commands: str  # those documented, with this place instead of its example
+    commands: str  # those documented, with its own address
     secrets: tuple[str, ...]
-    shut: Callable[[Path, pytest.MonkeyPatch], None]  # keeps a clone out of it
-    refusal: str  # what DVC then says
+    locked_out: dict[str, str]  # the environment in which it is unavailable
+    refusal: str  # the message then
 
 
 @dataclass(frozen=True)
 class Author:
-    """The repository that was reproduced, committed and pushed."""
+    """A repository after `dvc repro` and `dvc push`."""
 
     folder: Path
     storage: Storage
 
     def clone(self, place: Path) -> Path:
-        """A clone at `place` that knows the remote, and has no cache yet."""
+        """A clone at `place` with the remote set up and an empty cache."""
         workspace.run(self.folder, "git", "clone", "--quiet", str(self.folder), str(place))
         for line in self.storage.commands.splitlines():
             if "--local" in line:
@@ -72,33 +69,24 @@ class Author:
 
 @contextmanager
 def _folder(place: Path, patch: pytest.MonkeyPatch) -> Iterator[Storage]:
-    def shut(clone: Path, patch: pytest.MonkeyPatch) -> None:
-        elsewhere = ("dvc", "remote", "modify", "--local", "storage", "url")
-        workspace.run(clone, *elsewhere, str(place / "not_mounted"))
-
     commands = _documented("/mnt/share/cifar10", str(place / "store"))
-    yield Storage(commands, (), shut, "data/processed/train.npz")
+    yield Storage(commands, (), {}, "data/processed/train.npz")
 
 
 @contextmanager
 def _s3(place: Path, patch: pytest.MonkeyPatch) -> Iterator[Storage]:
-    def shut(clone: Path, patch: pytest.MonkeyPatch) -> None:
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-
     with servers.s3(place) as bucket:
         patch.setenv("AWS_ACCESS_KEY_ID", bucket.access_key)
         patch.setenv("AWS_SECRET_ACCESS_KEY", bucket.secret_key)
         commands = _documented("s3://bucket/", f"s3://{bucket.name}/").replace(
             "https://s3.example.org", bucket.endpoint
         )
-        yield Storage(commands, (bucket.access_key, bucket.secret_key), shut, "Forbidden")
+        secrets = (bucket.access_key, bucket.secret_key)
+        yield Storage(commands, secrets, {"AWS_SECRET_ACCESS_KEY": "wrong"}, "Forbidden")
 
 
 @contextmanager
 def _ssh(place: Path, patch: pytest.MonkeyPatch) -> Iterator[Storage]:
-    def shut(clone: Path, patch: pytest.MonkeyPatch) -> None:
-        patch.setenv("HOME", str(place))
-
     with servers.ssh(place) as host:
         keys = place / "home/.ssh"
         keys.mkdir(parents=True)
@@ -107,8 +95,8 @@ def _ssh(place: Path, patch: pytest.MonkeyPatch) -> Iterator[Storage]:
             "ssh://host.example.org/srv/cifar10", f"ssh://127.0.0.1:{host.port}{place}/store"
         )
         commands = re.sub(r"\bme$", host.user, commands, flags=re.M)
-        secrets = host.private_key.read_text().splitlines()[1:-1]
-        yield Storage(commands, tuple(secrets), shut, "Permission denied")
+        secrets = tuple(host.private_key.read_text().splitlines()[1:-1])
+        yield Storage(commands, secrets, {"HOME": str(place)}, "Permission denied")
 
 
 PLACES: dict[str, Callable[[Path, pytest.MonkeyPatch], AbstractContextManager[Storage]]] = {
@@ -119,17 +107,16 @@ PLACES: dict[str, Callable[[Path, pytest.MonkeyPatch], AbstractContextManager[St
 
 
 def _documented(example: str, place: str) -> str:
-    """The commands of docs/remotes.md for the remote at `example` and for any, at `place`."""
+    """The commands of docs/remotes.md, with `place` instead of `example`."""
     text = (PROJECT / "docs/remotes.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
-    chosen = [block for block in blocks if example in block or "dvc push" in block]
-    assert len(chosen) == 2, f"docs/remotes.md shows no remote at {example}, or not how to push"
-    return "".join(chosen).replace(example, place)
+    setup, push = [block for block in blocks if example in block or "dvc push" in block]
+    return (setup + push).replace(example, place)
 
 
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The graph after its first run, committed; a remote is not set up yet."""
+    """Every stage, a stub, after `dvc repro`; without a remote."""
     folder = tmp_path_factory.mktemp("reproduced") / "project"
     workspace.with_stub_stages(workspace.copy_project(folder))
     workspace.run(folder, "dvc", "repro")
@@ -143,12 +130,12 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def author(
     request: pytest.FixtureRequest, reproduced: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Author]:
-    """The repository after the documented commands for one kind of remote."""
+    """The repository after the documented commands of one remote."""
     place = tmp_path_factory.mktemp(request.param)
     folder = place / "author/project"
     shutil.copytree(reproduced, folder, symlinks=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(place / "home"))  # nobody's own keys, profiles and DVC settings
+        patch.setenv("HOME", str(place / "home"))  # without the user's settings
         for name in ("SSH_AUTH_SOCK", "AWS_PROFILE", "AWS_ENDPOINT_URL", "XDG_CONFIG_HOME"):
             patch.delenv(name, raising=False)
         with PLACES[request.param](place, patch) as storage:
@@ -168,9 +155,7 @@ def test_nothing_secret_is_in_git(author: Author) -> None:
         assert workspace.run(author.folder, *search, expect=1) == ""
 
 
-def test_a_clone_that_pulls_has_everything_and_nothing_to_do(
-    author: Author, tmp_path: Path
-) -> None:
+def test_a_clone_pulls_everything(author: Author, tmp_path: Path) -> None:
     clone = author.clone(tmp_path / "elsewhere/clone")
     workspace.run(clone, "dvc", "pull")
     for stage in declared.stages(clone).values():
@@ -189,40 +174,37 @@ def test_the_best_model_comes_without_a_clone(author: Author, tmp_path: Path) ->
     assert _content(tmp_path / "best.keras") == _content(author.folder / "models/best.keras")
 
 
-def test_a_change_in_a_clone_fetches_only_what_it_needs(author: Author, tmp_path: Path) -> None:
+def test_a_changed_clone_pulls_only_its_inputs(author: Author, tmp_path: Path) -> None:
     clone = _changed(author.clone(tmp_path / "elsewhere/clone"))
     workspace.run(clone, *REPRO)
     assert _ran(clone) == RUN_BY_THE_CHANGE
     cached = {path.parent.name + path.name for path in (clone / ".dvc/cache/files").glob("*/*/*")}
     after = _hashes(clone)
-    made = {
-        after[out]
-        for name in RUN_BY_THE_CHANGE
-        for out in declared.stages(clone)[name].outs
-        if out in after
-    }
+    stages = declared.stages(clone)
+    outs = {out for name in RUN_BY_THE_CHANGE for out in stages[name].outs} & after.keys()
     before = _hashes(author.folder)
     needed = {before[f"data/processed/{name}.npz"] for name in ("train", "validation", "test")}
-    needed |= {before["data/processed/classes.txt"]}
-    needed |= {before["models/fast.keras"]}  # which the page carries
-    assert cached - made == needed
+    needed |= {before["data/processed/classes.txt"], before["models/fast.keras"]}
+    assert cached - {after[out] for out in outs} == needed
     assert after[f"models/{CHANGED}.keras"] in cached
 
 
-def test_a_remote_that_keeps_us_out_stops_the_run(
+def test_an_unavailable_remote_stops_the_run(
     author: Author, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clone = _changed(author.clone(tmp_path / "elsewhere/clone"))
-    author.storage.shut(clone, monkeypatch)
-    said = workspace.run(clone, *REPRO, expect=DVC_ERROR)
-    assert author.storage.refusal in said
+    for name, value in author.storage.locked_out.items():
+        monkeypatch.setenv(name, value)
+    if not author.storage.locked_out:
+        elsewhere = ("dvc", "remote", "modify", "--local", "storage", "url")
+        workspace.run(clone, *elsewhere, str(tmp_path / "not_mounted"))
+    assert author.storage.refusal in workspace.run(clone, *REPRO, expect=DVC_ERROR)
     assert _ran(clone) == []
-    said = workspace.run(clone, "dvc", "pull", expect=1)
-    assert author.storage.refusal in said
+    assert author.storage.refusal in workspace.run(clone, "dvc", "pull", expect=1)
     assert not list(clone.glob("models/*"))
 
 
-def test_a_file_that_the_remote_lacks_stops_the_run(author: Author, tmp_path: Path) -> None:
+def test_a_missing_file_stops_the_run(author: Author, tmp_path: Path) -> None:
     clone = _changed(author.clone(tmp_path / "elsewhere/clone"))
     workspace.run(author.folder, "python", "-c", DELETE, _hashes(author.folder)[TRAIN])
     try:
@@ -232,9 +214,7 @@ def test_a_file_that_the_remote_lacks_stops_the_run(author: Author, tmp_path: Pa
         workspace.run(author.folder, "dvc", "push")
 
 
-def test_a_file_damaged_in_the_remote_is_not_used_until_pushed_anew(
-    author: Author, tmp_path: Path
-) -> None:
+def test_a_damaged_file_is_not_used(author: Author, tmp_path: Path) -> None:
     clone = author.clone(tmp_path / "elsewhere/clone")
     name = _hashes(author.folder)[MODEL]
     workspace.run(author.folder, "python", "-c", DAMAGE, name)
@@ -251,25 +231,25 @@ def test_a_file_damaged_in_the_remote_is_not_used_until_pushed_anew(
 
 
 def _changed(clone: Path) -> Path:
-    """`clone` with one knob of one variant turned."""
-    params = yaml.safe_load((clone / "params.yaml").read_text())
+    """`clone` with another value of one parameter of one variant."""
+    params = workspace.read_params(clone)
     params["variants"][CHANGED]["dense"] += 1
     workspace.write_params(clone, params)
     return clone
 
 
 def _ran(clone: Path) -> list[str]:
-    notes = clone / "ran.txt"
-    return notes.read_text().split() if notes.exists() else []
+    log = clone / "ran.txt"
+    return log.read_text().split() if log.exists() else []
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    """The name in the cache of each output in the dvc.lock of `folder`."""
+    """The MD5 of each output by its path, from the dvc.lock of `folder`."""
     lock = yaml.safe_load((folder / "dvc.lock").read_text())
     return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage["outs"]}
 
 
 def _content(path: Path) -> dict[str, bytes]:
-    """The files at or in `path`, by their place in it."""
-    files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
+    """The files at or in `path`, by their relative paths."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return {str(file.relative_to(path)): file.read_bytes() for file in files}

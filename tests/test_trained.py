@@ -1,7 +1,7 @@
-"""Asking a trained model: a stand-in says how it was asked."""
+"""Inference: batch size, threads, order and non-finite logits, with a stand-in for the model."""
 
 import threading
-from types import SimpleNamespace
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -14,49 +14,43 @@ from pipeline.evaluate.views import Views
 IMAGES = np.linspace(0, 1, 60, dtype=np.float32).reshape(60, 1, 1, 1) * np.ones((1, 32, 32, 3))
 
 
-class Model(SimpleNamespace):
-    """Gives each image's brightness for each class, and keeps how many it was asked about."""
+class Model:
+    """Its logits are the brightness of each image."""
 
     input_shape = (None, 32, 32, 3)
-    output_shape = (None, 10)
+
+    def __init__(self, check: Callable[[np.ndarray], object] = len) -> None:
+        self.check = check
 
     def make_predict_function(self) -> None:
-        self.asked: list[int] = []
+        self.batch_sizes: list[int] = []
 
     def predict_on_batch(self, batch: np.ndarray) -> np.ndarray:
-        self.asked.append(len(batch))
+        self.batch_sizes.append(len(batch))
+        self.check(batch)
         return np.repeat(batch.mean(axis=(1, 2, 3))[:, None], 10, axis=1).astype(np.float32)
 
 
-def test_a_model_is_asked_in_batches_of_the_size_that_decides_its_bits() -> None:
+def test_batches_and_order() -> None:
     model = Model()
-    found, alone = trained.answers(model, IMAGES, batch_size=25, variant="tiny", manner=PLAIN)
-    assert sorted(model.asked) == [10, 25, 25]
-    assert found.dtype == np.float64
-    np.testing.assert_allclose(found[:, 3], np.linspace(0, 1, 60), atol=1e-6)  # in their order
-    np.testing.assert_array_equal(found, alone)
+    logits, one_view = trained.answers(model, IMAGES, batch_size=25, variant="tiny", manner=PLAIN)
+    assert sorted(model.batch_sizes) == [10, 25, 25]
+    assert logits.dtype == np.float64
+    np.testing.assert_allclose(logits[:, 3], np.linspace(0, 1, 60), atol=1e-6)
+    np.testing.assert_array_equal(logits, one_view)
 
 
-def test_as_many_batches_are_asked_about_at_once_as_there_are_threads(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_as_many_batches_at_once_as_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THREADS", "3")
-    together = threading.Barrier(3, timeout=20)
-
-    class Waiting(Model):
-        def predict_on_batch(self, batch: np.ndarray) -> np.ndarray:
-            together.wait()  # raises when fewer come
-            return super().predict_on_batch(batch)
-
-    trained.answers(Waiting(), IMAGES, batch_size=10, variant="tiny", manner=PLAIN)
+    barrier = threading.Barrier(3, timeout=20)  # raises when fewer come
+    model = Model(lambda _: barrier.wait())
+    trained.answers(model, IMAGES, batch_size=10, variant="tiny", manner=PLAIN)
 
 
-@pytest.mark.parametrize("wrong", [np.nan, np.inf])
-def test_what_is_no_number_is_refused(wrong: float) -> None:
-    class Diverged(Model):
-        def predict_on_batch(self, batch: np.ndarray) -> np.ndarray:
-            return np.full((len(batch), 10), wrong, np.float32)
-
-    how = Manner(Views(mirrored=True, shift=1, sure=0.9), 0.5)
-    with pytest.raises(PipelineError, match=r"tiny\.keras: expected finite numbers .*repro train@"):
-        trained.answers(Diverged(), IMAGES, batch_size=25, variant="tiny", manner=how)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_non_finite_logits_are_refused(value: float) -> None:
+    inference = Manner(Views(mirrored=True, shift=1, sure=0.9), 0.5)
+    images = IMAGES.copy()
+    images[59] = value
+    with pytest.raises(PipelineError, match=r"tiny\.keras: .*repro train@tiny"):
+        trained.answers(Model(), images, batch_size=25, variant="tiny", manner=inference)

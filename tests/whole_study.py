@@ -1,7 +1,6 @@
-"""Runs the stages of dvc.yaml that are named: `python whole_study.py STAGE...`, in that order.
+"""Runs stages of dvc.yaml in one process: `python whole_study.py STAGE...`.
 
-In one process, by the dispatcher that dvc.yaml's commands call: what takes longest in a study of a
-few steps is to start TensorFlow, which a process for each stage would do fourteen times.
+TensorFlow takes longer to start than a study of a few steps.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Copies of the project in temporary folders, as real DVC repositories, for tests of the graph."""
+"""Copies of the project in temporary folders, as DVC repositories."""
 
 import os
 import shutil
@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 from conftest import PROJECT
 
-# Every operation that a training computes is in one of these: Adam, dropout and images of 2x2
-# pixels; SGD, both flips, rotation and zoom; Muon, batch normalisation, shifts and growing images.
+# Together they have every operation of a training: Adam, dropout and images of 2x2 pixels; SGD,
+# flips, rotation and zoom; Muon, batch normalization, shifts and progressive resizing.
 KINDS = ("deep", "sgd", "fast")
 
 COPIED = (
@@ -20,13 +20,12 @@ COPIED = (
     "reports/training_times.csv",
 )
 
-# A stage that is quick and honest: what it writes follows from what dvc.yaml lets it read, less
-# comments, so that a change of a comment leaves its outputs' bytes equal.
+# Its outputs are functions of its dependencies, without comments.
 STUB = Path(__file__).parent / "stub_stage.py"
 
 
 def copy_project(folder: Path) -> Path:
-    """The project's tracked inputs in `folder`, as a fresh git and DVC repository."""
+    """A new git and DVC repository with the project's tracked inputs."""
     folder.mkdir(parents=True)
     copy_files(folder)
     run(folder, "git", "init", "--quiet")
@@ -36,7 +35,7 @@ def copy_project(folder: Path) -> Path:
 
 
 def copy_files(folder: Path) -> None:
-    """The project's tracked inputs in `folder`."""
+    """Copy the project's tracked inputs to `folder`."""
     for name in COPIED:
         source = PROJECT / name
         if source.is_dir():
@@ -47,16 +46,13 @@ def copy_files(folder: Path) -> None:
 
 
 def with_stub_stages(folder: Path) -> Path:
-    """The copy at `folder` with the dispatcher replaced by one that runs stub stages."""
+    """Replace the dispatcher of the copy at `folder`."""
     shutil.copy(STUB, folder / "pipeline" / "__main__.py")
     return folder
 
 
 def write_params(folder: Path, params: dict[str, Any]) -> None:
-    """`params` as the params.yaml of `folder`, the keys in their order.
-
-    A page whose variant is not among them carries the first.
-    """
+    """Write params.yaml; a missing variant of the page is replaced by the first."""
     if params["page"]["variant"] not in params["variants"]:
         page = params["page"] | {"variant": next(iter(params["variants"]))}
         params = params | {"page": page}
@@ -64,13 +60,13 @@ def write_params(folder: Path, params: dict[str, Any]) -> None:
 
 
 def read_params(folder: Path) -> dict[str, Any]:
-    """The params.yaml of `folder`, to be changed."""
+    """The params.yaml of `folder`."""
     content: dict[str, Any] = yaml.safe_load((folder / "params.yaml").read_text())
     return content
 
 
 def drop_variants(folder: Path, *names: str) -> None:
-    """Take variants out of the params.yaml of `folder`."""
+    """Remove variants from params.yaml."""
     params = read_params(folder)
     for name in names:
         del params["variants"][name]
@@ -78,7 +74,7 @@ def drop_variants(folder: Path, *names: str) -> None:
 
 
 def light(params: dict[str, Any]) -> dict[str, Any]:
-    """`params` with whitened networks that are narrow."""
+    """`params` with narrow whitened networks."""
     variants = {
         name: variant | ({"widths": [8, 8, 8]} if variant["network"] == "whitened" else {})
         for name, variant in params["variants"].items()
@@ -89,8 +85,7 @@ def light(params: dict[str, Any]) -> dict[str, Any]:
 def run(folder: Path, *command: str, expect: int = 0) -> str:
     """The standard output and error of `command` in `folder`; fails on another exit status.
 
-    DVC's notes on the project, by default under /var/tmp, go beside `folder`. The output goes
-    through a file: a pipe would be open until the last background worker of DVC had ended.
+    Through a file: a pipe would stay open until the last background worker of DVC ends.
     """
     with tempfile.TemporaryFile("w+") as file:
         done = subprocess.run(
@@ -108,13 +103,9 @@ def run(folder: Path, *command: str, expect: int = 0) -> str:
 
 
 def environment() -> dict[str, str]:
-    """The caller's environment with this interpreter's folder first, as an active venv has it."""
+    """The environment with this interpreter first in PATH, and an author for git."""
     folder = str(Path(sys.executable).parent)
-    identity = {
-        "GIT_AUTHOR_NAME": "test",
-        "GIT_AUTHOR_EMAIL": "test@example.org",
-        "GIT_COMMITTER_NAME": "test",
-        "GIT_COMMITTER_EMAIL": "test@example.org",
-    }
+    identity = {f"GIT_{role}_NAME": "test" for role in ("AUTHOR", "COMMITTER")}
+    identity |= {f"GIT_{role}_EMAIL": "test@example.org" for role in ("AUTHOR", "COMMITTER")}
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, **identity, "PATH": path, "DVC_NO_ANALYTICS": "1"}
