@@ -15,6 +15,7 @@ from clusters import Cluster, commit, finished, stages
 from pipeline.base.errors import PipelineError
 from pipeline.cluster import worker
 from pipeline.cluster.project import Project, without_password
+from pipeline.cluster.remote import expect_encrypted
 
 LONG = {"STUB_SECONDS": "120"}  # of a training
 slow = pytest.mark.slow
@@ -164,6 +165,13 @@ def test_what_workers_cannot_get_is_refused(
 
 
 @pytest.mark.parametrize(
+    "address", ["tls://host.example.org:8786", "tcp://127.0.0.1:8786", "tcp://[::1]:8786"]
+)
+def test_encrypted_or_loopback(address: str) -> None:
+    expect_encrypted(address)
+
+
+@pytest.mark.parametrize(
     ("url", "expected"),
     [
         ("https://me:secret@example.org/it.git", "https://example.org/it.git"),
@@ -193,11 +201,12 @@ def test_a_clone_is_kept_without_files_of_other_commits(
 
     check_out(commit)
     (clone / "models").mkdir()
-    (clone / "metrics.json").touch()
+    (clone / "reports").mkdir()
+    (clone / "reports/metrics.json").touch()
     (clone / ".gitignore").write_text("/models/\n# changed\n")
     check_out(commit)
     assert (clone / ".gitignore").read_text() == "/models/\n"
-    assert not (clone / "metrics.json").exists()
+    assert not (clone / "reports").exists()
     assert (clone / "models").exists()
     (clone / ".git/index.lock").touch()  # as a git that was killed leaves it
     check_out(commit)
