@@ -12,16 +12,17 @@ import tempfile
 from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+import clusters
 import workspace
-from dvc.utils.serialize import dump_yaml, dumps_yaml, load_yaml
+from dvc.utils.serialize import dump_yaml, load_yaml
 
-from pipeline.cluster import job, remote, worker
+from pipeline.cluster import worker
+from pipeline.cluster.project import Project
 from pipeline.tools.lockfile import LOCK
-from pipeline.tools.plan import PlannedStage, plan_stages
+from pipeline.tools.plan import plan_stages
 
 SIZES = (100, 300, 1000)
 SHARED = 5  # fetch, preprocess, explore, compare, page
@@ -56,6 +57,9 @@ def study(folder: Path, stages: int) -> list[str]:
         shutil.copytree(folder / f"reports/variants/{first}", folder / f"reports/variants/{name}")
         shutil.copy(folder / f"models/{first}.keras", folder / f"models/{name}.keras")
     dump_yaml(folder / LOCK, lock)
+    workspace.run(folder, "git", "init", "--quiet", "--bare", "-b", "main", "../shared.git")
+    workspace.run(folder, "git", "remote", "add", "origin", str(folder.parent / "shared.git"))
+    clusters.commit(folder)
     return names
 
 
@@ -67,21 +71,19 @@ def row(stages: int) -> str:
         evaluations = [f"evaluate@{name}" for name in names[1 : 1 + BATCH]]
         with chdir(folder):
             planned = seconds(plan_stages)
+            project = Project(set(evaluations))
+            outputs = project.job(evaluations[0])["outputs"]
             command = ("dvc", "repro", "--quiet", "--single-item")
             repro = seconds(lambda: workspace.run(folder, *command, evaluations[0]))
             workspace.run(folder, *command, *evaluations)
-            jobs, entries = job.prepare([PlannedStage(n, (), (), None) for n in evaluations])
-            client: Any = None
-            backend = remote.RemoteBackend(client, {}, jobs, set(), entries)
-            lock = dumps_yaml({"stages": load_yaml(LOCK)["stages"]}).encode()
             results = {
-                name: {
-                    "files": worker.read_files(map(Path, jobs[name].outputs)) | {str(LOCK): lock}
-                }
+                name: worker.read_files(
+                    Path(path.replace(evaluations[0][9:], name[9:])) for path in outputs
+                )
                 for name in evaluations
             }
-            one = seconds(lambda: backend.collect(dict([results.popitem()])))
-            many = seconds(lambda: backend.collect(results)) / len(results)
+            one = seconds(lambda: project.write_results(dict([results.popitem()])))
+            many = seconds(lambda: project.write_results(results)) / len(results)
     return f"| {stages} | {planned:.1f} | {repro:.1f} | {one:.1f} | {many:.1f} |"
 
 

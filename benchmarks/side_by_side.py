@@ -9,7 +9,6 @@ import contextlib
 import io
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,28 +23,17 @@ JOBS = (1, 2, 4, 8)
 SCALE = 20
 
 
-class Sleeping:
-    """A backend whose stages sleep."""
-
-    def __init__(self, client: Client, jobs: int) -> None:
-        self.client, self.jobs = client, jobs
-
-    def slots(self) -> int:
-        return self.jobs
-
-    def submit(self, stage: PlannedStage) -> Future[Any]:
-        return self.client.submit(time.sleep, (stage.seconds or 0.0) / SCALE, pure=False)
-
-    def collect(self, results: Mapping[str, Any]) -> Mapping[str, bool]:
-        return dict.fromkeys(results, True)
-
-
 def minutes(stages: list[PlannedStage], jobs: int) -> float:
     """The duration of `stages`, so many at a time."""
     with Client(processes=False, threads_per_worker=jobs, dashboard_address="127.0.0.1:0") as dask:
+
+        def submit(stage: PlannedStage) -> Future[Any]:
+            return dask.submit(time.sleep, (stage.seconds or 0.0) / SCALE, pure=False)
+
+        sleeping = schedule.Backend(lambda: jobs, submit, lambda names: dict.fromkeys(names, True))
         started = time.monotonic()
         with contextlib.redirect_stdout(io.StringIO()):
-            schedule.run_stages(stages, Sleeping(dask, jobs))
+            schedule.run_stages(stages, sleeping)
         return (time.monotonic() - started) * SCALE / 60
 
 

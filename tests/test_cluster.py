@@ -139,32 +139,24 @@ def test_a_failure_stops_only_what_is_behind_it(project: Path) -> None:
     assert "train@slow" not in Path("dvc.lock").read_text().partition("train@quick")[2]
 
 
-class Recorder:
-    """A backend that only notes what is submitted; the worker of the first stage is unsuitable."""
-
-    def __init__(self, client: Client) -> None:
-        self.client, self.submitted = client, list[str]()
-
-    def slots(self) -> int:
-        return 1
-
-    def submit(self, stage: PlannedStage) -> Future[dict[str, Any]]:
-        self.submitted.append(stage.name)
-        return self.client.submit(dict, pure=False)
-
-    def collect(self, results: Mapping[str, Any]) -> Mapping[str, bool | None]:
-        again = len(self.submitted) == 1
-        return {name: None if again else name != "long" for name in results}
-
-
 def test_the_longest_first_and_again_where_a_worker_returned_it(project: Path) -> None:
-    seconds = {"short": 1.0, "long": 9.0, "unknown": None, "behind": 5.0}
+    seconds = {"short": 1.0, "long": 9.0, "unknown": None}
     stages = [PlannedStage(name, (), (), taken) for name, taken in seconds.items()]
-    stages[-1] = PlannedStage("behind", ("unknown", "long"), (), 5.0)
-    with Client(processes=False, dashboard_address=None) as client:
-        backend = Recorder(client)
+    stages.append(PlannedStage("behind", ("unknown", "long"), (), 5.0))
+    submitted: list[str] = []
+
+    def collect(results: Mapping[str, Any]) -> Mapping[str, bool | None]:
+        return {name: None if len(submitted) == 1 else name != "long" for name in results}
+
+    with Client(processes=False, dashboard_address="127.0.0.1:0") as client:
+
+        def submit(stage: PlannedStage) -> Future[Any]:
+            submitted.append(stage.name)
+            return client.submit(dict, pure=False)
+
+        backend = schedule.Backend(lambda: 1, submit, collect)
         failed, not_started = schedule.run_stages(stages, backend)
-    assert backend.submitted == ["unknown", "unknown", "long", "short"]
+    assert submitted == ["unknown", "unknown", "long", "short"]
     assert (failed, not_started) == (["long"], ["behind"])
 
 
@@ -187,10 +179,7 @@ def test_a_signal_leaves_no_process(project: Path, number: signal.Signals) -> No
         repo.status()
 
 
-def test_a_process_that_ignores_the_interrupt_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker, "GRACE_SECONDS", 0.2)
+def test_a_process_that_ignores_the_interrupt_is_killed(tmp_path: Path) -> None:
     stubborn = "trap '' INT; sh -c 'touch ready; sleep 60'; sleep 60"
 
     def poll() -> None:

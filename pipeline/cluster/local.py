@@ -1,11 +1,11 @@
 """Stages on this machine: child processes, started by the threads of a local Dask cluster."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from distributed import Client, Future, LocalCluster, wait
+from distributed import Client, Future, wait
 
 from pipeline.cluster.schedule import Backend, log_path
 from pipeline.cluster.worker import DVC, run_process
@@ -13,25 +13,6 @@ from pipeline.tools import memory_estimate
 from pipeline.tools.plan import PlannedStage
 
 _cancelled = threading.Event()
-
-
-class LocalBackend:
-    """Runs `jobs` stages at a time."""
-
-    def __init__(self, client: Client, jobs: int) -> None:
-        self._client, self._jobs = client, jobs
-        self.submitted: list[Future[dict[str, Any]]] = []
-
-    def slots(self) -> int:
-        return self._jobs
-
-    def submit(self, stage: PlannedStage) -> Future[dict[str, Any]]:
-        print(f"{stage.name}  started, log in {log_path(stage.name)}", flush=True)
-        self.submitted.append(self._client.submit(_run, stage.name, pure=False))
-        return self.submitted[-1]
-
-    def collect(self, results: Mapping[str, dict[str, Any]]) -> Mapping[str, bool]:
-        return {name: not result["failed"] for name, result in results.items()}
 
 
 @contextmanager
@@ -42,28 +23,32 @@ def local_backend(jobs: int) -> Iterator[Backend]:
     """
     trainings = int(memory_estimate.available_memory() / memory_estimate.LARGEST_TRAINING)
     jobs = min(jobs, max(1, trainings))
-    with (
-        LocalCluster(
-            n_workers=1,
-            threads_per_worker=jobs,
-            processes=False,
-            memory_limit=None,  # of this process, which stays small
-            dashboard_address="127.0.0.1:0",  # a free port
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        backend = LocalBackend(client, jobs)
+    submitted: list[Future[Any]] = []
+    with Client(
+        n_workers=1,
+        threads_per_worker=jobs,
+        processes=False,
+        memory_limit=None,  # of this process, which stays small
+        dashboard_address="127.0.0.1:0",  # a free port
+    ) as client:
+
+        def submit(stage: PlannedStage) -> Future[Any]:
+            print(f"{stage.name}  started, log in {log_path(stage.name)}", flush=True)
+            submitted.append(client.submit(_succeeds, stage.name, pure=False))
+            return submitted[-1]
+
         try:
-            yield backend
+            yield Backend(lambda: jobs, submit, lambda results: results)
         finally:
             _cancelled.set()
-            wait(backend.submitted)
+            wait(submitted)
 
 
-def _run(stage: str) -> dict[str, Any]:
-    command = (*DVC, "repro", "--single-item", stage)
-    log_path(stage).write_bytes(b"")
-    return {"failed": bool(run_process(*command, log=log_path(stage), poll=_raise_if_cancelled))}
+def _succeeds(stage: str) -> bool:
+    log = log_path(stage)
+    log.write_bytes(b"")
+    status = run_process(*DVC, "repro", "--single-item", stage, log=log, poll=_raise_if_cancelled)
+    return status == 0
 
 
 def _raise_if_cancelled() -> None:

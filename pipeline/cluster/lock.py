@@ -3,9 +3,8 @@
 DVC appends the entry of a new stage when the stage ends; one after another, that is plan order.
 """
 
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
@@ -19,31 +18,24 @@ from pipeline.tools.lockfile import LOCK
 def in_plan_order(names: Sequence[str]) -> Iterator[None]:
     """On exit, sort the entries that the body added by `names`, after the earlier ones.
 
-    Waits for another DVC that holds DVC's lock, unless an exception ended the body.
+    Waits for another DVC that holds DVC's lock, but not after an exception.
     """
-    before = list(_entries())
+    order = [*_entries(), *names]
     try:
         yield
     except BaseException:
-        try:
-            _sort([*before, *names], wait=False)
-        except LockError:
-            print(
-                f"{LOCK}: another DVC is running; new entries are in the order in which their "
-                "stages ended, which changes no result",
-                file=sys.stderr,
-            )
+        with suppress(LockError):
+            _sort(order, wait=False)
         raise
-    _sort([*before, *names], wait=True)
+    _sort(order, wait=True)
 
 
 def _sort(order: Sequence[str], *, wait: bool) -> None:
-    """Sort the entries by `order`. Raises LockError after 3 s, unless it may `wait`."""
     with Repo(_wait_for_lock=wait) as repo, lock_repo(repo):
-        found = _entries()
-        names = sorted(found, key=order.index)
-        if names != list(found):
-            content = {**load_yaml(LOCK), "stages": {name: found[name] for name in names}}
+        entries = _entries()
+        names = sorted(entries, key=order.index)
+        if names != list(entries):
+            content = {**load_yaml(LOCK), "stages": {name: entries[name] for name in names}}
             files.write(LOCK, lambda temporary: dump_yaml(temporary, content))
 
 

@@ -1,10 +1,11 @@
 """Submits stages to Dask as soon as their inputs are ready, and reports their ends."""
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from time import sleep
+from typing import Any
 
 from distributed import Future, wait
 
@@ -18,33 +19,29 @@ SCHEDULER_GONE = (
 )
 
 
-class Backend(Protocol):
+@dataclass(frozen=True)
+class Backend:
     """Where stages run."""
 
-    def slots(self) -> int:
-        """How many stages may be submitted at a time."""
-
-    def submit(self, stage: PlannedStage) -> Future[dict[str, Any]]:
-        """The result of `stage`, in which `failed` says that its command failed."""
-
-    def collect(self, results: Mapping[str, dict[str, Any]]) -> Mapping[str, bool | None]:
-        """Take over `results`, by stage: True where it succeeded, None where it must run again."""
+    slots: Callable[[], int]  # the number of stages that may be submitted at a time
+    submit: Callable[[PlannedStage], Future[Any]]
+    # Takes over results by stage: True where it succeeded, None where it is to be submitted again.
+    collect: Callable[[Mapping[str, Any]], Mapping[str, bool | None]]
 
 
 def log_path(stage: str) -> Path:
-    """The log of `stage`, whose folder exists."""
-    path = Path("logs", f"{stage}.log")
-    path.parent.mkdir(exist_ok=True)
-    return path
+    """The log of `stage`, in a folder that exists."""
+    Path("logs").mkdir(exist_ok=True)
+    return Path("logs", f"{stage}.log")
 
 
 def run_stages(stages: Sequence[PlannedStage], backend: Backend) -> tuple[list[str], list[str]]:
     """Run `stages`; those that failed, and those not started because an upstream stage failed.
 
-    Of the stages that are ready the longest is submitted first, an unknown one before it.
+    Of the stages that are ready, those of unknown duration are submitted first, then the longest.
     """
     longest_first = sorted(stages, key=lambda stage: stage.seconds or float("inf"), reverse=True)
-    running: dict[str, Future[dict[str, Any]]] = {}
+    running: dict[str, Future[Any]] = {}
     ended: dict[str, bool] = {}
     try:
         while True:
@@ -71,23 +68,25 @@ def run_stages(stages: Sequence[PlannedStage], backend: Backend) -> tuple[list[s
     return failed, [stage.name for stage in stages if stage.name not in ended]
 
 
-def _results(running: Mapping[str, Future[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """The results that have arrived, after at most POLL_SECONDS."""
+def _results(running: Mapping[str, Future[Any]]) -> dict[str, Any]:
+    """The results that arrive within POLL_SECONDS. Raises PipelineError without a scheduler."""
     try:
         if running:
             wait(list(running.values()), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED")
         else:
-            time.sleep(POLL_SECONDS)
+            sleep(POLL_SECONDS)
     except TimeoutError:
         pass
     except CancelledError as error:
         raise PipelineError(SCHEDULER_GONE) from error
-    if any(future.status == "cancelled" for future in running.values()):
-        raise PipelineError(SCHEDULER_GONE)
-    results = {name: f.result() for name, f in running.items() if f.status == "finished"}
+    results = {}
     for name, future in running.items():
-        if future.status == "error":  # Dask gives a stage up after several workers died of it
+        if future.status == "finished":
+            results[name] = future.result()
+        elif future.status == "error":  # several workers died of it
             with log_path(name).open("a", encoding="utf-8") as log:
                 log.write(f"{future.exception()!r}\n")
             results[name] = {"failed": True}
+        elif future.status == "cancelled":
+            raise PipelineError(SCHEDULER_GONE)
     return results

@@ -7,9 +7,9 @@ imports only the standard library and Dask.
 import contextlib
 import hashlib
 import os
+import platform
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -24,10 +24,10 @@ from distributed import get_worker
 
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 RETRY_SECONDS = (1, 2, 4, 8, 16, 32)  # before each further attempt
-GRACE_SECONDS = 5.0  # between interrupt and kill
 POLL_SECONDS = 0.5
 MIN_FREE_MIB = 256
-# Ends the process group once standard input is closed, as by the death of the parent process.
+# Ends the process group once standard input is closed, as by the death of the parent process. The
+# interrupt lets DVC release its locks.
 END_WITH_PARENT = """exec 3<&0
 (cat <&3; kill -INT 0; sleep 5; kill -KILL 0) >/dev/null 2>&1 &
 exec "$@" 3<&- </dev/null"""
@@ -41,37 +41,27 @@ def run_process(
 ) -> int:
     """The exit status of `command` in `folder`; its output is appended to `log`.
 
-    Calls `poll` while it runs. After an exception, also from there, its process group is
-    interrupted, which lets DVC release its locks, and killed after a grace period.
+    Calls `poll` while it runs, and ends its process group after an exception, also from there.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     variables = {"PATH": path, "PYTHONUNBUFFERED": "1", "GIT_TERMINAL_PROMPT": "0"}
     with contextlib.ExitStack() as stack:
+        output = stack.enter_context(log.open("ab")) if log else None
         process = subprocess.Popen(
             ["sh", "-c", END_WITH_PARENT, "sh", *command],
             cwd=folder,
             env={**os.environ, **variables},
             stdin=subprocess.PIPE,
-            stdout=stack.enter_context(log.open("ab")) if log else None,
-            stderr=subprocess.STDOUT if log else None,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
         )
-        stack.enter_context(process)
-        stack.callback(_end, process)
+        stack.enter_context(process)  # on exit closes standard input and waits
         while process.poll() is None:
             poll()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(POLL_SECONDS)
     return process.returncode
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_SECONDS)
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 def run_with_retries(
@@ -130,25 +120,31 @@ def run_stage(job: dict[str, Any]) -> dict[str, Any]:
 
     publish(host=socket.gethostname())
     try:
+        _check_free_space(scratch)
         log.write_bytes(b"")
         with log.open("rb") as output:
             try:
                 result = _run_in_clone(job, clone, partial(run_process, log=log, poll=poll))
             finally:
                 poll()
+        if "failed" in result:
+            _check_free_space(scratch)
     except Exception as error:  # of this machine, not of the stage
-        result = {"unsuitable": f"{error}: {_last_line(log)}"}
-    free = shutil.disk_usage(scratch).free >> 20
-    if "files" not in result and free < MIN_FREE_MIB:
-        result = {"unsuitable": f"{scratch}: expected {MIN_FREE_MIB} MiB free, found {free}"}
+        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        result = {"unsuitable": f"{error} {text.rstrip().rpartition(chr(10))[2]}"}
     return {**result, "worker": worker.address}
+
+
+def _check_free_space(folder: Path) -> None:
+    free = shutil.disk_usage(folder).free >> 20
+    if free < MIN_FREE_MIB:
+        raise RuntimeError(f"{folder}: expected {MIN_FREE_MIB} MiB free, found {free}")
 
 
 def _run_in_clone(job: dict[str, Any], clone: Path, run: Callable[..., int]) -> dict[str, Any]:
     """Raises RuntimeError or OSError when this machine cannot run the stage of `job`."""
-    cpu = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
-    if missing := sorted(set(job["cpu_flags"]) - cpu):
-        raise RuntimeError(f"expected a processor with {', '.join(missing)}")
+    if platform.machine() != job["machine"]:  # other bytes
+        raise RuntimeError(f"expected a processor {job['machine']}, found {platform.machine()}")
     check_out(job["commit"], job["repository"], clone, run)
     write_files(job["files"], clone)
     run = partial(run, folder=clone)
@@ -157,8 +153,7 @@ def _run_in_clone(job: dict[str, Any], clone: Path, run: Callable[..., int]) -> 
         run_with_retries(run, *DVC, "pull", *job["inputs"])
     if run(*DVC, "repro", "--single-item", job["stage"]):
         return {"failed": True}
-    if job["cached"]:
-        run_with_retries(run, *DVC, "push", job["stage"])
+    run_with_retries(run, *DVC, "push", job["stage"])
     return {"files": read_files(map(Path, job["outputs"]), clone)}
 
 
@@ -174,8 +169,3 @@ def check_out(commit: str, repository: str, clone: Path, run: Callable[..., int]
         shutil.rmtree(clone)
     run_with_retries(run, "git", "clone", "--quiet", "--no-checkout", repository, str(clone))
     run_with_retries(run, *checkout, pauses=())
-
-
-def _last_line(log: Path) -> str:
-    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-    return text.rstrip().rpartition("\n")[2]
