@@ -204,6 +204,22 @@ def set_param(folder: Path, leaf: str) -> None:
     workspace.write_params(folder, params)
 
 
+# Before a test that changes page.variant, by which one output is named.
+@pytest.mark.parametrize(
+    "out", one_of_each_kind(OUTS, ("models/baseline.keras", "reports/comparison.csv"))
+)
+@pytest.mark.parametrize("damage", ["deleted", "corrupted"])
+def test_lost_output_comes_back(project: Path, out: str, damage: str) -> None:
+    before = content(project / out)
+    file = project / out / "data_batch_1.bin" if out == "data/raw" else project / out
+    corrupted = b"?" + file.read_bytes()[1:]
+    file.unlink()  # DVC may have linked it to its cache
+    if damage == "corrupted":
+        file.write_bytes(corrupted)
+    assert repro(project) == rerun_for_lost(declared.stages(project), out)
+    assert content(project / out) == before
+
+
 QUICK_PARAMS = ("dataset.seed", "recipes.fast.growth.px24", "variants.baseline.dense")
 QUICK_CODE = (
     "pipeline/networks/plain.py",
@@ -246,21 +262,6 @@ def test_comment_cuts_off_early(project: Path, path: str) -> None:
     with (project / path).open("a") as file:
         file.write("# tidied\n")
     assert repro(project) == stages_using(declared.stages(project), path)
-
-
-@pytest.mark.parametrize(
-    "out", one_of_each_kind(OUTS, ("models/baseline.keras", "reports/comparison.csv"))
-)
-@pytest.mark.parametrize("damage", ["deleted", "corrupted"])
-def test_lost_output_comes_back(project: Path, out: str, damage: str) -> None:
-    before = content(project / out)
-    file = project / out / "data_batch_1.bin" if out == "data/raw" else project / out
-    corrupted = b"?" + file.read_bytes()[1:]
-    file.unlink()  # DVC may have linked it to its cache
-    if damage == "corrupted":
-        file.write_bytes(corrupted)
-    assert repro(project) == rerun_for_lost(declared.stages(project), out)
-    assert content(project / out) == before
 
 
 def test_nothing_changed_runs_nothing(project: Path) -> None:
