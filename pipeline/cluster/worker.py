@@ -120,25 +120,19 @@ def run_stage(job: dict[str, Any]) -> dict[str, Any]:
 
     publish(host=socket.gethostname())
     try:
-        _check_free_space(scratch)
         log.write_bytes(b"")
         with log.open("rb") as output:
             try:
                 result = _run_in_clone(job, clone, partial(run_process, log=log, poll=poll))
             finally:
                 poll()
-        if "failed" in result:
-            _check_free_space(scratch)
     except Exception as error:  # of this machine, not of the stage
         text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
         result = {"unsuitable": f"{error} {text.rstrip().rpartition(chr(10))[2]}"}
+    free = shutil.disk_usage(scratch).free >> 20
+    if "files" not in result and free < MIN_FREE_MIB:
+        result = {"unsuitable": f"{scratch}: expected {MIN_FREE_MIB} MiB free, found {free}"}
     return {**result, "worker": worker.address}
-
-
-def _check_free_space(folder: Path) -> None:
-    free = shutil.disk_usage(folder).free >> 20
-    if free < MIN_FREE_MIB:
-        raise RuntimeError(f"{folder}: expected {MIN_FREE_MIB} MiB free, found {free}")
 
 
 def _run_in_clone(job: dict[str, Any], clone: Path, run: Callable[..., int]) -> dict[str, Any]:
