@@ -93,7 +93,7 @@ def test_workers_get_what_the_head_made_since_the_commit(clustered: Path, cluste
 
     output = cluster.run(clustered, expect=1)
 
-    made = ["evaluate@baseline", "evaluate@fast", "explore", "train@baseline"]
+    made = ["evaluate@baseline", "evaluate@fast", "explore", "export", "train@baseline"]
     assert cluster.ran() == made
     assert (clustered / "models/baseline.tflite").exists()
     assert "evaluate@fast  failed" in output
