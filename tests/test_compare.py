@@ -110,8 +110,9 @@ def test_figures_rank_the_variants_of_params_and_show_the_lowest_seed(
     places.metrics("removed").write_text("{")
     compare.main([])
     assert list(pd.read_csv("reports/comparison.csv")["variant"]) == RANKING
-    for name in NAMES:
-        assert "90 %" in Path(f"reports/{name}.md").read_text(encoding="utf-8")
+    for name in NAMES:  # the confidence, or its complement as the level of significance
+        level = "10 %" if name == "differences" else "90 %"
+        assert level in Path(f"reports/{name}.md").read_text(encoding="utf-8")
     assert panels.legend(drawn["curves.png"]) == RANKING
     assert list(panels.ticks(drawn["accuracy.png"].axes[0], "y")) == RANKING
     assert "90 %" in " ".join(panels.legend(drawn["accuracy.png"]))
