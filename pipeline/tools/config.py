@@ -127,11 +127,17 @@ def _unknown_name(key: str, name: str, known: Mapping[str, Any]) -> Iterator[str
 def _unfit_network(key: str, network: Any, recipe: Any, side: int) -> Iterator[str]:
     """A line unless the images of every epoch fit `network`, in pixels a side."""
     sides, smallest = recipe.sides(side), network.least_side(side)
-    if min(sides) < smallest or max(sides) > side:
+    start = f"{params_file.PARAMS_FILE}: {key}: expected "
+    if smallest > side:
         yield (
-            f"{params_file.PARAMS_FILE}: {key}: expected images of at least {smallest} and at most "
-            f"{side} pixels a side in every epoch, found {min(sides)} to {max(sides)}; take fewer "
-            f"widths, or change recipes.{network.recipe}.growth ({{}}: always whole images)"
+            f"{start}a network for images of {side} pixels a side, found one that needs at least "
+            f"{smallest}; take fewer widths, or a larger dataset.side"
+        )
+    elif min(sides) < smallest or max(sides) > side:
+        yield (
+            f"{start}images of at least {smallest} and at most {side} pixels a side in every "
+            f"epoch, found {min(sides)} to {max(sides)}; change recipes.{network.recipe}.growth "
+            "({}: always whole images)"
         )
 
 
