@@ -223,5 +223,5 @@ def test_study_of_photos(clone: Path) -> None:
     assert "tulip" in output
     assert "nothing would run" in workspace.run(folder, "python", "-m", "pipeline.tools.plan")
     next((folder / "data/photos").rglob("*.png")).unlink()
-    output = workspace.run(folder, "python", "-m", "pipeline.tools.plan", expect=1)
+    output = workspace.run(folder, "python", "-m", "pipeline.tools.plan", "--check", expect=1)
     assert re.search(r"(?m)^  preprocess .*data/photos", output)
