@@ -18,7 +18,7 @@ endif
 export PATH := $(CURDIR)/$(BIN):$(value PATH)
 
 # Empty unless .venv works where it is: its programs name the folder in which it was made, and its
-# packages are in one named by the version of Python. Looked at each time, in 0.03 s.
+# packages are in one named by the version of Python. Checked on each call, in 0.03 s.
 SOUND := $(shell $(BIN)/python -I -c 'import os, pip, re; \
 	made_in = re.search(r"(/.*)/python", open("$(BIN)/pip").read(400)).group(1); \
 	print(os.path.samefile(made_in, "$(BIN)") or "")' 2>/dev/null)
@@ -67,7 +67,7 @@ plan: .venv/ready ## say what `make repro` would run, and why
 	@$(BIN)/python -m pipeline.tools.config
 	@$(BIN)/python -m pipeline.tools.plan
 
-verify: .venv/ready ## train again from the last commit: same bytes here? VARIANT=... MINUTES=... FULL=1
+verify: .venv/ready ## train again from the last commit: compare the bytes with the committed ones; VARIANT=... MINUTES=... FULL=1
 	@$(BIN)/python -m pipeline.tools.verify $(VARIANT) $(if $(FULL),,--minutes $(MINUTES))
 
 check: .venv/ready ## read DVC's cache and the outputs again, and name what is damaged
@@ -82,7 +82,7 @@ plots: .venv/ready ## draw DVC's plots into dvc_plots/, no network needed; REV=H
 	@$(BIN)/python -m pipeline.tools.plots
 	@$(BIN)/dvc plots $(if $(REV),diff $(REV),show) --html-template .dvc/tmp/plots.html
 
-bench: .venv/ready ## measure speed, overheads and scaling on an idle machine; writes reports/bench/
+bench: .venv/ready ## measure speed, overheads and memory on an idle machine; writes reports/bench/
 	@$(BIN)/python benchmarks/bench.py
 	@$(TIMED)
 

@@ -15,6 +15,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.cluster import worker
 from pipeline.tools import dvc_project, environment, git
 from pipeline.tools.lockfile import LOCK
+from pipeline.tools.plan import overlap
 
 
 class Project:
@@ -54,7 +55,7 @@ class Project:
         deps = {Path(dep.def_path) for dep in stage.deps}
         changed = [path for path in self.changed if not deps.isdisjoint([path, *path.parents])]
         cached = [out.def_path for found in upstream for out in found.outs if out.use_cache]
-        inputs = [out for out in cached if any(_overlap(Path(out), dep) for dep in deps)]
+        inputs = [out for out in cached if any(overlap(Path(out), dep) for dep in deps)]
         names = [name, *(found.addressing for found in upstream)]
         entries = {each: self._entries[each] for each in names if each in self._entries}
         lock = json.dumps({"schema": "2.0", "stages": entries})  # JSON is YAML
@@ -118,10 +119,6 @@ def _changed_files() -> set[Path]:
             "push first"
         )
     return changed
-
-
-def _overlap(one: Path, other: Path) -> bool:
-    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _transfer(direction: str, stages: Sequence[str]) -> None:

@@ -105,11 +105,11 @@ def _changed_inputs(stage: Stage, pending: Iterable[Output]) -> Iterator[str]:
     for dep in stage.deps:
         if isinstance(dep, ParamsDependency):
             yield from parameter_changes(dep.hash_info.value or {}, dep.read_params())
-        elif not any(_overlap(Path(dep.fs_path), Path(out.fs_path)) for out in pending):
+        elif not any(overlap(Path(dep.fs_path), Path(out.fs_path)) for out in pending):
             yield from (f"{path} {state}" for path, state in dep.status().items())
 
 
-def _overlap(one: Path, other: Path) -> bool:
+def overlap(one: Path, other: Path) -> bool:
     """Whether one path is the other or a folder that holds it."""
     return one.is_relative_to(other) or other.is_relative_to(one)
 
