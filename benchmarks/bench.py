@@ -17,7 +17,7 @@ import training_speed
 from timing import header
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline.base import files
+from pipeline.core import files
 from pipeline.tools import environment
 
 FOLDER = Path("reports/bench")

@@ -5,14 +5,15 @@ The test set never does.
 
 import sys
 from collections.abc import Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline import runtime
-from pipeline.data import splits
-from pipeline.train import arithmetic, recipe, variant
+from pipeline.core.splits import read_split
+from pipeline.training.variant import read_training_config
+
+HELD_OUT = {"train_on": "train", "validation_batch_size": 1000}
 
 
 class HeldOut(NamedTuple):
@@ -23,18 +24,23 @@ class HeldOut(NamedTuple):
     labels: Any
 
 
-def train(params: Mapping[str, Any], name: str) -> HeldOut:
-    """Train variant `name` of `params` by its recipe, which may say to train on all images."""
-    what = variant.read(params, name)
-    recipes = deepcopy(params["recipes"])
-    recipes[what.recipe] |= {"train_on": "train", "validation_batch_size": 1000}
-    how = recipe.read({"recipes": recipes}, what.recipe)
-    numbers = arithmetic.read(params, what.arithmetic)
-    runtime.start(numbers.cpu_isa)
-    from pipeline.train import fit
+def change_settings(params: dict[str, Any], name: str, changes: Mapping[str, Any]) -> None:
+    """Set `changes` where the variant `name`, its recipe or its numerics has them."""
+    variant = params["variants"][name]
+    numerics = params["numerics"][variant["numerics"]]
+    sections = (params["recipes"][variant["recipe"]], numerics, variant)
+    for key, value in changes.items():
+        next(section for section in sections if key in section)[key] = value
 
-    training, (images, one_hot) = splits.read("train"), splits.read("validation")
-    model, _ = fit.fit(
-        name, what, how, numbers.precision, training, (images, one_hot), None, lambda _: None
-    )
-    return HeldOut(model, images, one_hot.argmax(axis=1))
+
+def train(params: dict[str, Any], name: str) -> HeldOut:
+    """Train variant `name` of `params` by its recipe, which may say to train on all images."""
+    recipe = params["variants"][name]["recipe"]
+    recipes = params["recipes"] | {recipe: params["recipes"][recipe] | HELD_OUT}
+    config = read_training_config(params | {"recipes": recipes}, name)
+    runtime.start(config.numerics.cpu_isa, config.numerics.device)
+    from pipeline.training import fit
+
+    validation = read_split("validation")
+    model, _ = fit.fit(config, read_split("train"), validation)
+    return HeldOut(model, validation.images, validation.labels.argmax(axis=1))

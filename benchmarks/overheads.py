@@ -19,7 +19,8 @@ from PIL import Image
 from timing import row, seconds
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline.data import splits
+from pipeline.core import paths, splits
+from pipeline.core.splits import read_split
 from pipeline.datasets import preprocess
 from pipeline.predict.predictor import load_images, load_predictor
 
@@ -30,19 +31,18 @@ PHOTOS = 1_000
 PREDICTORS = ("best", "final")  # the most accurate variant, and the study's
 GIB = 2**20  # KiB, in which Linux reports peak memory
 MEMORY_LIMIT = 4.0  # GiB
-LOAD_MODEL = "import keras; keras.saving.load_model('models/{}.keras', compile=False)"
 
 
 def time_reading() -> tuple[float, float]:
     """train.npz read and validated; its arrays by np.load."""
 
     def load() -> None:
-        with np.load(splits.path("train")) as archive:
+        with np.load(paths.split("train")) as archive:
             for name in archive.files:
                 archive[name]
 
     load()  # so that both find the file in the page cache
-    return _timed(lambda: splits.read("train")), _timed(load)
+    return _timed(lambda: read_split("train")), _timed(load)
 
 
 def time_preprocess() -> tuple[float, float]:
@@ -55,7 +55,7 @@ def time_preprocess() -> tuple[float, float]:
         os.symlink(project / "data/raw", "data/raw")
         stage = _timed(lambda: preprocess.main([]))
         os.sync()  # else writing the first bytes to disk slows writing the second
-        arrays = {path: dict(np.load(path)) for path in map(splits.path, splits.NAMES)}
+        arrays = {path: dict(np.load(path)) for path in map(paths.split, splits.NAMES)}
 
         def write() -> None:
             for path, content in arrays.items():
@@ -112,26 +112,13 @@ def rows() -> list[str]:
     ):
         text = f"{name} with nothing to do : `dvc status`"
         lines.append(_row(text, partial(seconds, PROJECT, *command), status))
-    with tempfile.TemporaryDirectory() as scratch:
-        photo = str(Path(scratch, "photo.jpg"))
-        Image.new("RGB", (640, 480), "skyblue").save(photo)
-        for variant in PREDICTORS:
-            lines.append(
-                _row(
-                    f"predict by `{variant}` on one image : importing Keras and loading the model",
-                    partial(
-                        seconds, PROJECT, "-m", "pipeline.predict", "--variant", variant, photo
-                    ),
-                    partial(seconds, PROJECT, "-c", LOAD_MODEL.format(variant)),
-                )
-            )
     return lines
 
 
 def memory_rows() -> list[str]:
     """Peak memory in GiB, beside the limit."""
     ours = str(FOLDER / "ours.py")
-    best = (ours, "best", "50000", "1", "growth={}")  # an epoch of whole images
+    best = (ours, "best", "50000", "1", "progressive_resizing={}")  # an epoch of whole images
     return [
         row(
             f"peak memory of {name} : {MEMORY_LIMIT:g} GiB",

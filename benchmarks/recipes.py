@@ -1,6 +1,6 @@
 """A recipe tried on held-out images: `python benchmarks/recipes.py VARIANT [SETTING=VALUE ...]`.
 
-Trains the variant with the settings changed (of itself, its recipe or its arithmetic) on the
+Trains the variant with the settings changed (of itself, its recipe or its numerics) on the
 training images, and measures it on the validation images; the test set is not read. Adds a row to
 reports/bench/recipes.csv and writes a table of all, seeds together, to recipes.md beside it:
 docs/recipes.md says what was chosen by it.
@@ -15,17 +15,17 @@ import numpy as np
 import pandas as pd
 import yaml
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline.base import files, params_file
-from pipeline.evaluate import scores, trained
-from pipeline.evaluate.manner import Manner
-from pipeline.evaluate.views import Views
+from pipeline.core import files
+from pipeline.core.params import read_params, read_section
+from pipeline.evaluation.config import InferenceConfig, TestTimeAugmentation
+from pipeline.evaluation.inference import predict_logits
+from pipeline.evaluation.metrics import top_k_accuracy
 from pipeline.tools import environment
-from pipeline.train import arithmetic, recipe, variant
+from pipeline.training.variant import read_training_config
 
 TABLE = Path("reports/bench/recipes.csv")
 IMAGES = 50_000  # in an epoch of the committed trainings, for which operations are counted
-SHOWN = ("widths", "epochs", "growth", "precision", "cpu_isa", "seed")
+SHOWN = ("widths", "epochs", "progressive_resizing", "precision", "cpu_isa", "seed")
 SETTINGS = ["variant", "widths", "epochs", "growth", "arithmetic", "otherwise"]
 COLUMNS = {
     "accuracy": ["count", "mean", "std"],
@@ -34,33 +34,35 @@ COLUMNS = {
 }
 
 
-def tried(name: str, changes: dict[str, Any]) -> dict[str, Any]:
+def try_recipe(name: str, changes: dict[str, Any]) -> dict[str, Any]:
     """The row of one training."""
-    params = params_file.read()
-    own = params["variants"][name]
-    how, numbers = params["recipes"][own["recipe"]], params["arithmetic"][own["arithmetic"]]
-    for key, value in changes.items():
-        next(section for section in (own, how, numbers) if key in section)[key] = value
-    what, chosen = variant.read(params, name), recipe.read(params, own["recipe"])
-    exact = arithmetic.read(params, own["arithmetic"])
+    params = read_params()
+    held_out.change_settings(params, name, changes)
+    config = read_training_config(params, name)
     model, images, labels = held_out.train(params, name)
-    from pipeline.evaluate import portable
+    # It imports TensorFlow, which the training starts.
+    from pipeline.evaluation.deterministic import make_deterministic
 
-    asked = portable.portable(model)
-    shown = Manner(params_file.section(params, "views.whitened", Views), 1.0)
-    by_views, alone = trained.answers(asked, images, batch_size=100, variant=name, manner=shown)
-
-    operations = sum(multiplications(model, side) for side in chosen.sides(32))
+    key = f"test_time_augmentation.{config.network.network}"
+    logits, no_tta = predict_logits(
+        make_deterministic(model),
+        images,
+        batch_size=100,
+        config=InferenceConfig(read_section(params, key, TestTimeAugmentation), 1.0),
+        variant=name,
+    )
+    sizes = config.recipe.progressive_resizing.items()
+    operations = sum(multiplications(model, side) for side in config.recipe.image_sizes(32))
     return {
         "variant": name,
-        "widths": " ".join(map(str, own["widths"])),
-        "epochs": chosen.epochs,
-        "growth": " ".join(f"{side}:{epochs}" for side, epochs in how["growth"].items()),
-        "arithmetic": f"{exact.precision} by {exact.cpu_isa}",
+        "widths": " ".join(map(str, params["variants"][name]["widths"])),
+        "epochs": config.recipe.epochs,
+        "growth": " ".join(f"{size}:{epochs}" for size, epochs in sizes),
+        "arithmetic": f"{config.numerics.precision} by {config.numerics.cpu_isa}",
         "otherwise": " ".join(f"{key}={changes[key]}" for key in changes if key not in SHOWN),
-        "seed": what.seed,
-        "accuracy": round(scores.accuracy(labels, by_views), 4),
-        "one_view": round(scores.accuracy(labels, alone), 4),
+        "seed": config.network.seed,
+        "accuracy": round(top_k_accuracy(labels, logits, 1), 4),
+        "one_view": round(top_k_accuracy(labels, no_tta, 1), 4),
         # Two for a multiplication and addition; backwards costs twice what forwards does.
         "petaflop": round(6 * operations * IMAGES / 1e15, 4),
         "processor": environment.processor_name(),
@@ -81,16 +83,16 @@ def multiplications(model: Any, side: int) -> int:
 
 
 def summary(rows: pd.DataFrame) -> str:
-    """A table of what was tried, the seeds of each together; no spread for a single one."""
-    found = rows.groupby(SETTINGS, sort=False).agg(COLUMNS)
-    found.columns = pd.Index(["seeds", "accuracy", "±", "one view", "PFLOP"])
-    shown = found.reset_index().astype(object)
+    """A table of the trials, the seeds of each together; no spread for a single one."""
+    grouped = rows.groupby(SETTINGS, sort=False).agg(COLUMNS)
+    grouped.columns = pd.Index(["seeds", "accuracy", "±", "one view", "PFLOP"])
+    table = grouped.reset_index().astype(object)
     digits = ("",) * 7 + (".4f",) * 4
-    return shown.where(shown.notna(), None).to_markdown(index=False, floatfmt=digits, missingval="")
+    return table.where(table.notna(), None).to_markdown(index=False, floatfmt=digits, missingval="")
 
 
 def main(name: str, changes: dict[str, Any]) -> None:
-    rows = [tried(name, changes)]
+    rows = [try_recipe(name, changes)]
     if TABLE.exists():
         rows = [*pd.read_csv(TABLE, keep_default_na=False).to_dict("records"), *rows]
     table = pd.DataFrame(rows)

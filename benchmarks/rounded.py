@@ -9,34 +9,34 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline import runtime
-from pipeline.base import params_file
-from pipeline.data import splits
-from pipeline.evaluate import manner, scores
-from pipeline.predict.litert_model import LiteRTModel
-from pipeline.report import places
+from pipeline.core import paths
+from pipeline.core.params import lookup, read_params
+from pipeline.core.splits import read_split
+from pipeline.evaluation import metrics
+from pipeline.evaluation.config import read_inference_config
+from pipeline.predict.predictor import LiteRTModel
 
 
 def main() -> None:
     """Print how many predictions differ, both accuracies, the largest change of a probability."""
-    params = params_file.read()
-    variant = params_file.at(params, "page.variant")
-    network = params_file.at(params, f"variants.{variant}.network")
-    batch_size = params_file.section(params, "runtime", runtime.Runtime).inference_batch_size
-    images, one_hot = splits.read("test")
+    params = read_params()
+    variant = lookup(params, "page.variant")
+    network, recipe = (lookup(params, f"variants.{variant}.{key}") for key in ("network", "recipe"))
+    config = read_inference_config(params, network, recipe)
+    images, one_hot = read_split("test")
     labels = one_hot.argmax(axis=1)
     float32, float16 = (
-        scores.softmax(
+        metrics.softmax(
             LiteRTModel(path).predict_logits(
                 images,
-                batch_size=batch_size,
-                inference_config=manner.read(params, variant, network),
+                batch_size=lookup(params, "inference.batch_size"),
+                inference_config=config,
             )
         )
-        for path in (places.litert(variant), Path("reports", f"{variant}.tflite"))
+        for path in (paths.tflite(variant), Path("reports", f"{variant}.tflite"))
     )
     differ = (float32.argmax(axis=1) != float16.argmax(axis=1)).sum()
-    before, after = scores.accuracy(labels, float32), scores.accuracy(labels, float16)
+    before, after = (metrics.top_k_accuracy(labels, p, 1) for p in (float32, float16))
     print(
         f"{variant}: {differ} of {len(images):,} predictions differ, accuracy {before:.4f} with "
         f"float32 weights and {after:.4f} with float16, probabilities differ by at most "

@@ -38,9 +38,9 @@ def epoch_seconds(
 
     `changes` are settings as ours.py takes them.
     """
-    command = [sys.executable, str(OURS), variant, str(images), str(epochs), "growth={}"]
+    command = [sys.executable, str(OURS), variant, str(images), str(epochs)]
     done = subprocess.run(
-        [*command, *changes],
+        [*command, "progressive_resizing={}", *changes],
         stdout=subprocess.PIPE,
         env={**os.environ, **({"THREADS": str(threads)} if threads else {})},
         check=True,

@@ -1,5 +1,4 @@
-"""Seconds of a training epoch: beside the notebook's and PyTorch's, and by precision, convolution
-and threads.
+"""Seconds of a training epoch: beside the notebook's, and by precision, convolution and threads.
 
 Images are noise. The median of all epochs but the first counts, in which graphs are built.
 """
@@ -39,13 +38,13 @@ THREAD_IMAGES = {"final": 4_500, "best": 2_000}
 SPLITS = {
     "final": (
         "quarters of a batch : halves",
-        ("micro_batch_size=8", "micro_batches_at_once=4"),
-        ("micro_batch_size=16", "micro_batches_at_once=2"),
+        ("micro_batch_size=8", "parallel_micro_batches=4"),
+        ("micro_batch_size=16", "parallel_micro_batches=2"),
     ),
     "best": (
         "8 micro-batches at once : 2",
-        ("micro_batches_at_once=8",),
-        ("micro_batches_at_once=2",),
+        ("parallel_micro_batches=8",),
+        ("parallel_micro_batches=2",),
     ),
 }
 
@@ -81,7 +80,7 @@ def onednn_seconds(network: str) -> float:
     """
     command = [str(FOLDER / "ours.py"), network, str(ONEDNN_IMAGES), "1"]
     done = subprocess.run(
-        [sys.executable, *command, "micro_batch_size=32", "micro_batches_at_once=1"],
+        [sys.executable, *command, "micro_batch_size=32", "parallel_micro_batches=1"],
         env={**os.environ, "ONEDNN_VERBOSE": "profile_exec"},
         stdout=subprocess.PIPE,
         check=True,
@@ -94,18 +93,13 @@ def onednn_seconds(network: str) -> float:
 
 
 def measure_study() -> dict[str, Rounds]:
-    """The study's networks by the notebook's code, ours, oneDNN's operations alone and PyTorch.
-
-    All in turns, ROUNDS times; PyTorch where it is installed.
-    """
+    """The study's networks by the notebook's code, ours and oneDNN's operations alone, in turns."""
     ways: dict[str, Callable[[], dict[str, float]]] = {
         "notebook": partial(in_sequence, "notebook"),
         "ours": partial(in_sequence, "ours"),
         "two at once": two_at_once,
         "onednn": lambda: {name: onednn_seconds(name) for name in NETWORKS},
     }
-    if _has_torch():
-        ways["pytorch"] = partial(in_sequence, "peer")
     rounds = [{name: way() for name, way in ways.items()} for _ in range(ROUNDS)]
     return {name: [one[name] for one in rounds] for name in ways}
 
@@ -127,10 +121,7 @@ def study_rows(seconds: dict[str, Rounds]) -> list[str]:
         ("oneDNN's operations alone, on both cores", "onednn"),
     ):
         lines.append(row(f"{name} : as the notebook", _totals(seconds[way]), _totals(notebook)))
-    if "pytorch" not in seconds:
-        return [*lines, "| the four : PyTorch | not measured: `pip install torch` | | |"]
-    name = "the four, one after another : PyTorch"
-    return [*lines, row(name, _totals(ours), _totals(seconds["pytorch"]))]
+    return lines
 
 
 def notebook_seconds(seconds: dict[str, Rounds]) -> dict[str, float]:
@@ -192,8 +183,3 @@ def _in_turns(*ways: Callable[[], float]) -> list[tuple[float, ...]]:
 
 def _totals(rounds: Rounds) -> list[float]:
     return [sum(one.values()) for one in rounds]
-
-
-def _has_torch() -> bool:
-    command = [sys.executable, "-c", "import torch"]
-    return subprocess.run(command, check=False, capture_output=True).returncode == 0

@@ -12,8 +12,8 @@ import numpy as np
 from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline.base import files
-from pipeline.data import splits
+from pipeline.core import files
+from pipeline.core.splits import read_split
 from pipeline.predict.predictor import load_predictor
 
 TABLE = Path("reports/bench/unlike.md")
@@ -36,7 +36,7 @@ def main(folder: Path, variants: list[str]) -> None:
         predictor = load_predictor(variant=variant)
         known, other = (
             np.array([one.probability for one in predictor.predict(images)])
-            for images in (list(splits.read("test").images), photos)
+            for images in (list(read_split("test").images), photos)
         )
         rejected = [f"{(p < predictor.rejection_threshold).mean():.1%}" for p in (other, known)]
         lines.append(

@@ -9,17 +9,16 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pipeline.tools import activation
 
 try:
-    from pipeline.base import files, params_file
-    from pipeline.base.errors import PipelineError
+    from pipeline.core import files
+    from pipeline.core.errors import PipelineError
+    from pipeline.core.params import read_params, unknown_key
     from pipeline.datasets.config import ImageFolderConfig, read_dataset_config
-    from pipeline.datasets.image_folder import list_images
-    from pipeline.tools import config, environment, lockfile, memory_estimate, parent_watchdog
+    from pipeline.tools import config, environment, lockfile, parent_watchdog
 except ModuleNotFoundError as error:  # `.venv/bin/dvc repro` runs whichever `python` is in PATH
     sys.exit(f"pipeline: {error}: {activation.REMEDY}")
 
@@ -27,8 +26,8 @@ STAGES = {
     "fetch": "pipeline.datasets.fetch",
     "preprocess": "pipeline.datasets.preprocess",
     "explore": "pipeline.explore.explore",
-    "train": "pipeline.train.stage",
-    "evaluate": "pipeline.evaluate.stage",
+    "train": "pipeline.training.train",
+    "evaluate": "pipeline.evaluation.evaluate",
     "export": "pipeline.predict.export",
     "compare": "pipeline.comparison.compare",
     "page": "pipeline.page.page",
@@ -43,12 +42,12 @@ def main(arguments: list[str]) -> None:
     Raises PipelineError when a check or the stage fails; then nothing is recorded.
     """
     parent_watchdog.watch()
-    params = params_file.read()
+    params = read_params()
     config.check(params)
     environment.check()
     name = stage_name(arguments, params["variants"])
     check_inputs(name, params)
-    files.expect_writable(environment.path(name))
+    files.check_writable(environment.path(name))
     started = time.monotonic()
     earlier = run(*arguments)
     environment.record(name, earlier + time.monotonic() - started)
@@ -56,45 +55,37 @@ def main(arguments: list[str]) -> None:
 
 def stage_name(arguments: list[str], variants: Mapping[str, Any]) -> str:
     """DVC's name of the stage, such as `compare` or `train@final`."""
-    if not arguments or arguments[0] not in STAGES:
-        unknown = f"unknown stage {arguments[0]!r}; " if arguments else ""
-        raise PipelineError(f"{unknown}{USAGE}")
-    stage, *rest = arguments
+    stage, *rest = arguments or [""]
+    if stage not in STAGES or (stage in PER_VARIANT and len(rest) != 1):
+        raise PipelineError(USAGE)
     if stage not in PER_VARIANT:
         return stage
-    if len(rest) != 1:
-        raise PipelineError(f"usage: python -m pipeline {stage} VARIANT")
     if rest[0] not in variants:
-        raise params_file.unknown_name(rest[0], variants, "variants")
+        raise unknown_key(rest[0], variants, "variants")
     return "@".join(arguments)
 
 
 def check_inputs(name: str, params: Mapping[str, Any]) -> None:
     """Raise PipelineError when the stage should not run on the files that it would read."""
-    dataset = read_dataset_config(params)
-    if isinstance(dataset, ImageFolderConfig):
-        if name == "fetch":
-            raise PipelineError(
-                "dataset.kind: expected cifar10, the only data set to download, found photos; "
-                "`dvc remove fetch`"
-            )
-        if name == "preprocess":
-            photos = list_images(Path(dataset.folder))
-            print(f"preprocess: {memory_estimate.expect_memory(photos, dataset)}", flush=True)
-    # DVC does not record the files on which a stage runs by hand, or for `make verify`.
-    if os.environ.get("DVC_STAGE", "").rpartition(":")[2] == name:
-        from pipeline.tools import cache_check  # importing DVC takes half a second
-
-        cache_check.check_inputs(name)
+    if name == "fetch" and isinstance(read_dataset_config(params), ImageFolderConfig):
+        raise PipelineError(
+            "dataset.kind: expected cifar10, the only data set to download, found photos; "
+            "`dvc remove fetch`"
+        )
     if name in ("compare", "page"):
         lockfile.check_evaluated(params["variants"])
 
 
 def run(stage: str, *arguments: str) -> float:
     """Run the stage; the seconds that killed runs of the same training took before it."""
-    # Keras imports matplotlib, which fails on a backend that is not installed here.
+    # Keras imports matplotlib, which fails on a backend that is not installed.
     os.environ.pop("MPLBACKEND", None)
-    seconds: float | None = importlib.import_module(STAGES[stage]).main(list(arguments))
+    try:
+        seconds: float | None = importlib.import_module(STAGES[stage]).main(list(arguments))
+    except FileNotFoundError as error:
+        raise PipelineError(
+            f"{error.filename}: expected an input of {stage}, found no such file; run `dvc repro`"
+        ) from error
     return seconds or 0.0
 
 

@@ -1,6 +1,6 @@
 """A Dask cluster of processes on loopback, a git repository and a DVC remote between them."""
 
-import socket
+import re
 import subprocess
 import sys
 import time
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import processes
+import servers
 import workspace
 
 VARIANTS = ("baseline", "fast")
@@ -21,17 +22,11 @@ class Cluster:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        host: str = "127.0.0.1",
-        *,
-        prefix: Sequence[str] = (),
-        **environment: str,
+        self, folder: Path, host: str = "127.0.0.1", prefix: Sequence[str] = (), **environment: str
     ) -> None:
         self.folder, self.prefix, self.environment = folder, prefix, environment
         scheme = "tls" if "DASK_CONFIG" in environment else "tcp"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = str(free.getsockname()[1])
+        port = servers.free_port()
         self.address = f"{scheme}://{host}:{port}"
         address = ("--host", host, "--port", port, "--protocol", scheme)
         self.scheduler = self._start((*prefix, sys.executable), "scheduler", *address)
@@ -68,31 +63,16 @@ class Cluster:
     def head(self, project: Path, *arguments: str) -> subprocess.Popen[str]:
         """Start a run of `project` on the cluster."""
         command = (sys.executable, "-m", "pipeline.cluster", "--scheduler", self.address)
+        plain = () if self.address.startswith("tls") else ("--plain",)
         site = {"DVC_SITE_CACHE_DIR": str(project.parent / "site")}
         return subprocess.Popen(
-            [*self.prefix, *command, *arguments],
+            [*self.prefix, *command, *plain, *arguments],
             cwd=project,
             env={**workspace.environment(), **self.environment, **site},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-
-    def run(self, project: Path, *arguments: str, expect: int = 0) -> str:
-        """The output of a run that exits with `expect`."""
-        return finished(self.head(project, *arguments), expect)
-
-    def ran(self) -> list[str]:
-        """The stages that ran on any worker, sorted."""
-        notes = self.folder.rglob("ran.txt")
-        return sorted(line for note in notes for line in note.read_text().split())
-
-    def wait_for(self, number: int, stage: str) -> None:
-        """Wait until the worker with that number has started `stage`."""
-        deadline = time.monotonic() + 240  # 15 where the machine is idle
-        while not any(stage in note.read_text() for note in self.home(number).rglob("ran.txt")):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
 
     def left(self) -> list[int]:
         """The processes in the clones, once those that end have ended."""
@@ -112,6 +92,20 @@ def finished(head: subprocess.Popen[str], expect: int = 0) -> str:
     return output
 
 
+def ran(project: Path) -> list[str]:
+    """The stages that ran on any worker, sorted, by their logs on the head."""
+    logs = "".join(path.read_text() for path in project.glob("logs/*"))
+    return sorted(re.findall("Running stage '(.+)'", logs))
+
+
+def wait_for(project: Path, stage: str) -> None:
+    """Wait until a worker has started `stage`, the start of a name."""
+    deadline = time.monotonic() + 240  # 15 where the machine is idle
+    while not any(name.startswith(stage) for name in ran(project)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def commit(folder: Path) -> None:
     workspace.run(folder, "git", "add", ".")
     workspace.run(folder, "git", "commit", "--quiet", "--message", "test")
@@ -125,8 +119,7 @@ def committed_project(folder: Path) -> Path:
     workspace.drop_variants(project, *set(known) - set(VARIANTS))
     workspace.run(folder, "git", "init", "--quiet", "--bare", "-b", "main", "shared.git")
     workspace.run(project, "git", "remote", "add", "origin", str(folder / "shared.git"))
-    store = str(folder / "store")
-    workspace.run(project, "dvc", "remote", "add", "--default", "store", store)
+    workspace.run(project, "dvc", "remote", "add", "--default", "store", f"{folder}/store")
     with (project / ".gitignore").open("a") as ignored:
         ignored.write("/ran.txt\n")
     commit(project)

@@ -1,14 +1,18 @@
 """Shared fixtures."""
 
+import copy
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pipeline import runtime
-from pipeline.base import params_file
+from pipeline.core.params import read_params, read_section
+from pipeline.evaluation.config import Inference
 from pipeline.tools import git
 
 if TYPE_CHECKING:
@@ -16,9 +20,11 @@ if TYPE_CHECKING:
 
     from clusters import Cluster
 
-    from pipeline.report.figures import Figure
+    from pipeline.plotting import Figure
+    from pipeline.training.variant import TrainingConfig
 
 PROJECT = Path(__file__).parent.parent
+PARAMS = read_params(PROJECT / "params.yaml")
 
 # PYTHONUNBUFFERED and the like change when a pipe breaks.
 for name in [name for name in os.environ if name.startswith("PYTHON")]:
@@ -31,8 +37,21 @@ for name in git.local_variables():
 @pytest.fixture(scope="session")
 def tensorflow_started() -> None:
     """TensorFlow as the stages start it, for tests that use Keras."""
-    params = params_file.read(PROJECT / "params.yaml")
-    runtime.start(params_file.section(params, "runtime", runtime.Runtime).cpu_isa)
+    params = read_params(PROJECT / "params.yaml")
+    runtime.start(read_section(params, "inference", Inference).cpu_isa)
+
+
+@pytest.fixture
+def training_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project's files with small params and arrays, as the current folder."""
+    import synthetic
+    import workspace
+
+    workspace.copy_files(tmp_path)
+    workspace.write_params(tmp_path, small_params(epochs=4))
+    synthetic.write_splits(tmp_path / "data/processed", train=200, validation=50)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +73,7 @@ def verifiable(committed_results: Path, tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> "dict[str, Figure]":
     """The figures drawn by the test by file name; they are not rendered, which is slow."""
-    from pipeline.report.figures import Figure
+    from pipeline.plotting import Figure
 
     figures: dict[str, Figure] = {}
 
@@ -115,6 +134,18 @@ def small_params(epochs: int) -> dict[str, Any]:
         "batch_size": 64,
         "micro_batch_size": 16,
         "bias_learning_rate": 6.0,
-        "growth": {"px24": 1},
+        "progressive_resizing": {"px24": 1},
     }
     return params
+
+
+def training_config(
+    name: str, recipe: Mapping[str, Any] = MappingProxyType({}), **variant: Any
+) -> "TrainingConfig":
+    """The settings of the variant `name` of params.yaml with changes to its `recipe` and block."""
+    from pipeline.training.variant import read_training_config
+
+    params = copy.deepcopy(PARAMS)
+    params["variants"][name] |= variant
+    params["recipes"][params["variants"][name]["recipe"]] |= recipe
+    return read_training_config(params, name)

@@ -19,7 +19,6 @@ class Stage:
     params: tuple[str, ...]
     outs: tuple[str, ...]
     in_git: tuple[str, ...]  # those of outs that DVC does not cache
-    restored: bool  # whether DVC can put lost outputs back without a run
 
     def reads(self, path: str) -> bool:
         """Whether `path`, or a folder it lies in, is a dependency."""
@@ -27,12 +26,12 @@ class Stage:
 
     def uses(self, leaf: str) -> bool:
         """Whether the dotted parameter `leaf` is declared, itself or by a section it is in."""
-        return any(leaf == key or leaf.startswith(f"{key}.") for key in self.params)
+        return any(f"{leaf}.".startswith(f"{key}.") for key in self.params)
 
 
-def lies_in(path: str, place: str) -> bool:
-    """Whether `path` is the file or folder `place`, or lies in that folder."""
-    return path == place or path.startswith(f"{place}/")
+def lies_in(path: str, parent: str) -> bool:
+    """Whether `path` is the file or folder `parent`, or lies in that folder."""
+    return f"{path}/".startswith(f"{parent}/")
 
 
 def stages(folder: Path) -> dict[str, Stage]:
@@ -40,26 +39,14 @@ def stages(folder: Path) -> dict[str, Stage]:
     params = yaml.safe_load((folder / "params.yaml").read_text())
     result = {}
     for name, body in yaml.safe_load((folder / "dvc.yaml").read_text())["stages"].items():
-        if "foreach" in body:
-            assert body["foreach"] == "${variants}"
-            for variant, settings in params["variants"].items():
-                stage = _stage(f"{name}@{variant}", _filled(body["do"], variant, settings))
-                result[stage.name] = stage
-        else:
-            result[name] = _stage(name, _named(body, params))
+        if "foreach" not in body:
+            result[name] = _stage(name, _resolve(body, params))
+            continue
+        assert body["foreach"] == "${variants}"
+        for variant, settings in params["variants"].items():
+            full = f"{name}@{variant}"
+            result[full] = _stage(full, _resolve(body["do"], {"key": variant, "item": settings}))
     return result
-
-
-def downstream(all_stages: dict[str, Stage], names: set[str]) -> set[str]:
-    """`names` and every stage that reads an output of theirs, directly or not."""
-    reached, todo = set(names), list(names)
-    while todo:
-        outs = all_stages[todo.pop()].outs
-        for stage in all_stages.values():
-            if stage.name not in reached and any(stage.reads(out) for out in outs):
-                reached.add(stage.name)
-                todo.append(stage.name)
-    return reached
 
 
 def leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -73,42 +60,27 @@ def leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
     }
 
 
-def _named(body: Any, params: dict[str, Any]) -> Any:
-    """`body` with the values of `${page.variant}` and the like."""
+def _resolve(body: Any, values: dict[str, Any]) -> Any:
+    """`body` with `${page.variant}`, `${item.network}` and the like replaced by their values."""
 
     def value(match: re.Match[str]) -> str:
-        return str(functools.reduce(lambda tree, key: tree[key], match[1].split("."), params))
+        return str(functools.reduce(lambda tree, key: tree[key], match[1].split("."), values))
 
     return yaml.safe_load(re.sub(r"\$\{([\w.]+)\}", value, yaml.safe_dump(body)))
 
 
-def _filled(body: Any, variant: str, settings: dict[str, Any]) -> Any:
-    """`body` with the values of `${item.NAME}` and `${key}`."""
-    text = re.sub(r"\$\{item\.(\w+)\}", lambda match: str(settings[match[1]]), yaml.safe_dump(body))
-    return yaml.safe_load(text.replace("${key}", variant))
-
-
 def _stage(name: str, body: dict[str, Any]) -> Stage:
-    plain = _flags(body.get("outs", []))
-    outs = plain | _flags(body.get("plots", [])) | _flags(body.get("metrics", []))
+    entries = [entry for kind in ("outs", "plots", "metrics") for entry in body.get(kind, [])]
+    flags = {
+        path: options
+        for entry in entries
+        for path, options in (entry if isinstance(entry, dict) else {entry: {}}).items()
+    }
     return Stage(
         name=name,
         command=body["cmd"],
         deps=tuple(body.get("deps", [])),
         params=tuple(body.get("params", [])),
-        outs=tuple(outs),
-        in_git=tuple(path for path, flags in outs.items() if flags.get("cache") is False),
-        # DVC's run cache skips stages with a persistent or an uncached output.
-        restored=not any(
-            flags.get("persist") or flags.get("cache") is False for flags in plain.values()
-        ),
+        outs=tuple(flags),
+        in_git=tuple(path for path, options in flags.items() if options.get("cache") is False),
     )
-
-
-def _flags(entries: list[Any]) -> dict[str, Any]:
-    """The flags of each output by its path."""
-    return {
-        path: flags
-        for entry in entries
-        for path, flags in (entry if isinstance(entry, dict) else {entry: {}}).items()
-    }

@@ -1,6 +1,7 @@
 """A project with made-up results for the stage page, and readers of the page that it writes."""
 
 import base64
+import contextlib
 import io
 import json
 import re
@@ -14,119 +15,98 @@ import yaml
 from conftest import PROJECT
 from PIL import Image
 
-from pipeline.base import files
 from pipeline.comparison import compare
-from pipeline.page import training_times
-from pipeline.page.page import PAGE
-from pipeline.predict.predictor import load_images
-from pipeline.report import places
+from pipeline.core import files, paths
+from pipeline.datasets.npz import write_npz
+from pipeline.page import page, training_times
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "final": {"recipe": "study", "arithmetic": "study", "seed": 1},
-    "fast": {"recipe": "fast", "arithmetic": "own", "seed": 1},
-    "fast_2": {"recipe": "fast", "arithmetic": "own", "seed": 2},
+    "final": {"recipe": "study", "numerics": "study", "network": "cnn", "seed": 1},
+    "fast": {"recipe": "fast", "numerics": "own", "network": "airbench", "seed": 1},
+    "fast_2": {"recipe": "fast", "numerics": "own", "network": "airbench", "seed": 2},
 }
-CIFAR10: dict[str, Any] = {"kind": "cifar10", "folder": "raw", "seed": 1}
-CIFAR10 |= {"train_images": 10, "validation_images": 10}
-PHOTOS: dict[str, Any] = {"kind": "photos", "folder": "data/<b>my_pictures &c", "seed": 1}
-PHOTOS |= {"side": 48, "framing": "whole", "duplicates": "keep"}
-PHOTOS |= {"validation_share": 0.1, "test_share": 0.1}
+CIFAR10 = yaml.safe_load(
+    "{kind: cifar10, folder: raw, seed: 1, train_images: 10, validation_images: 10}"
+)
+PHOTOS = yaml.safe_load(
+    "{kind: photos, folder: 'data/<b>my_pictures &c', side: 48, crop_mode: whole, seed: 1, "
+    "duplicates: keep, validation_share: 0.1, test_share: 0.1}"
+)
 # A column name, a missing value, and what HTML, Markdown, CSV and the template give a meaning.
 ODD = ["class", "nan", "</script><!-- data -->", "a|b", "a,b", 'say "hi"', "$5 & $6", "Käse"]
 
 
-def make_project(
+def make_page(
     folder: Path,
-    model: Path,
     *,
     dataset: dict[str, Any] = CIFAR10,
     classes: list[str] = made_up.NAMES,
     side: int = 32,
-    samples: int = 2,
 ) -> Path:
-    """The inputs of the stages compare and page, in `folder`."""
-    for name in ("pipeline/page", "requirements"):
+    """A project in `folder` after the stages compare and page: two variants, one of two seeds."""
+    for name in ("pipeline/page", "pipeline/comparison", "requirements"):
         shutil.copytree(PROJECT / name, folder / name)
     full = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
-    settings = {"variant": "fast", "mistakes": 7, "samples": samples, "jpeg_quality": 60}
-    params = full | {"variants": VARIANTS, "page": settings, "dataset": dataset}
+    settings = {"variant": "fast", "examples": 3, "misclassified": 7, "samples": 2}
+    params = full | {"variants": VARIANTS, "dataset": dataset, "page": full["page"] | settings}
     # These tests run in a study of photos too, which has other recipes.
     params["recipes"] = {"fast": full["recipes"]["best"]} | full["recipes"]
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    (folder / compare.PUBLISHED).parent.mkdir()
-    shutil.copy(PROJECT / compare.PUBLISHED, folder / compare.PUBLISHED)
     for variant, correct, epochs in (("final", 70, 4), ("fast", 80, 8), ("fast_2", 90, 8)):
-        held_out = variant == "final"
+        validated = variant == "final"
         made_up.write(
-            variant, correct, folder=folder, epochs=epochs, validated=held_out, classes=classes
+            variant, correct, folder=folder, epochs=epochs, validated=validated, classes=classes
         )
-    (folder / places.model("fast")).parent.mkdir()
-    shutil.copy(model, folder / places.model("fast"))
+    save_model(folder / paths.model("fast"), classes=len(classes), side=side)
     labels = np.arange(100 * len(classes)) // 100
     images = np.random.default_rng(1).integers(0, 256, (len(labels), side, side, 3), np.uint8)
-    files.write_arrays(
-        folder / "data/processed/test.npz",
+    write_npz(
+        folder / paths.split("test"),
         images=images.astype(np.float32) / 255,
         labels=np.eye(len(classes), dtype=np.float32)[labels],
     )
     digest = training_times.history_digest("final", folder)
-    rows = ["pipeline,final," + digest + ",75,2 cores", "pipeline,fast,other,9,2 cores"]
+    rows = [f"pipeline,final,{digest},75,2 cores", "pipeline,fast,other,9,2 cores"]
     rows += ["notebook,final,,80,2 cores"]
-    files.write_text(
-        folder / training_times.PATH, "\n".join([",".join(training_times.COLUMNS), *rows])
-    )
+    files.write_text(folder / training_times.PATH, "\n".join([training_times.HEADER, *rows]))
+    with contextlib.chdir(folder):
+        compare.main([])
+        page.main([])
     return folder
 
 
-def save_model(path: Path, *, classes: int = 10, side: int = 32) -> Path:
+def save_model(path: Path, *, classes: int, side: int) -> None:
     """An untrained network of this shape, saved as `path`."""
     import keras
 
+    path.parent.mkdir()
+    keras.utils.set_random_seed(1)
     image = keras.Input((side, side, 3), name="image")
-    hidden = keras.layers.GlobalAveragePooling2D(name="mean")(image)
+    hidden = keras.layers.Conv2D(16, 3, activation="relu", name="convolution")(image)
+    hidden = keras.layers.GlobalMaxPooling2D(name="pooling")(hidden)
     probabilities = keras.layers.Dense(classes, activation="softmax", name="class")(hidden)
-    keras.Model(image, probabilities, name="whitened").save(path)
-    return path
+    keras.Model(image, probabilities, name="airbench").save(path)
 
 
-def read_data(page: Path = PAGE) -> Any:
+def read_data(path: Path = page.PAGE) -> Any:
     """The data in the page."""
-    text = page.read_text(encoding="utf-8")
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
-    assert found
-    return json.loads(found[1])
+    text = path.read_text(encoding="utf-8")
+    match = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
+    assert match
+    return json.loads(match[1])
 
 
-def read_tile(sheet: dict[str, Any], place: int) -> np.ndarray:
-    """The image at `place` of a sheet of the page, uint8 (S, S, 3)."""
-    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(sheet["data"]))))
-    side, (row, column) = sheet["side"], divmod(place, sheet["columns"])
-    return pixels[side * row : side * (row + 1), side * column : side * (column + 1)]
+def read_image(content: str) -> np.ndarray:
+    """The image of a file in base64, uint8 (S, S, 3)."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
 
 
 def read_weights(network: dict[str, Any]) -> list[np.ndarray]:
     """The arrays of a network in the page, in Keras's order."""
     data, arrays = base64.b64decode(network["data"]), []
-    for weight in network["weights"]:
-        array = np.frombuffer(data, weight["dtype"], int(np.prod(weight["shape"])))
-        arrays.append(array.reshape(weight["shape"]))
-        data = data[array.nbytes :]
+    for shape in [shape for layer in network["layers"] for shape in layer["weights"]]:
+        dtype = np.float16 if len(shape) > 1 else np.float32
+        arrays.append(np.frombuffer(data, dtype, int(np.prod(shape))).reshape(shape))
+        data = data[arrays[-1].nbytes :]
     assert not data
     return arrays
-
-
-def load_model(network: dict[str, Any]) -> Any:
-    """The Keras model of a network in the page, up to its logits."""
-    import keras
-
-    from pipeline.evaluate import portable
-
-    config = json.loads(json.dumps(network["config"]))  # Keras takes it to pieces
-    model = keras.saving.deserialize_keras_object(config)
-    model.set_weights(read_weights(network))
-    return portable.portable(model)
-
-
-def load_photo(path: Path, side: int, crop_mode: Any) -> np.ndarray:
-    """The model input of a photo as predict prepares it, float32 (1, S, S, 3)."""
-    return load_images([path], side=side, crop_mode=crop_mode)

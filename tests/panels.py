@@ -1,11 +1,11 @@
-"""What a reader of a figure sees in its panels: data by label, ticks, titles, the legend."""
+"""What the panels of a figure show: data by label, ticks, the legend."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from pipeline.report.figures import Axes, Figure
+from pipeline.plotting import Axes, Figure
 
 Points = list[tuple[float, float]]
 
@@ -21,20 +21,20 @@ def points(x: Iterable[Any], y: Iterable[Any]) -> Points:
 
 
 def words(texts: Iterable[Any]) -> list[str]:
-    """What texts, such as tick labels, say."""
+    """The strings of texts, such as tick labels."""
     return [text.get_text() for text in texts]
 
 
 def ticks(axis: Axes, side: str) -> dict[str, float]:
-    """The places of the tick labels of the `side` x or y, by what they say."""
+    """The positions of the tick labels of the `side` x or y, by their text."""
     one = axis.xaxis if side == "x" else axis.yaxis
     return dict(zip(words(one.get_ticklabels()), map(float, one.get_ticklocs()), strict=True))
 
 
 def legend(figure: Figure) -> list[str]:
     """The labels of the figure's legend, in their order."""
-    (found,) = figure.legends
-    return words(found.get_texts())
+    (box,) = figure.legends
+    return words(box.get_texts())
 
 
 def shown(figure: Figure) -> list[Axes]:

@@ -1,6 +1,5 @@
 """A data set of six times twenty records, in every form that the pipeline can fetch it in."""
 
-import functools
 import io
 import json
 import tarfile
@@ -16,7 +15,6 @@ from PIL import Image
 from pipeline.datasets import cifar10
 
 RECORDS = 20
-FORMS = ("archive", "npm", "parquet")
 
 
 def tiny_dataset(monkeypatch: pytest.MonkeyPatch, folder: Path) -> dict[str, bytes]:
@@ -45,42 +43,32 @@ def binary_archive(batches: dict[str, bytes]) -> bytes:
     return tar({"cifar-10-batches-bin/readme.html": b"<html>", **members})
 
 
-def png(pixels: np.ndarray) -> bytes:
-    packed = io.BytesIO()
-    Image.fromarray(pixels).save(packed, "PNG")
-    return packed.getvalue()
-
-
-def npm_members(batches: dict[str, bytes]) -> dict[str, bytes]:
-    """The strips come before the labels, as in the real package; their order does not matter."""
+def npm_package(batches: dict[str, bytes]) -> bytes:
+    """The images come before the labels, as in the real package; their order does not matter."""
     members = {"package/package.json": b"{}"}
     labels: dict[str, list[int]] = {"train": [], "test": []}
     for name, content in batches.items():
-        images, split_labels = cifar10.decode(content, name)
-        strip = images.reshape(len(images), -1, 3)
-        members[f"package/{name.removesuffix('.bin')}.png"] = png(strip)
+        images, split_labels = cifar10.decode(content)
+        rows = images.reshape(len(images), -1, 3)
+        members[f"package/{name.removesuffix('.bin')}.png"] = _png(rows)
         labels["train" if name in cifar10.TRAIN_FILES else "test"] += split_labels.tolist()
     members = dict(reversed(members.items()))
     for split, values in labels.items():
         members[f"package/{split}_lables.json"] = json.dumps(values).encode()
-    return members
+    return tar(members)
 
 
-@functools.cache
 def parquet(*contents: bytes) -> bytes:
     rows = []
     for content in contents:
-        images, labels = cifar10.decode(content, "batch")
-        for image, label in zip(images, labels.tolist(), strict=True):
-            rows.append({"img": {"bytes": png(image), "path": None}, "label": label})
+        for image, label in zip(*cifar10.decode(content), strict=True):
+            rows.append({"img": {"bytes": _png(image), "path": None}, "label": int(label)})
     packed = io.BytesIO()
-    table = pyarrow.Table.from_pylist(rows)
-    pyarrow.parquet.write_table(table, packed, row_group_size=7)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), packed, row_group_size=7)
     return packed.getvalue()
 
 
-def pack(form: str, batches: dict[str, bytes]) -> bytes:
-    """The `batches` in one of FORMS."""
-    if form == "parquet":
-        return parquet(*batches.values())
-    return tar(npm_members(batches)) if form == "npm" else binary_archive(batches)
+def _png(pixels: np.ndarray) -> bytes:
+    packed = io.BytesIO()
+    Image.fromarray(pixels).save(packed, "PNG")
+    return packed.getvalue()

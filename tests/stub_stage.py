@@ -32,11 +32,8 @@ def content(path: Path) -> bytes:
 
 
 def resolved(text: str, variant: str | None, params: Any) -> str:
-    if variant:
-        settings = params["variants"][variant]
-        text = re.sub(r"\$\{item\.(\w+)\}", lambda match: settings[match[1]], text)
-        text = text.replace("${key}", variant)
-    return re.sub(r"\$\{([\w.]+)\}", lambda match: value(params, match[1]), text)
+    known = params | {"key": variant, "item": params["variants"][variant] if variant else {}}
+    return re.sub(r"\$\{([\w.]+)\}", lambda match: value(known, match[1]), text)
 
 
 def main() -> None:

@@ -49,16 +49,16 @@ def prepare(
 ) -> None:
     """Make `folder` a project with raw data and `epochs` epochs of `steps` batches of 32 images.
 
-    `recipe` replaces settings in every recipe. Whitened networks are narrow.
+    `recipe` replaces settings in every recipe. Airbench networks are narrow.
     """
     folder.mkdir(parents=True, exist_ok=True)
     workspace.copy_files(folder)
     params = workspace.light(workspace.read_params(PROJECT))
     params["dataset"] |= {"train_images": 32 * steps, "validation_images": VALIDATION_IMAGES}
-    for section in (params["runtime"], *params["arithmetic"].values()):
+    for section in (params["inference"], *params["numerics"].values()):
         section["cpu_isa"] = cpu_isa
-    for shared in params["recipes"].values():
-        shared |= {"epochs": epochs, **recipe}
+    for shared in workspace.shorten(params["recipes"], epochs):
+        shared |= recipe
     workspace.write_params(folder, params)
     workspace.drop_variants(folder, *set(params["variants"]) - set(variants))
     each = math.ceil((32 * steps + VALIDATION_IMAGES) / len(cifar10.TRAIN_FILES) / 10) * 10

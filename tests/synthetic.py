@@ -5,25 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.base import files
 from pipeline.datasets import cifar10
+from pipeline.datasets.npz import write_npz
 
 # A colour and a stripe direction per class survive flips, so augmented training learns them too.
-COLOURS = np.array(
-    [
-        [200, 60, 60],
-        [60, 200, 60],
-        [60, 60, 200],
-        [200, 200, 60],
-        [200, 60, 200],
-        [60, 200, 200],
-        [210, 210, 210],
-        [50, 50, 50],
-        [220, 130, 40],
-        [110, 70, 160],
-    ],
-    np.float64,
-)
+HEX = "c83c3c 3cc83c 3c3cc8 c8c83c c83cc8 3cc8c8 d2d2d2 323232 dc8228 6e46a0"
+COLOURS = np.frombuffer(bytes.fromhex(HEX), np.uint8).reshape(-1, 3).astype(np.float64)
 
 
 def make_images(count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -58,4 +45,4 @@ def write_splits(folder: Path, **counts: int) -> None:
     """Write `folder`/NAME.npz with COUNT images, as preprocess does."""
     for name, count in counts.items():
         images, labels = arrays(count, seed=count)
-        files.write_arrays(folder / f"{name}.npz", images=images, labels=labels)
+        write_npz(folder / f"{name}.npz", images=images, labels=labels)

@@ -5,16 +5,15 @@ import re
 from pathlib import Path
 
 import made_up
-import numpy as np
 import pandas as pd
 import pytest
 from conftest import PROJECT
 from made_up import NAMES
 
-from pipeline.base.errors import PipelineError
 from pipeline.comparison import results
 from pipeline.comparison.compare import PUBLISHED
-from pipeline.report import places, right
+from pipeline.core import paths
+from pipeline.core.errors import PipelineError
 
 
 @pytest.fixture(autouse=True)
@@ -27,14 +26,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_result_is_read_as_it_was_written() -> None:
     result = results.read_result("deep")
     assert result.variant == "deep"
-    assert result.metrics.model_dump() == json.loads(places.metrics("deep").read_text())
-    assert result.history.to_dict("list") == pd.read_csv(places.history("deep")).to_dict("list")
-    assert result.confusion.tolist() == made_up.confusion(60, 60).tolist()
+    assert result.metrics.model_dump() == json.loads(paths.metrics("deep").read_text())
+    assert result.history.to_dict("list") == pd.read_csv(paths.history("deep")).to_dict("list")
+    counts = made_up.confusion(60, 60)
+    assert result.confusion.tolist() == counts.tolist()
+    assert result.predictions.to_dict("list") == made_up.predictions(counts).to_dict("list")
     assert result.correct.tolist() == ([True] * 60 + [False] * 40) * 10
-    assert result.reliability.to_dict("list") == made_up.bins(0.6).to_dict("list")
-    assert (result.test_images, result.validated) == (1000, True)
+    assert result.test_images == 1000
     made_up.write("deep", 60, validated=False)
-    assert not results.read_result("deep").validated
+    assert results.read_result("deep").history["val_loss"].isna().all()
 
 
 def test_classes_may_have_any_name() -> None:
@@ -48,8 +48,7 @@ def test_classes_may_have_any_name() -> None:
 FILES = {
     "metrics.json": "evaluate@deep",
     "classes.csv": "evaluate@deep",
-    "right.png": "evaluate@deep",
-    "reliability.csv": "evaluate@deep",
+    "predictions.csv": "evaluate@deep",
     "history.csv": "train@deep",
 }
 DAMAGES = {"missing": None, "empty": b"", "binary": b"\xff\x00\x80", "another": b"a,b\n1,2\n"}
@@ -75,33 +74,33 @@ def test_damaged_file_is_named_with_the_stage_that_makes_it(file: str, damage: s
         ("history.csv", "epoch,accuracy,loss", "epoch,loss,accuracy"),
         ("classes.csv", "precision,recall", "recall,precision"),
         ("classes.csv", r"\ncat,", r"\ndog,"),
-        ("classes.csv", ",100,", ",100,-"),
-        ("classes.csv", ",100,", ",100,0.5"),
-        ("reliability.csv", r"0\.55", "inf"),
+        ("history.csv", r"(?s)\n.*", "\n"),
+        ("predictions.csv", r"\ncat,", r"\nlion,"),
+        ("predictions.csv", r",cat,", r",lion,"),
+        ("predictions.csv", r"0\.55", "1.55"),
+        ("predictions.csv", r"0\.55\d*", ""),
+        ("predictions.csv", "actual,predicted", "predicted,actual"),
     ],
 )
 def test_impossible_values_are_refused(file: str, pattern: str, replacement: str) -> None:
     path = Path("reports/variants/deep", file)
-    text, count = re.subn(pattern, replacement, path.read_text(encoding="utf-8"))
+    text, count = re.subn(pattern, replacement, path.read_text(encoding="utf-8"), count=1)
     assert count
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(PipelineError, match=file):
+    expected = "classes.csv|predictions.csv" if file == "classes.csv" else file
+    with pytest.raises(PipelineError, match=expected):
         results.read_result("deep")
 
 
 def test_variants_of_other_classes_or_test_images_are_refused() -> None:
-    both = [result.variant for result in results.read_results(["deep", "deep"])]
-    assert both == ["deep", "deep"]
-    made_up.write("other", 60, classes=[*NAMES[:9], "tractor"])
+    assert len(results.read_results(["deep", "deep"])) == 2
     remedy = "run `dvc repro evaluate@deep evaluate@other`$"
+    made_up.write("other", 60, classes=[*NAMES[:9], "tractor"])
     with pytest.raises(PipelineError, match=remedy):
         results.read_results(["deep", "other"])
     made_up.write("other", 60)
-    path = places.classes("other")
-    table = pd.read_csv(path)
-    table.loc[2, "bird"] -= 1
-    table.to_csv(path, index=False)
-    right.write(places.right("other"), np.ones(999, bool))
+    path = paths.predictions("other")
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(PipelineError, match=remedy):
         results.read_results(["deep", "other"])
 
@@ -117,17 +116,3 @@ def test_published_figures_are_the_studys() -> None:
     assert published["loss"].tolist() == [1.1667, 1.0321, 1.8069, 0.8692]
     assert published["best_val_accuracy"].tolist() == [0.6007, 0.6468, 0.7125, 0.7175]
     assert published["best_val_epoch"].tolist() == [26, 28, 11, 27]
-
-
-@pytest.mark.parametrize("content", ["", "variant,accuracy\nbaseline,0.6\n"])
-def test_damaged_published_file_is_named(content: str) -> None:
-    Path("published.csv").write_text(content)
-    with pytest.raises(PipelineError, match=r"published\.csv: .*git checkout"):
-        results.read_published(Path("published.csv"))
-
-
-def test_top_confusions_are_sorted_by_count_then_class() -> None:
-    counts = np.array([[9, 2, 0], [5, 9, 2], [2, 0, 9]])
-    pairs = [(1, 0, 5), (0, 1, 2), (1, 2, 2), (2, 0, 2)]
-    assert results.top_confusions(counts, 9) == pairs
-    assert results.top_confusions(counts, 3) == pairs[:3]

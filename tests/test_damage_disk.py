@@ -64,71 +64,33 @@ def test_full_disk(tmp_path: Path, folder: str, small: str, stage: str, path: st
     assert contents[0] == contents[1]
 
 
-@pytest.mark.parametrize(
-    "command", ["python -m pipeline train final", "dvc repro --force --single-item train@final"]
-)
-def test_read_only_models_stop_before_the_training(reproduced: Path, command: str) -> None:
-    if command.startswith("python"):
-        shutil.copy(PROJECT / "pipeline/__main__.py", reproduced / "pipeline")  # the real stages
-        synthetic.write_splits(reproduced / "data/processed", train=40, validation=20)
-    script = f"""
+def test_read_only_models_stop_before_the_training(reproduced: Path) -> None:
+    shutil.copy(PROJECT / "pipeline/__main__.py", reproduced / "pipeline")  # the real stages
+    synthetic.write_splits(reproduced / "data/processed", train=40, validation=20)
+    script = """
     mount --bind models models
     mount -o remount,bind,ro models
-    {command} 2>&1 || exit 0
+    python -m pipeline train final 2>&1 || exit 0
     """
-    runs = (reproduced / "ran.txt").read_text()
     message = mounted(reproduced, script)
-    assert "Read-only file system" in message
-    assert "models/final.keras" in message
+    assert "cannot write models/final.keras: Read-only file system" in message
     assert "epoch" not in message
-    assert (reproduced / "ran.txt").read_text() == runs
 
 
-# Everything, DVC's databases included, on a disk with `$1` kB left; then the remedies printed.
-NEARLY_FULL = r"""
-free=$1
-mkdir disk
-mount -t tmpfs -o size=32m tmpfs disk
-cp -r start/. disk
-cd disk
-export DVC_SITE_CACHE_DIR=$PWD/.dvc/site
-left=$(df --output=avail --block-size=1k . | tail -n 1)
-head -c $(( (left - free) * 1024 )) /dev/zero > filler
-dvc repro 2>&1 && exit 9
-python -m pipeline.tools.cache_check --disks 2>&1
-rm filler
-echo "== there is space again"
-for attempt in 1 2 3 4; do
-  message=$(python -m pipeline.tools.cache_check 2>&1) && break
-  echo "$message"
-  case $message in
-    *"git checkout HEAD -- dvc.lock"*) rm dvc.lock;;
-    *'`rm -rf '*) eval "$(sed -n 's/.*`\(rm -rf [^`]*\)`.*/\1/p' <<< "$message")";;
-    *) exit 8;;
-  esac
-done
-dvc repro --quiet || { rm .dvc/tmp/rwlock; dvc repro --quiet; }
-python -m pipeline.tools.cache_check
-rm ran.txt
-cp -r data models reports dvc.lock ../end
-"""
-
-
-@pytest.mark.parametrize("kilobytes", [0, 20, 60, 100])
-def test_disk_that_fills_up_under_dvc(
-    reproduced_once: Path, tmp_path: Path, kilobytes: int
-) -> None:
-    """Each size fails in another place: an output, DVC's cache, a database or dvc.lock."""
-    shutil.copytree(reproduced_once, tmp_path / "start")
-    for name in (".dvc/cache", "data", "models", "reports"):
-        shutil.rmtree(tmp_path / "start" / name)
-    for name in ("dvc.lock", "ran.txt"):
-        (tmp_path / "start" / name).unlink()
-    (tmp_path / "end").mkdir()
-    message = mounted(tmp_path, NEARLY_FULL.replace("$1", str(kilobytes)))
-    assert "\nthe disk of " in message
-    assert "Traceback" not in message
-    for path in (tmp_path / "end").rglob("*"):
-        if path.is_file():
-            twin = reproduced_once / path.relative_to(tmp_path / "end")
-            assert path.read_bytes() == twin.read_bytes(), path
+def test_a_disk_that_is_full_under_dvc_is_named(reproduced: Path) -> None:
+    """DVC itself only says "disk I/O error", or that its database is full."""
+    script = """
+    mkdir disk
+    mount -t tmpfs -o size=16m tmpfs disk
+    export DVC_SITE_CACHE_DIR=$PWD/disk
+    dvc status > /dev/null
+    dd if=/dev/zero of=disk/filler status=none || true
+    rm models/final.keras
+    dvc repro > /dev/null 2>&1 && exit 9
+    python -m pipeline.tools.cache_check --disks
+    rm disk/filler
+    dvc repro --quiet
+    python -m pipeline.tools.cache_check
+    """
+    message = mounted(reproduced, script)
+    assert f"the disk of {reproduced}/disk is full" in message

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import workspace
 from conftest import PROJECT
 
-from pipeline.evaluate.metrics import METRICS
+from pipeline.evaluation.metrics import METRICS
 from pipeline.tools import quick
 from pipeline.tools.plan import Status, plan_stages
 
@@ -49,21 +50,18 @@ def test_every_output_is_there_and_nothing_is_left_to_do(project: Path) -> None:
     for stage in declared.stages(project).values():
         for out in stage.outs:
             assert (project / out).exists(), out
-    assert "up to date" in workspace.run(project, "dvc", "status")
-    assert _ran(workspace.run(project, "dvc", "repro")) == set()
-    assert plan_stages(root=project) == []
-    assert workspace.run(project, "git", "status", "--porcelain") == ""
-
-
-def test_networks_learned_something(project: Path) -> None:
     metrics = json.loads((project / "reports/variants/final/metrics.json").read_text())
     assert metrics["accuracy"] > 0.15  # chance is 0.1; one epoch on 4,000 images
-    assert metrics["parameters"] == 23_562
+    assert _ran(workspace.run(project, "dvc", "repro")) == set()
+    with chdir(project):
+        assert plan_stages() == []
+    assert workspace.run(project, "git", "status", "--porcelain") == ""
 
 
 def test_a_changed_parameter_runs_one_variant(project: Path) -> None:
     _set(project, "variants.final.dense", 256)
-    plan = plan_stages(root=project)
+    with chdir(project):
+        plan = plan_stages()
     reasons = {stage.name: stage.reasons for stage in plan if stage.status is Status.WILL_RUN}
     # compare groups the variants by their settings, and the page shows them.
     changed = ("train@final", "compare", "page")
@@ -77,28 +75,22 @@ def test_a_changed_parameter_runs_one_variant(project: Path) -> None:
 
 
 def test_equal_metrics_stop_the_run_before_compare(project: Path) -> None:
-    _set(project, "evaluate.mistakes", 10)
+    _set(project, "evaluate.misclassified", 10)
     stages = {name for name in declared.stages(project) if name.startswith("evaluate@")}
     assert _ran(workspace.run(project, "dvc", "repro")) == stages
 
 
-def test_dvc_shows_metrics_and_plots(project: Path) -> None:
-    shown = workspace.run(project, "dvc", "metrics", "show")
-    assert len(shown.splitlines()) == 1 + len(workspace.read_params(project)["variants"])
-    assert shown.splitlines()[0].split()[1:] == sorted([*METRICS, "parameters"])
+def test_dvc_shows_metrics_plots_and_an_experiment(project: Path) -> None:
+    shown = workspace.run(project, "dvc", "metrics", "show").splitlines()
+    assert len(shown) == 1 + len(workspace.read_params(project)["variants"])
+    assert shown[0].split()[1:] == sorted([*METRICS, "parameters"])
     plots = workspace.run(project, "dvc", "plots", "show")
     assert (project / "dvc_plots/index.html").exists()
-    assert "WARNING" not in plots
-    assert "ERROR" not in plots
-
-
-def test_an_experiment(project: Path) -> None:
+    assert not {"WARNING", "ERROR"} & set(re.findall(r"\w+", plots))
     command = "dvc exp run --quiet --name narrow -S variants.baseline.dense=8"
     workspace.run(project, *command.split())
     difference = workspace.run(project, "dvc", "exp", "diff", "main", "narrow")
     assert re.search(r"variants\.baseline\.dense\s+16\s+8", difference)
-    shown = workspace.run(project, "dvc", "exp", "show", "--only-changed", "--csv")
-    assert "narrow" in shown, shown
 
 
 def _set(project: Path, leaf: str, value: Any) -> None:

@@ -15,8 +15,8 @@ import sources
 from conftest import PROJECT
 from webserver import Page, Server, serving
 
-from pipeline.base import params_file
-from pipeline.base.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import read_params, read_section
 from pipeline.datasets import fetch
 from pipeline.datasets.download import MIRRORS
 from pipeline.datasets.fetch import DOWNLOADS, RAW
@@ -26,7 +26,7 @@ FILES = {"npm": ["npm"], "huggingface": ["train", "test"], "official": ["archive
 
 @pytest.fixture
 def official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """The six files, which are in a folder `own`; the current folder is an empty project."""
+    """The six files; the current folder is an empty project."""
     project = tmp_path / "project"
     project.mkdir()
     monkeypatch.chdir(project)
@@ -41,10 +41,10 @@ def server(official: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Itera
     *train, test = official.values()
     with serving() as running:
         for name, content in {
-            "npm": sources.pack("npm", official),
+            "npm": sources.npm_package(official),
             "train": sources.parquet(*train[::-1]),  # the order does not matter
             "test": sources.parquet(test),
-            "archive": sources.pack("archive", official),
+            "archive": sources.binary_archive(official),
         }.items():
             running.pages[f"/{name}"] = Page(content)
         for mirror, names in FILES.items():
@@ -90,11 +90,10 @@ def test_only_missing_or_damaged_files_are_replaced(
     assert requests(server) == {"/npm": 1}
     (RAW / "data_batch_3.bin").write_bytes(b"damaged")
     (RAW / "test_batch.bin").unlink()
-    before = {path.name: path.stat().st_ino for path in RAW.iterdir()}
+    kept = {path.stat().st_ino for path in RAW.glob("*[1245].bin")}
     fetch.main([])
     assert raw_files() == official
-    replaced = {path.name for path in RAW.iterdir() if path.stat().st_ino != before.get(path.name)}
-    assert replaced == {"data_batch_3.bin", "test_batch.bin"}
+    assert {path.stat().st_ino for path in RAW.glob("*[1245].bin")} == kept
 
 
 def test_the_next_mirror_is_used_when_one_fails(
@@ -105,8 +104,7 @@ def test_the_next_mirror_is_used_when_one_fails(
     fetch.main([])
     assert raw_files() == official
     assert list(DOWNLOADS.iterdir()) == []
-    out, err = capsys.readouterr()
-    assert "mirror official" in out
+    err = capsys.readouterr().err
     assert all(f"mirror {name}: " in err for name in ("npm", "huggingface"))
 
 
@@ -114,10 +112,10 @@ def test_a_verified_download_without_the_six_files(
     server: Server, official: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = server.pages["/npm"]
-    page.content = sources.pack("archive", official | {"data_batch_2.bin": b"other"})
+    page.content = sources.binary_archive(official | {"data_batch_2.bin": b"other"})
     monkeypatch.setitem(MIRRORS, "npm", {server.url("/npm"): sha256(page.content)})
     set_mirrors("npm")
-    with pytest.raises(PipelineError, match=r"npm: expected data_batch_2\.bin with SHA-256"):
+    with pytest.raises(PipelineError, match=r"npm: expected data_batch_2\.bin,"):
         fetch.main([])
     assert raw_files().items() < official.items()
 
@@ -129,7 +127,6 @@ def test_error_when_all_mirrors_fail(server: Server) -> None:
         fetch.main([])
     for mirror, status in {"npm": 500, "huggingface": 501, "official": 503}.items():
         assert f"{mirror}: {FILES[mirror][0]}: HTTP {status}" in str(caught.value)
-    assert "python -m pipeline fetch PATH" in str(caught.value)
     assert not RAW.exists()
 
 
@@ -169,46 +166,6 @@ def test_killed_download_is_resumed(
     assert raw_files() == official
 
 
-@pytest.mark.parametrize("names", [["own"], ["archive"], ["npm"], ["train", "test"]])
-def test_files_of_the_user(
-    server: Server, official: dict[str, bytes], tmp_path: Path, names: list[str]
-) -> None:
-    if names != ["own"]:
-        for name in names:
-            (tmp_path / name).write_bytes(server.pages[f"/{name}"].content)
-    fetch.main([str(tmp_path / name) for name in names])
-    assert raw_files() == official
-    assert requests(server) == {}
-    assert all((tmp_path / name).exists() for name in names)
-
-
-def test_damaged_or_missing_files_of_the_user(official: dict[str, bytes], tmp_path: Path) -> None:
-    (tmp_path / "own" / "data_batch_4.bin").write_bytes(official["data_batch_4.bin"][::-1])
-    with pytest.raises(PipelineError, match=r"expected data_batch_4\.bin with .*; found .*own"):
-        fetch.main([str(tmp_path / "own")])
-    assert "data_batch_4.bin" not in raw_files()
-    with pytest.raises(PipelineError, match=r"no/such\.bin"):
-        fetch.main(["no/such.bin"])
-
-
-@pytest.mark.usefixtures("official")
-def test_other_files_in_the_folder_are_an_error_but_hidden_ones(tmp_path: Path) -> None:
-    RAW.mkdir(parents=True)
-    (RAW / ".DS_Store").touch()
-    fetch.main([str(tmp_path / "own")])
-    (RAW / "notes.txt").touch()
-    with pytest.raises(PipelineError, match=r"also notes\.txt;"):
-        fetch.main([])
-
-
-@pytest.mark.parametrize("mirrors", [["oficial"], [], [1]])
-@pytest.mark.usefixtures("official")
-def test_wrong_params(mirrors: list[Any]) -> None:
-    set_mirrors(*mirrors)
-    with pytest.raises(PipelineError, match=r"fetch\.mirrors(\.0)?: expected"):
-        fetch.main([])
-
-
 def test_params_of_the_project() -> None:
-    section = params_file.section(params_file.read(PROJECT / "params.yaml"), "fetch", fetch.Fetch)
+    section = read_section(read_params(PROJECT / "params.yaml"), "fetch", fetch.Fetch)
     assert section.mirrors == list(MIRRORS)

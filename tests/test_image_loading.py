@@ -2,8 +2,6 @@
 
 import io
 import struct
-import zlib
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -11,33 +9,24 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.Image import Transpose
 
-from pipeline.base.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.datasets import image_loading
 from pipeline.datasets.config import CropMode
 
 load = partial(image_loading.load_image, side=32, crop_mode="centre")
 RED, GREEN, BLUE, WHITE = (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)
 SIZE = (90, 60)
-# By EXIF orientation: how an upright array is stored.
-ORIENTATIONS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    1: lambda a: a,
-    2: np.fliplr,
-    3: lambda a: np.rot90(a, 2),
-    4: np.flipud,
-    5: lambda a: np.transpose(a, (1, 0, 2)),
-    6: np.rot90,
-    7: lambda a: np.rot90(np.transpose(a, (1, 0, 2)), 2),
-    8: lambda a: np.rot90(a, 3),
-}
+# By EXIF orientation from 2 on: how an upright image is stored.
+TRANSPOSED = (
+    *(Transpose.FLIP_LEFT_RIGHT, Transpose.ROTATE_180, Transpose.FLIP_TOP_BOTTOM),
+    *(Transpose.TRANSPOSE, Transpose.ROTATE_90, Transpose.TRANSVERSE, Transpose.ROTATE_270),
+)
 
 
 def plain(mode: str, colour: Any) -> Image.Image:
     return Image.new(mode, SIZE, colour)
-
-
-def deep_grey(dtype: str, level: float = 13107) -> Image.Image:
-    return Image.fromarray(np.full(SIZE[::-1], level, dtype))
 
 
 def quarters() -> np.ndarray:
@@ -66,31 +55,16 @@ def load_encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> np.nd
     return load(io.BytesIO(encoded(image, kind, **options)))
 
 
-def png(header: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG of these chunks."""
-    body = b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in ((b"IHDR", header), *chunks, (b"IEND", b""))
-    )
-    return b"\x89PNG\r\n\x1a\n" + body
-
-
-def tiff(bits: int, photometric: int, samples: int = 1, planar: int = 1) -> bytes:
-    """A TIFF of 8x8 pixels of zeros."""
-    pixels = bytes(8 * 8 * bits * samples // 8)
+def deep_rgb_tiff() -> bytes:
+    """8x8 pixels of 16 bits a channel, one channel after another, which Pillow decodes wrongly."""
+    pixels = bytes(8 * 8 * 2 * 3)
     entries = [
-        *((256, 3, 8), (257, 3, 8), (258, 3, bits), (259, 3, 1), (262, 3, photometric)),
-        *((273, 4, 8), (277, 3, samples), (278, 3, 8), (279, 4, len(pixels)), (284, 3, planar)),
+        *((256, 3, 8), (257, 3, 8), (258, 3, 16), (259, 3, 1), (262, 3, 2), (273, 4, 8)),
+        *((277, 3, 3), (278, 3, 8), (279, 4, len(pixels)), (284, 3, 2)),
     ]
     table = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
     head = b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels
     return head + struct.pack("<H", len(entries)) + table + bytes(4)
-
-
-def grey_png(bits: int, transparent: int) -> bytes:
-    header = struct.pack(">IIBBBBB", 8, 8, bits, 0, 0, 0, 0)
-    rows = zlib.compress(bytes(8 * (1 + bits)))
-    return png(header, (b"tRNS", struct.pack(">H", transparent)), (b"IDAT", rows))
 
 
 @pytest.mark.parametrize(
@@ -100,17 +74,12 @@ def grey_png(bits: int, transparent: int) -> bytes:
         ("GIF", plain("P", 0), (0, 0, 0)),
         ("JPEG", plain("L", 51), (0.2, 0.2, 0.2)),
         ("JPEG", plain("CMYK", (0, 255, 255, 0)), RED),
-        ("TIFF", plain("CMYK", (255, 255, 0, 0)), BLUE),
         ("TIFF", plain("YCbCr", (76, 85, 255)), RED),
         ("TIFF", plain("RGBA", (255, 0, 0, 51)), (1, 0.8, 0.8)),
-        ("WEBP", plain("RGBA", (255, 0, 0, 51)), (1, 0.8, 0.8)),
         ("PNG", plain("RGBA", (255, 0, 0, 51)), (1, 0.8, 0.8)),
         ("PNG", plain("LA", (0, 51)), (0.8, 0.8, 0.8)),
         ("PNG", plain("1", 1), WHITE),
         ("PNG", plain("RGB", "blue").quantize(4), BLUE),
-        ("PNG", deep_grey("<u2"), (0.2, 0.2, 0.2)),
-        ("TIFF", deep_grey("<u2"), (0.2, 0.2, 0.2)),
-        ("TIFF", deep_grey(">u2"), (0.2, 0.2, 0.2)),
     ],
 )
 def test_formats_and_modes_become_rgb(
@@ -124,9 +93,11 @@ def test_formats_and_modes_become_rgb(
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
-@pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_exif_orientation_is_applied_once(orientation: int, kind: str) -> None:
-    stored = Image.fromarray(np.ascontiguousarray(ORIENTATIONS[orientation](quarters())))
+@pytest.mark.parametrize(("orientation", "transposed"), list(enumerate(TRANSPOSED, 2)))
+def test_exif_orientation_is_applied_once(
+    orientation: int, transposed: Transpose, kind: str
+) -> None:
+    stored = Image.fromarray(quarters()).transpose(transposed)
     exif = Image.Exif()
     exif[274] = orientation
     pixels = load_encoded(stored, kind, exif=exif, **({"quality": 100} if kind == "JPEG" else {}))
@@ -149,8 +120,6 @@ GPS = struct.pack("<HHHIIIii", 1, 6, 10, 1, 56, 0, -1, 0)
         # A signed rational -1 / 0, as some cameras write it: Pillow reads it, but cannot write it.
         (exif_block((274, 3, 1, 6), (0x8825, 4, 1, 38), end=GPS), True),
         (b"Exif\0\0XX*\0\x08\0\0\0", False),  # no TIFF header
-        (b"Exif\0\0II*\0\xff\xff\xff\x7f", False),  # entries beyond the end
-        (exif_block((274, 3, 1, 99)), False),
         (exif_block((274, 2, 2, 0x41)), False),  # text
     ],
 )
@@ -166,15 +135,6 @@ def test_the_first_frame_of_an_animation_is_taken(kind: str) -> None:
     first, *others = (Image.new("RGB", (40, 40), colour) for colour in ("lime", "red", "blue"))
     pixels = load_encoded(first, kind, save_all=True, append_images=others)
     np.testing.assert_allclose(pixels, np.broadcast_to(GREEN, pixels.shape), atol=0.02)
-
-
-def test_transparency_is_composited_before_resizing() -> None:
-    """After resizing, faint pixels would be rounded twice, to 8 bits times alpha."""
-    levels = np.random.default_rng(1).integers(0, 256, (80, 80, 4)).astype(np.uint8)
-    alpha = levels[:, :, 3:] / 255
-    composited = np.rint(levels[:, :, :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
-    difference = load_encoded(Image.fromarray(levels)) - load_encoded(Image.fromarray(composited))
-    assert np.abs(255 * difference).max() <= 2
 
 
 @pytest.mark.parametrize("side", [16, 64, 256])
@@ -194,28 +154,21 @@ SOUND_PNG = encoded(noise(60, 60), "PNG")
 BROKEN_CHECKSUM = SOUND_PNG[:-17] + bytes([SOUND_PNG[-17] ^ 1]) + SOUND_PNG[-16:]
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "found an empty file"),
-        (b"text", "found another file"),
-        (encoded(noise(9, 9), "EPS"), "found another file"),
+        (b"", "expected an image"),
+        (b"text", "expected an image"),
+        (encoded(noise(9, 9), "EPS"), "expected an image"),
         (SOUND_PNG[:3000], "cannot read"),
         (SOUND_PNG[:5000] + bytes(len(SOUND_PNG) - 5000), "cannot read"),
         (BROKEN_CHECKSUM, "checksum"),
         (encoded(noise(60, 60), "JPEG")[:1500], "truncated"),
-        (png(struct.pack(">IIBBBBB", 10_000, 9_000, 8, 2, 0, 0, 0), (b"IDAT", b"")), "pixels"),
-        (png(struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0), (b"IDAT", b"")), "pixels"),
-        (b"P5\n9 9\n65535\n" + bytes(2 * 81), "not supported"),
-        (encoded(deep_grey("<i4"), "TIFF"), "not supported"),
-        (encoded(deep_grey("<f4"), "TIFF"), "not supported"),
-        (grey_png(2, 1), "not supported"),
-        (grey_png(4, 1), "not supported"),
-        (grey_png(16, 1), "not supported"),
-        (tiff(12, 1), "not supported"),
-        (tiff(16, 0), "not supported"),
-        (tiff(16, 2, samples=3, planar=2), "not supported|cannot read"),
+        (b"P5\n50000 50000\n255\n", "pixels"),
+        (b"P5\n9 9\n65535\n" + bytes(2 * 81), "8 bits"),
+        (encoded(Image.new("I;16", SIZE), "PNG"), "8 bits"),
+        *((encoded(Image.new(mode, SIZE), "TIFF"), "8 bits") for mode in ("I;16", "I", "F")),
+        (deep_rgb_tiff(), "8 bits"),
     ],
 )
 def test_damaged_and_unsupported_files_are_refused_by_name(
@@ -230,27 +183,11 @@ def test_damaged_and_unsupported_files_are_refused_by_name(
     assert caught.value.__context__ is None  # it would keep the pixels in memory
 
 
-def test_too_little_memory_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr(image_loading, "resize", fail)
-    with pytest.raises(PipelineError, match=r"image: .*MemoryError"):
-        load_encoded(noise(9, 9))
-
-
-def test_rare_bit_depths_that_are_supported() -> None:
-    for bits, photometric in ((8, 0), (8, 1), (16, 1)):
-        assert (load(io.BytesIO(tiff(bits, photometric))) == (photometric == 0)).all()
-    for bits, transparent in ((1, 0), (1, 1), (8, 0), (8, 1)):
-        assert (load(io.BytesIO(grey_png(bits, transparent))) == (transparent == 0)).all()
-
-
 def test_detail_is_averaged_and_edges_keep_their_range() -> None:
     board = (np.indices((512, 512)).sum(0) % 2 * 255).astype(np.uint8)
     np.testing.assert_allclose(load_encoded(Image.fromarray(board)), 0.5, atol=0.01)
-    step = np.zeros((300, 300), "<u2")
-    step[:, 140:] = 65535
+    step = np.zeros((300, 300), np.uint8)
+    step[:, 140:] = 255
     pixels = load_encoded(Image.fromarray(step))
     assert (pixels.min(), pixels.max()) == (0, 1)
 
@@ -259,21 +196,19 @@ def test_detail_is_averaged_and_edges_keep_their_range() -> None:
 @pytest.mark.parametrize("upright", [False, True])
 def test_crop_modes(side: int, upright: bool) -> None:
     """Of a red, a green and a blue square, one beside the other."""
-    colours = np.array([[RED, GREEN, BLUE]], np.uint8) * 255
-    image = Image.fromarray(colours.repeat(80, 0).repeat(80, 1))
-    content = encoded(image.transpose(Image.Transpose.TRANSPOSE) if upright else image, "PNG")
+    image = Image.fromarray(np.array([[RED, GREEN, BLUE]], np.uint8) * 255)
+    image = image.resize((3 * side, side), Image.Resampling.NEAREST)
+    content = encoded(image.transpose(Transpose.TRANSPOSE) if upright else image, "PNG")
     centre, whole = (
         image_loading.load_image(io.BytesIO(content), side=side, crop_mode=mode)
         for mode in get_args(CropMode)
     )
     if upright:
         centre, whole = centre.transpose(1, 0, 2), whole.transpose(1, 0, 2)
-    rim, third = side // 16, side // 3  # the filter reaches beyond a seam
-    green = centre[:, rim:-rim]
-    np.testing.assert_allclose(green, np.broadcast_to(GREEN, green.shape), atol=0.05)
-    assert (whole[[*range(third), *range(-third, 0)]] == 1).all()
-    assert whole[side // 2, 0] == pytest.approx(RED, abs=0.05)
-    assert whole[side // 2, -1] == pytest.approx(BLUE, abs=0.05)
+    assert (centre == GREEN).all()
+    assert (whole[[0, side // 3 - 1, -side // 3, -1]] == 1).all()
+    for place, colour in ((0, RED), (side // 2, GREEN), (-1, BLUE)):
+        assert whole[side // 2, place] == pytest.approx(colour, abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -300,13 +235,8 @@ def test_paths_and_open_files_are_named_and_read(tmp_path: Path) -> None:
     with (tmp_path / "a.png").open("rb") as file:
         for source in (tmp_path / "a.png", str(tmp_path / "a.png"), file):
             np.testing.assert_array_equal(load(source), expected)
-        with pytest.raises(PipelineError, match=rf"^{tmp_path}/a\.png: .* an empty file"):
+        with pytest.raises(PipelineError, match=rf"^{tmp_path}/a\.png: "):
             load(file)  # read to its end
-    for path, problem in ((tmp_path / "gone.png", "no such file"), (tmp_path, "directory")):
+    for path, problem in ((tmp_path / "gone.png", "No such file"), (tmp_path, "directory")):
         with pytest.raises(PipelineError, match=rf"^{path}: .*{problem}"):
             load(path)
-
-
-def test_no_format_starts_another_program() -> None:
-    """Pillow gives EPS to Ghostscript; IPTC may hold an EPS image."""
-    assert not {"EPS", "IPTC", "WMF"} & set(image_loading.FORMATS)

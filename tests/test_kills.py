@@ -1,4 +1,4 @@
-"""kill -9 at random moments, under the real DVC: the outputs are those of an unbroken run."""
+"""kill -9 at random moments, under the real DVC: the outputs are those of an uninterrupted run."""
 
 import os
 import random
@@ -15,26 +15,22 @@ import psutil
 import pytest
 import synthetic
 import workspace
+from conftest import small_params
 
-from pipeline.report import places
-from pipeline.train import checkpoint
+from pipeline.core import paths
 
 pytestmark = pytest.mark.slow
 
-# One for each kind of state that a training carries on: Adam's and dropout's, nothing but weights,
-# Muon's and batch normalisation's.
+# One for each kind of state: Adam's and dropout's, nothing but weights, Muon's and batch
+# normalization's.
 VARIANTS = ("deep", "sgd", "fast")
-EPOCHS = 8
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """The project with small data, a few epochs, and nothing trained."""
     folder = workspace.copy_project(tmp_path / "project")
-    params = workspace.light(workspace.read_params(folder))
-    for recipe in params["recipes"].values():
-        recipe["epochs"] = EPOCHS
-    workspace.write_params(folder, params)
+    workspace.write_params(folder, small_params(epochs=8))
     synthetic.write_splits(folder / "data/processed", train=1600, validation=500)
     return folder
 
@@ -52,19 +48,8 @@ def start(folder: Path, variant: str) -> subprocess.Popen[bytes]:
         )
 
 
-def kill_all(dvc: subprocess.Popen[bytes]) -> None:
-    """Both at once, as when a machine is shut down."""
-    os.killpg(dvc.pid, signal.SIGKILL)
-
-
-def kill_dvc(dvc: subprocess.Popen[bytes]) -> None:
-    """DVC alone; its training has to notice."""
-    dvc.kill()
-
-
-def terminate_dvc(dvc: subprocess.Popen[bytes]) -> None:
-    """DVC alone, asked by SIGTERM, which it passes on to nobody."""
-    dvc.terminate()
+def run(folder: Path, variant: str) -> None:
+    assert start(folder, variant).wait() == 0, (folder.parent / "train.log").read_text()
 
 
 def kill_training(dvc: subprocess.Popen[bytes]) -> None:
@@ -74,24 +59,24 @@ def kill_training(dvc: subprocess.Popen[bytes]) -> None:
             child.kill()
 
 
+# Both at once, as when a machine is shut down; DVC alone, by a signal that it does not pass on to
+# its training, which has to notice; the training alone.
 WAYS: tuple[Callable[[subprocess.Popen[bytes]], None], ...] = (
-    kill_all,
-    kill_dvc,
-    terminate_dvc,
+    lambda dvc: os.killpg(dvc.pid, signal.SIGKILL),
+    subprocess.Popen.kill,
+    subprocess.Popen.terminate,
     kill_training,
 )
 
 
 def outputs(folder: Path, variant: str) -> list[bytes]:
-    return [
-        (folder / path).read_bytes() for path in (places.model(variant), places.history(variant))
-    ]
+    return [(folder / path).read_bytes() for path in (paths.model(variant), paths.history(variant))]
 
 
 def forget(folder: Path, variant: str) -> None:
     """Delete the training's outputs and all that DVC knows of them."""
-    (folder / places.model(variant)).unlink()
-    (folder / places.history(variant)).unlink()
+    (folder / paths.model(variant)).unlink()
+    (folder / paths.history(variant)).unlink()
     (folder / "dvc.lock").unlink()
     shutil.rmtree(folder / ".dvc/cache/runs")
 
@@ -101,30 +86,30 @@ def forget(folder: Path, variant: str) -> None:
 def test_killed_training_ends_in_the_same_bytes(project: Path, variant: str) -> None:
     moments = random.Random(variant)
     started = time.monotonic()
-    assert start(project, variant).wait() == 0, (project.parent / "train.log").read_text()
+    run(project, variant)
     seconds = time.monotonic() - started
     whole, lock = outputs(project, variant), (project / "dvc.lock").read_bytes()
     forget(project, variant)
 
     ways = list(WAYS)
     moments.shuffle(ways)
-    reached = project / checkpoint.path(variant)
+    checkpoint = project / paths.checkpoint(variant)
     while ways:
         dvc = start(project, variant)
         time.sleep(moments.uniform(0.2, 0.95) * seconds)
-        if len(ways) == 1:  # at the latest now, something has to be there to go on from
-            while dvc.poll() is None and not reached.exists():
+        if len(ways) == 1:  # the last kill leaves something to resume
+            while dvc.poll() is None and not checkpoint.exists():
                 time.sleep(0.01)
         if dvc.poll() is None:
             ways[-1](dvc)
-        if dvc.wait() == 0:  # it was faster; it must be right, and is done once more
+        if dvc.wait() == 0:  # finished before: the result must be right, and is made again
             assert outputs(project, variant) == whole
             forget(project, variant)
             continue
         assert not processes.left_in(project)
         ways.pop()
 
-    assert start(project, variant).wait() == 0, (project.parent / "train.log").read_text()
+    run(project, variant)
     assert outputs(project, variant) == whole
     assert (project / "dvc.lock").read_bytes() == lock
     assert not list(project.glob(".checkpoints/*"))

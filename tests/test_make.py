@@ -14,8 +14,8 @@ import workspace
 from conftest import PROJECT
 from PIL import Image
 
-from pipeline.base import params_file
 from pipeline.comparison import statistics
+from pipeline.core.params import read_params
 
 
 def make(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -33,19 +33,17 @@ def make(*arguments: str, folder: Path, **environment: str) -> subprocess.Comple
 def make_project(folder: Path) -> Path:
     """The Makefile and an empty, old lock."""
     (folder / "requirements").mkdir(parents=True)
-    lock = folder / "requirements/lock.txt"
-    lock.touch()
-    os.utime(lock, (0, 0))
+    (folder / "requirements/lock.txt").touch()
+    os.utime(folder / "requirements/lock.txt", (0, 0))
     shutil.copy(PROJECT / "Makefile", folder)
     return folder
 
 
 def test_help_names_every_target() -> None:
-    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
-    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.M)
-    result = make("help", folder=PROJECT)
+    phony = re.search(r"^\.PHONY: (.*)$", (PROJECT / "Makefile").read_text(), re.M)
     assert phony
-    assert [line.split()[1] for line in result.stdout.splitlines()] == phony[1].split()
+    lines = make("help", folder=PROJECT).stdout.splitlines()
+    assert [line.split()[1] for line in lines] == phony[1].split()
 
 
 @pytest.mark.parametrize(
@@ -91,30 +89,25 @@ def test_repro_finds_its_programs_in_any_folder(tmp_path: Path, name: str) -> No
     assert "not inside of a DVC repository" in result.stderr
 
 
-# Makes environments whose pip installs nothing. In a long path pip starts its Python through sh.
+# Makes environments whose pip installs nothing.
 STUB = f"""#!/bin/sh
 [ "$1 $2" = "-m venv" ] || exec {sys.executable} "$@"
 echo made >> made.txt
 {sys.executable} -m venv --without-pip --clear .venv
-mkdir .venv/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages/pip
-cd .venv/lib/python*/site-packages/pip
-touch __init__.py __main__.py
-cd ../../../../bin
-if [ -e ../../long ]
-then printf '#!/bin/sh\\n%s "%s/python" "$0"' "'''exec'" "$PWD" > pip
-else printf '#!%s/python\\nprint("pip")\\n' "$PWD" > pip
-fi
+pip=.venv/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages/pip
+mkdir $pip
+touch $pip/__init__.py $pip/__main__.py
+# As pip does in a path with spaces.
+printf '#!/bin/sh\\n%s "%s/.venv/bin/python" "$0"' "'''exec'" "$PWD" > .venv/bin/pip
 """
 
 
-@pytest.fixture(params=["project", "a folder with spaces"])
-def made(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
     """A project after `make setup`."""
-    folder = make_project(tmp_path / request.param)
+    folder = make_project(tmp_path / "a folder with spaces")
     (folder / "python").write_text(STUB)
     (folder / "python").chmod(0o755)
-    if " " in request.param:
-        (folder / "long").touch()
     assert times_made(folder) == 1
     return folder
 
@@ -136,37 +129,25 @@ def test_set_up_installs_a_new_lock_once(made: Path) -> None:
     assert times_made(made) == 1
 
 
-def test_moved_and_copied_projects_get_new_environments(made: Path) -> None:
+def test_environments_that_do_not_work_are_made_anew(made: Path) -> None:
     copy = shutil.copytree(made, made.with_name("copy"), symlinks=True)
     assert times_made(copy) == 2
     assert times_made(made) == 1
     moved = made.rename(made.with_name("moved"))
     assert times_made(moved) == 2
-    for folder in (copy, moved):
-        assert f"{folder}/.venv/bin/python" in (folder / ".venv/bin/pip").read_text()
-
-
-@pytest.mark.parametrize("change", ["gone", "of another version"])
-def test_replaced_python(made: Path, change: str) -> None:
-    if change == "gone":
-        (made / ".venv/bin/python").unlink()
-    else:
-        (library,) = (made / ".venv/lib").iterdir()  # packages are in a folder named by version
-        library.rename(library.with_name("python3.9"))
-    assert times_made(made) == 2
-    assert times_made(made) == 2
+    (moved / ".venv/bin/python").unlink()
+    assert times_made(moved) == 3
+    (library,) = (moved / ".venv/lib").iterdir()  # packages are in a folder named by version
+    library.rename(library.with_name("python3.9"))
+    assert times_made(moved) == 4
 
 
 def test_linked_environment_is_never_cleared(made: Path) -> None:
     folder = make_project(made.with_name("linking"))
     (folder / ".venv").symlink_to(made / ".venv")
-    done = make("setup", "PYTHON=./python", folder=folder)
-    assert (done.returncode, done.stdout) == (0, "make: Nothing to be done for 'setup'.\n")
     pip = made / ".venv/bin/pip"
     pip.write_text(pip.read_text().replace(str(made), "/elsewhere"))
-    done = make("setup", "PYTHON=./python", folder=folder)
-    assert done.returncode == 2
-    assert "found a link to one that does not work here; delete the link" in done.stderr
+    assert make("setup", "PYTHON=./python", folder=folder).returncode == 2
     assert pip.exists()
 
 
@@ -190,7 +171,7 @@ def test_quick_changes_no_result(clone: Path) -> None:
     done = make("quick", "JOBS=2", folder=clone)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = pd.read_csv(clone / ".quick/reports/comparison.csv")["variant"]
-    variants = params_file.read(PROJECT / "params.yaml")["variants"]
+    variants = read_params(PROJECT / "params.yaml")["variants"]
     assert {first for first, *_ in statistics.group_seeds(variants)} == set(rows)
     changed = ("git", "status", "--porcelain", "--untracked-files=no")
     assert workspace.run(clone, *changed) == ""
@@ -224,4 +205,4 @@ def test_study_of_photos(clone: Path) -> None:
     assert "nothing would run" in workspace.run(folder, "python", "-m", "pipeline.tools.plan")
     next((folder / "data/photos").rglob("*.png")).unlink()
     output = workspace.run(folder, "python", "-m", "pipeline.tools.plan", "--check", expect=1)
-    assert re.search(r"(?m)^  preprocess .*data/photos", output)
+    assert re.search(r"(?m)^will run +preprocess .*data/photos", output)

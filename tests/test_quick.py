@@ -5,34 +5,41 @@ from pathlib import Path
 import workspace
 from conftest import PROJECT
 
-from pipeline.base import params_file
+from pipeline.core.params import read_params
 from pipeline.page import training_times
 from pipeline.tools import config, quick
 
 
 def test_recipes_and_networks_get_small_and_nothing_else_changes() -> None:
-    params = params_file.read(PROJECT / "params.yaml")
-    params["recipes"]["added"] = params["recipes"]["study"] | {"epochs": 99}
+    params = read_params(PROJECT / "params.yaml")
+    params["recipes"]["added"] = params["recipes"]["fast"] | {"epochs": 99}
+    params["temperatures"]["added"] = 1.0
     params["variants"]["added"] = params["variants"]["baseline"] | {"widths": [4, 999]}
     small = quick.quick_params(params)
     config.check(small)
     assert small["variants"]["added"]["widths"] == [4, 16]
     assert {recipe["epochs"] for recipe in small["recipes"].values()} == {1}
     assert small["dataset"]["train_images"] == 4000
-    changed = {"recipes": ["epochs"], "variants": ["widths"], "views": ["shift"]}
+    changed = {
+        "recipes": ["epochs", "progressive_resizing"],
+        "variants": ["widths"],
+        "test_time_augmentation": ["shift"],
+    }
     for section, keys in changed.items():
         for name, settings in small[section].items():
             settings |= {key: params[section][name][key] for key in keys}
     small["dataset"] |= {key: params["dataset"][key] for key in quick.IMAGES}
     assert small == params
+    photos = {"kind": "photos", "folder": "data/photos"}
+    assert quick.quick_params(params | {"dataset": photos})["dataset"] == photos
 
 
 def test_what_git_would_hold_is_copied_without_results(tmp_path: Path) -> None:
     project, folder = tmp_path / "project", tmp_path / "project/.quick"
     content = {
         "params.yaml": (PROJECT / "params.yaml").read_text(encoding="utf-8"),
-        ".gitignore": "/data/\n/.quick/\n",
-        **dict.fromkeys([".dvc/config", "pipeline/a.py", "photos.dvc"], ""),
+        ".gitignore": "/data/raw\n/data/processed\n/.quick/\n",
+        **dict.fromkeys([".dvc/config", "pipeline/a.py", "data/photos.dvc"], ""),
         **dict.fromkeys(["dvc.lock", "reports/table.csv", ".quick/pipeline/old.py"], "old"),
         **dict.fromkeys(["data/raw/batch.bin", "data/processed/train.npz"], ""),
     }
@@ -50,5 +57,5 @@ def test_what_git_would_hold_is_copied_without_results(tmp_path: Path) -> None:
         "reports/training_times.csv",
     }
     assert training_times.read_training_times(folder).empty
-    small = quick.quick_params(params_file.read(project / "params.yaml"))
-    assert params_file.read(folder / "params.yaml") == small
+    small = quick.quick_params(read_params(project / "params.yaml"))
+    assert read_params(folder / "params.yaml") == small

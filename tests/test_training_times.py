@@ -3,17 +3,17 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-import panels
 import pytest
 from conftest import PROJECT
 
-from pipeline.base.errors import PipelineError
 from pipeline.comparison.compare import PUBLISHED
+from pipeline.core import paths
+from pipeline.core.errors import PipelineError
 from pipeline.page import training_times as table
-from pipeline.report import places
-from pipeline.report.figures import Figure
+from pipeline.plotting import Figure
 from pipeline.tools import training_times
 
 
@@ -38,8 +38,8 @@ def train(variant: str, seconds: float, processor: str, history: str) -> None:
     """Write the run of a training and its history."""
     run = {"seconds": seconds, "processor": processor, "cores": 4, "libraries": {}}
     Path(f"reports/runs/train@{variant}.json").write_text(json.dumps(run))
-    places.history(variant).parent.mkdir(parents=True, exist_ok=True)
-    places.history(variant).write_text(history)
+    paths.history(variant).parent.mkdir(parents=True, exist_ok=True)
+    paths.history(variant).write_text(history)
 
 
 def known_time(variant: str) -> tuple[float, str] | None:
@@ -47,24 +47,33 @@ def known_time(variant: str) -> tuple[float, str] | None:
     return row and (row.seconds, row.machine)
 
 
+def points(figure: Figure) -> dict[str, tuple[float, float]]:
+    """Seconds and accuracy by the name beside them, as both are drawn."""
+    (axis,) = figure.axes
+    texts: Any = axis.texts
+    lines: Any = axis.lines
+    assert [text.xy for text in texts] == [tuple(line.get_xydata()[0]) for line in lines]
+    return {text.get_text(): text.xy for text in texts}
+
+
 @pytest.mark.usefixtures("project")
 def test_each_variant_and_the_notebook_s_are_a_point(drawn: dict[str, Figure]) -> None:
     training_times.main()
-    (axis,) = drawn["time_to_accuracy.png"].axes
-    points = panels.lines(axis)
-    notebook = {"baseline": (300, 0.6005), "improved": (600, 0.6388)}
-    notebook |= {"deep": (750, 0.699), "final": (900, 0.7143)}
-    assert points == {
-        "fast": [(50, 0.9)],
-        "final": [(120, 0.7)],
-        **{f"{name}, notebook": [point] for name, point in notebook.items()},
+    figure = drawn["time_to_accuracy.png"]
+    named = {
+        "baseline, notebook": (300, 0.6005),
+        "improved, notebook": (600, 0.6388),
+        "deep, notebook": (750, 0.699),
+        "final, notebook": (900, 0.7143),
     }
-    colors = {line.get_label(): line.get_color() for line in axis.lines}
-    assert len(set(colors.values())) == 5, "a colour per variant"
-    assert colors["final"] == colors["final, notebook"]
-    hollow = {line.get_label() for line in axis.lines if line.get_markerfacecolor() == "white"}
-    assert hollow == {label for label in points if "notebook" in label}
-    assert axis.get_xscale() == "log"
+    assert points(figure) == {"fast": (50, 0.9), "final": (120, 0.7), **named}
+    lines = dict(zip(points(figure), figure.axes[0].lines, strict=True))
+    styles = [(line.get_color(), line.get_marker()) for line in lines.values()]
+    for style in zip(*styles, strict=True):
+        assert len(set(style)) == 5, "a colour and a marker per variant"
+    assert styles[list(lines).index("final")] == styles[list(lines).index("final, notebook")]
+    hollow = {name for name, line in lines.items() if line.get_markerfacecolor() == "white"}
+    assert hollow == named.keys()
     written = pd.read_csv(table.PATH)
     assert list(written["seconds"]) == [50, 120, 300, 600, 750, 900]
     assert list(written["machine"]) == ["4 cores of P, b"] * 2 + ["4 cores of N, n"] * 4
@@ -75,7 +84,7 @@ def test_photos_stand_beside_no_notebook(drawn: dict[str, Figure]) -> None:
     Path("params.yaml").write_text("dataset: {kind: photos}\n")
     training_times.MEASURED_NOTEBOOK.unlink()
     training_times.main()
-    assert list(panels.lines(drawn["time_to_accuracy.png"].axes[0])) == ["fast", "final"]
+    assert list(points(drawn["time_to_accuracy.png"])) == ["fast", "final"]
 
 
 @pytest.mark.usefixtures("drawn", "project")
@@ -97,7 +106,6 @@ def test_time_stays_as_first_measured_while_the_history_has_the_same_bytes() -> 
     [
         ("comparison.csv", "a,b\n1,2\n"),
         ("bench/notebook.json", "{}"),
-        ("bench/notebook.json", '{"measured": "a, b, c", "seconds": {"other": 1}}'),
         ("runs/train@fast.json", "{}"),
         ("variants/final/history.csv", None),
     ],
@@ -113,15 +121,11 @@ def test_a_missing_or_damaged_input_is_named_and_nothing_written(
     assert not list(Path("reports").glob("t*i*_*"))
 
 
-@pytest.mark.parametrize(
-    "text",
-    [None, "", "trained,variant\n", f"{table.HEADER}\na,b,c,d,e", f"{table.HEADER}\na,b,c,-1,e"],
-)
+@pytest.mark.parametrize("text", ["", "trained,variant\n", f"{table.HEADER}\na,b,c,-1,e"])
 @pytest.mark.usefixtures("project")
-def test_a_damaged_table_is_named(text: str | None) -> None:
-    if text is not None:
-        table.PATH.write_text(text)
-    with pytest.raises(PipelineError, match=r"reports/training_times\.csv.*git checkout"):
+def test_a_damaged_table_is_named(text: str) -> None:
+    table.PATH.write_text(text)
+    with pytest.raises(PipelineError, match=r"reports/training_times\.csv"):
         table.read_training_times()
 
 

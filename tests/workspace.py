@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +75,26 @@ def drop_variants(folder: Path, *names: str) -> None:
 
 
 def light(params: dict[str, Any]) -> dict[str, Any]:
-    """`params` with narrow whitened networks."""
+    """`params` with narrow airbench networks and at most one epoch of smaller images."""
     variants = {
-        name: variant | ({"widths": [8, 8, 8]} if variant["network"] == "whitened" else {})
+        name: variant | ({"widths": [8, 8, 8]} if variant["network"] == "airbench" else {})
         for name, variant in params["variants"].items()
     }
-    return params | {"variants": variants}
+    recipes = {
+        name: recipe
+        | ({"progressive_resizing": {"px24": 1}} if recipe["progressive_resizing"] else {})
+        for name, recipe in params["recipes"].items()
+    }
+    return params | {"variants": variants, "recipes": recipes}
+
+
+def shorten(recipes: dict[str, Any], epochs: int) -> Iterable[dict[str, Any]]:
+    """Set `epochs` in all `recipes`, the first of small images where there are any; the recipes."""
+    for recipe in recipes.values():
+        recipe["epochs"] = epochs
+        if recipe["progressive_resizing"]:
+            recipe["progressive_resizing"] = {"px24": 1}
+    return recipes.values()
 
 
 def run(folder: Path, *command: str, expect: int = 0) -> str:

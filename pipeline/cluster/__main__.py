@@ -9,43 +9,41 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from subprocess import CalledProcessError
 
-from pipeline.tools import activation
+from distributed import KilledWorker
 
-try:
-    from pipeline.base.errors import PipelineError
-    from pipeline.cluster import local, lock, remote, schedule
-    from pipeline.cluster.worker import DVC, run_process
-    from pipeline.tools import signals
-    from pipeline.tools.plan import plan_stages
-except ModuleNotFoundError as error:
-    sys.exit(f"cluster: {error}: `make repro JOBS=2` installs it; or {activation.REMEDY}")
-
-LOG_LINES = 20  # of a failed stage
+from pipeline.cluster import lock, remote, schedule
+from pipeline.cluster.worker import DVC, run_process
+from pipeline.core.errors import PipelineError
+from pipeline.tools import signals
+from pipeline.tools.plan import plan_stages
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command line; the exit status is 1 when a stage failed."""
+    """The command line; the exit status is not 0 when a stage failed."""
     options = _parse(arguments)
     logging.disable()  # what matters of Dask's messages is printed by this package
     signals.raise_exit_on_signals()
     stages = plan_stages(options.targets)
+    names = [stage.name for stage in stages]
     if not stages:
         print("everything is up to date")
         return 0
     backend = (
-        remote.remote_backend(options.scheduler, stages)
+        remote.RemoteBackend(remote.connected(options.scheduler, plain=options.plain), names)
         if options.scheduler
-        else local.local_backend(options.jobs)
+        else schedule.Backend(schedule.local_client(options.jobs))
     )
-    with lock.in_plan_order([stage.name for stage in stages]):
-        with backend as running:
-            failed, not_started = schedule.run_stages(stages, running)
+    with lock.in_plan_order(names), backend.client:
+        ended = schedule.run_stages(stages, backend)
+        for name in [name for name, succeeded in ended.items() if not succeeded]:
+            lines = schedule.log_path(name).read_text("utf-8", "replace").splitlines()
+            print(f"\n{name} failed; the end of its log:", *lines[-20:], sep="\n  ")
+        if not_started := [name for name in names if name not in ended]:
+            print(f"\nnot started: {', '.join(not_started)}")
         # DVC has the last word, and prints nothing when it agrees.
-        if not failed and run_process(*DVC, "repro", "--quiet", *options.targets):
-            raise PipelineError("the closing `dvc repro` failed for the reason above")
-    _report(failed, not_started)
-    return int(bool(failed))
+        return run_process(*DVC, "repro", "--quiet", *options.targets) if all(ended.values()) else 1
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -53,27 +51,13 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--jobs", type=int, metavar="N", help="stages at a time, on this machine")
     where.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster")
-    parser.add_argument("--plain", action="store_true", help="allow tcp:// to another machine")
+    parser.add_argument("--plain", action="store_true", help="allow an address without TLS")
     parser.add_argument("targets", nargs="*", metavar="STAGE", help="these and what they need")
-    options = parser.parse_args(arguments)
-    if options.scheduler and not options.plain:
-        remote.expect_encrypted(options.scheduler)
-    if options.jobs is not None and options.jobs < 1:
-        parser.error(f"argument --jobs: expected 1 or more, found {options.jobs}")
-    return options
-
-
-def _report(failed: Sequence[str], not_started: Sequence[str]) -> None:
-    for stage in failed:
-        text = schedule.log_path(stage).read_text(encoding="utf-8", errors="replace")
-        lines = [line for line in text.splitlines() if line.strip()]  # also at \r of progress bars
-        print(f"\n{stage} failed; the end of its log:", *lines[-LOG_LINES:], sep="\n  ")
-    if not_started:
-        print(f"\nnot started: {', '.join(not_started)}")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except PipelineError as error:
+    except (PipelineError, CalledProcessError, KilledWorker) as error:
         sys.exit(f"cluster: {error}")

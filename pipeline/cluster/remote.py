@@ -1,129 +1,128 @@
 """Stages on the workers of a Dask scheduler, which get commits by git and data by a DVC remote."""
 
 import inspect
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import json
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
-from distributed import Client, Future
+from distributed import Client, Security
+from dvc.utils.serialize import loads_yaml
 
-from pipeline.base.errors import PipelineError
-from pipeline.cluster import worker
-from pipeline.cluster.project import Project
-from pipeline.cluster.schedule import SCHEDULER_GONE, Backend, log_path
-from pipeline.tools.plan import PlannedStage
+from pipeline.cluster import lock, worker
+from pipeline.cluster.schedule import Backend, log_path
+from pipeline.core.errors import PipelineError
+from pipeline.tools import dvc_project, environment, git
+from pipeline.tools.lockfile import LOCK
+from pipeline.tools.plan import overlap
 
-CONNECT_SECONDS = 20
-WAIT_SECONDS = 60  # without a worker that can run stages
 # The source text of worker.py, as pickled code belongs to one version of Python.
 RUN = "exec(source, module) or module['run_stage'](job)"
 
 
-@contextmanager
-def remote_backend(scheduler: str, stages: Sequence[PlannedStage]) -> Iterator[Backend]:
-    """The workers of `scheduler`, also those that come later; their tasks end with the body.
-
-    Raises PipelineError without a scheduler, and for what workers cannot get.
-    """
-    project = Project({stage.name for stage in stages})
+def connected(scheduler: str, *, plain: bool) -> Client:
+    """A client of `scheduler`; PipelineError without one, or without TLS unless `plain`."""
     try:
-        client = Client(scheduler, timeout=CONNECT_SECONDS)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise PipelineError(
-            f"CLUSTER={scheduler}: expected a Dask scheduler, found none ({error}); start it, "
-            "docs/cluster.md"
-        ) from error
-    with client:
-        client.subscribe_topic(project.common["topic"], _handle_event)
-        project.push_inputs()
-        workers = Workers(client, project)
-        yield Backend(workers.slots, workers.submit, workers.collect)
+        return Client(scheduler, security=Security(require_encryption=not plain))
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        raise PipelineError(f"CLUSTER={scheduler}: {error} (without TLS: PLAIN=1)") from error
 
 
-class Workers:
-    """The workers of a scheduler. One that cannot run stages gets no more of them in this run."""
+class RemoteBackend(Backend):
+    """The workers of a scheduler, also those that come later, for the `planned` stages.
 
-    def __init__(self, client: Client, project: Project) -> None:
-        self._client, self._project = client, project
-        self._threads: dict[str, int] = {}  # by suitable worker
-        self._unsuitable: dict[str, str] = {}  # reason by worker
-        self._allowed: dict[str, set[str]] = {}  # workers by stage, where not all are
-        self._last_seen = time.monotonic()
+    Raises PipelineError for what workers cannot get: files that are not committed, a commit that
+    was not pushed, data where there is no DVC remote.
+    """
 
-    def slots(self) -> int:
-        """The threads of all suitable workers.
-
-        Raises PipelineError after WAIT_SECONDS without one, and when the scheduler is gone.
-        """
-        try:
-            workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        except (OSError, TimeoutError) as error:
-            raise PipelineError(SCHEDULER_GONE) from error
-        suitable = workers.keys() - self._unsuitable
-        self._threads = {address: workers[address]["nthreads"] for address in suitable}
-        if suitable:
-            self._last_seen = time.monotonic()
-        elif time.monotonic() - self._last_seen > WAIT_SECONDS:
-            reasons = "".join(f"; {name}: {why}" for name, why in self._unsuitable.items())
-            raise PipelineError(
-                f"expected a Dask worker that can run stages, found none in {WAIT_SECONDS} s"
-                f"{reasons}; start one, docs/cluster.md"
-            )
-        return sum(self._threads.values())
-
-    def submit(self, stage: PlannedStage) -> Future[Any]:
-        """Submit the source text of worker.py with the job of `stage`."""
-        if self._unsuitable:
-            self._allowed[stage.name] = set(self._threads)
-        scope = {"source": inspect.getsource(worker), "module": {"__name__": "worker"}}
-        return self._client.submit(
-            eval,
-            RUN,
-            {**scope, "job": self._project.job(stage.name)},
-            key=f"{stage.name}-{uuid4().hex}",
-            workers=self._allowed.get(stage.name),
-            pure=False,
-        )
-
-    def collect(self, results: Mapping[str, Any]) -> Mapping[str, bool | None]:
-        """Take over `results`; None for stages whose worker was unsuitable, or is gone for good."""
-        for name, result in results.items():
-            self._allowed.pop(name, None)
-            if "unsuitable" in result:
-                self._unsuitable[result["worker"]] = result["unsuitable"]
-                print(f"{name}  returned by {result['worker']}: {result['unsuitable']}", flush=True)
-        gone = [name for name, allowed in self._allowed.items() if not allowed & {*self._threads}]
-        for name in gone:  # Dask would wait for these workers
-            del self._allowed[name]
-        written = {name: result["files"] for name, result in results.items() if "files" in result}
-        if written:
-            self._project.write_results(written)
-        succeeded = {
-            name: None if "unsuitable" in result else "files" in result
-            for name, result in results.items()
+    def __init__(self, client: Client, planned: Sequence[str]) -> None:
+        super().__init__(client)
+        self.changed = _changed_files()
+        self.common = {
+            **_repository(),
+            "machine": platform.machine(),
+            "topic": f"pipeline-{uuid4().hex}",  # of this run: a scheduler may have several heads
         }
-        return dict.fromkeys(gone) | succeeded
+        with dvc_project.opened(wait=True) as repo:
+            repo.cloud.get_remote()  # DVC's error where none is configured
+            graph = repo.index.graph
+            self._stages = {s.addressing: s for s in graph if s.addressing in planned}
+            self._upstream = {name: list(graph[stage]) for name, stage in self._stages.items()}
+        self._entries = lock.read_entries()
+        worker.run_with_retries(worker.run_process, *worker.DVC, "push", "--quiet")
+        client.subscribe_topic(self.common["topic"], _append_output)
+
+    def task(self, stage: str) -> tuple[Any, ...]:
+        """Compile and run worker.py on the worker."""
+        scope = {"source": inspect.getsource(worker), "module": {"__name__": "worker"}}
+        return eval, RUN, {**scope, "job": self.job(stage)}
+
+    def job(self, name: str) -> dict[str, Any]:
+        """The argument of `worker.run_stage`: files and entries of dvc.lock that `name` needs."""
+        stage, upstream = self._stages[name], self._upstream[name]
+        deps = {Path(dep.def_path) for dep in stage.deps}
+        changed = [path for path in self.changed if not deps.isdisjoint([path, *path.parents])]
+        cached = [out.def_path for found in upstream for out in found.outs if out.use_cache]
+        inputs = [out for out in cached if any(overlap(Path(out), dep) for dep in deps)]
+        names = [name, *(found.addressing for found in upstream)]
+        entries = {each: self._entries[each] for each in names if each in self._entries}
+        content = json.dumps({"schema": "2.0", "stages": entries})  # JSON is YAML
+        kept = [out.def_path for out in stage.outs if not out.use_cache]
+        return {
+            **self.common,
+            "stage": name,
+            "files": {**worker.read_files(map(str, changed)), str(LOCK): content.encode()},
+            "inputs": sorted(inputs),
+            "outputs": [*kept, str(environment.path(name)), str(LOCK)],
+        }
+
+    def write_results(self, results: Mapping[str, dict[str, bytes]]) -> None:
+        """Write the outputs in git and the entries of dvc.lock, pull the other outputs.
+
+        All at once: DVC takes seconds to read and write the lock of many stages.
+        """
+        with dvc_project.opened(wait=True) as repo:
+            self._entries = lock.read_entries()
+            for name, contents in results.items():
+                entries = loads_yaml(contents.pop(str(LOCK)).decode())["stages"]
+                self._entries[name] = entries[name]
+                worker.write_files(contents)
+                self.changed |= set(map(Path, contents))
+            lock.write_entries(self._entries)
+            for stage in repo.index.stages:
+                if stage.addressing in results:
+                    repo.stage_cache.save(stage)  # DVC's run cache
+        worker.run_with_retries(worker.run_process, *worker.DVC, "pull", "--quiet", *results)
 
 
-def expect_encrypted(scheduler: str) -> None:
-    """Raise PipelineError for a scheduler on another machine without TLS."""
-    url = urlsplit(scheduler)
-    if url.scheme != "tls" and url.hostname not in ("127.0.0.1", "::1", "localhost"):
+def _append_output(event: tuple[float, Mapping[str, str]]) -> None:
+    with log_path(event[1]["stage"]).open("a", encoding="utf-8") as log:
+        log.write(event[1]["output"])
+
+
+def _repository() -> dict[str, str]:
+    """The commit and the git remote `origin`, which must have it."""
+    commit = git.output("rev-parse", "HEAD").decode().strip()
+    url = git.output("remote", "get-url", "origin").decode().strip()
+    if not git.output("branch", "--remotes", "--contains", commit, "--list", "origin/*"):
         raise PipelineError(
-            f"CLUSTER: expected tls://host:8786 or tcp://127.0.0.1:8786, found {scheduler}: "
-            "without encryption, anybody who reaches the scheduler can run code on all workers; "
-            "see docs/cluster.md, or add PLAIN=1 on a network of your own"
+            f"expected commit {commit[:12]} on origin, from which workers clone, found it only on "
+            "this machine; `git push`"
         )
+    # Without user name and password: workers have their own.
+    return {"commit": commit, "repository": re.sub(r"^(https?://)[^/@]*@", r"\1", url)}
 
 
-def _handle_event(event: tuple[float, Mapping[str, str]]) -> None:
-    """Print that a stage has started; append its output to its log."""
-    _, content = event
-    stage, host = content["stage"], content.get("host")
-    if host:
-        print(f"{stage}  started on {host}, log in {log_path(stage)}", flush=True)
-    with log_path(stage).open("w" if host else "a", encoding="utf-8") as log:
-        log.write(content.get("output") or f"on {host}\n")
+def _changed_files() -> set[Path]:
+    """The files that differ from the commit, all of them results of stages."""
+    listing = git.output("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
+    changed = {Path(line[3:].decode()) for line in listing.split(b"\0") if line}
+    if code := sorted(p for p in changed if p != LOCK and not p.is_relative_to("reports")):
+        raise PipelineError(
+            f"not committed: {', '.join(map(str, code))}; workers check out commits: commit and "
+            "push first"
+        )
+    return changed

@@ -1,32 +1,121 @@
 """Submits stages to Dask as soon as their inputs are ready, and reports their ends."""
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from time import sleep
 from typing import Any
+from uuid import uuid4
 
-from distributed import Future, wait
+from distributed import Client, Future
 
-from pipeline.base.errors import PipelineError
+from pipeline.cluster.worker import DVC, POLL_SECONDS, raise_if_cancelled, run_process
+from pipeline.core.errors import PipelineError
+from pipeline.tools import memory_estimate
 from pipeline.tools.plan import PlannedStage
 
-POLL_SECONDS = 0.5
-SCHEDULER_GONE = (
-    "the Dask scheduler is gone; ended stages are recorded: start the scheduler and its workers, "
-    "then run again"
-)
+WAIT_SECONDS = 60  # without a worker that can run stages
 
 
-@dataclass(frozen=True)
+def local_client(jobs: int) -> Client:
+    """`jobs` threads of this process, fewer where memory has no room for as many trainings."""
+    trainings = int(memory_estimate.available_memory() / memory_estimate.LARGEST_TRAINING)
+    return Client(
+        n_workers=1,
+        threads_per_worker=max(1, min(jobs, trainings)),
+        processes=False,
+        memory_limit=None,  # of this process, which stays small
+        dashboard_address="127.0.0.1:0",  # a free port
+    )
+
+
 class Backend:
-    """Where stages run."""
+    """The workers of `client`, all threads of this process; stages are its children.
 
-    slots: Callable[[], int]  # the number of stages that may be submitted at a time
-    submit: Callable[[PlannedStage], Future[Any]]
-    # Takes over results by stage: True where it succeeded, None where it is to be submitted again.
-    collect: Callable[[Mapping[str, Any]], Mapping[str, bool | None]]
+    An unsuitable worker gets more stages only when the others are gone.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.unsuitable: set[str] = set()
+        self._last_seen = time.monotonic()
+
+    def task(self, stage: str) -> tuple[Any, ...]:
+        """A function and its arguments, which Dask runs.
+
+        It returns the `files` that the stage wrote, nothing when the stage failed, or why its
+        `worker` is `unsuitable`.
+        """
+        return _run_stage, stage
+
+    def write_results(self, results: Mapping[str, dict[str, bytes]]) -> None:
+        """Take over the `files` of stages; those of children are in place."""
+
+    def workers(self) -> dict[str, int]:
+        """The threads of each suitable worker; PipelineError after WAIT_SECONDS without one."""
+        known = self.client.scheduler_info(n_workers=-1)["workers"]
+        # Dask gives no tasks to workers that are still starting, whose status is `init`.
+        started = {name for name in known if known[name]["status"] != "init"}
+        threads = {name: known[name]["nthreads"] for name in started - self.unsuitable}
+        if threads:
+            self._last_seen = time.monotonic()
+        elif time.monotonic() - self._last_seen > WAIT_SECONDS:
+            raise PipelineError(
+                f"expected a suitable Dask worker, found none in {WAIT_SECONDS} s; docs/cluster.md"
+            )
+        return threads
+
+    def submit(self, stage: str, workers: Sequence[str]) -> Future[Any]:
+        """Run `stage` on one of `workers`, or on another when they are gone."""
+        print(f"{stage}  started, log in {log_path(stage)}", flush=True)
+        options: dict[str, Any] = {"key": f"{stage}-{uuid4().hex}"}
+        if self.unsuitable:
+            options |= {"workers": workers, "allow_other_workers": True}
+        return self.client.submit(*self.task(stage), **options)
+
+    def results(self, running: Mapping[str, Future[Any]]) -> dict[str, dict[str, Any]]:
+        """The results of the stages that have ended, after `write_results`.
+
+        Raises PipelineError without the scheduler, KilledWorker for a stage that ended workers.
+        """
+        if self.client.status != "running" or any(f.cancelled() for f in running.values()):
+            raise PipelineError("the Dask scheduler is gone; start it and its workers, run again")
+        results = {name: future.result() for name, future in running.items() if future.done()}
+        if files := {name: each["files"] for name, each in results.items() if "files" in each}:
+            self.write_results(files)
+        return results
+
+
+def run_stages(stages: Sequence[PlannedStage], backend: Backend) -> dict[str, bool]:
+    """Run `stages`: whether each succeeded, without those behind a failed one.
+
+    Of the stages that are ready, those of unknown duration are submitted first, then the longest.
+    """
+    longest_first = sorted(stages, key=lambda stage: stage.seconds or float("inf"), reverse=True)
+    for stage in stages:
+        log_path(stage.name).unlink(missing_ok=True)
+    running: dict[str, Future[Any]] = {}
+    ended: dict[str, bool] = {}
+    while ready := [
+        stage.name
+        for stage in longest_first
+        if stage.name not in ended and all(map(ended.get, stage.upstream))
+    ]:
+        workers = backend.workers()
+        if not workers:
+            running.clear()  # Dask keeps tasks for `workers` waiting where no other was there
+        waiting = [name for name in ready if name not in running]
+        for name in waiting[: max(0, sum(workers.values()) - len(running))]:
+            running[name] = backend.submit(name, list(workers))
+        time.sleep(POLL_SECONDS)
+        for name, result in backend.results(running).items():
+            del running[name]
+            if reason := result.get("unsuitable"):
+                backend.unsuitable.add(result["worker"])
+                print(f"{name}  returned by {result['worker']}: {reason}", flush=True)
+            else:
+                ended[name] = "files" in result
+                print(f"{name}  {'ended' if ended[name] else 'failed'}", flush=True)
+    return ended
 
 
 def log_path(stage: str) -> Path:
@@ -35,58 +124,8 @@ def log_path(stage: str) -> Path:
     return Path("logs", f"{stage}.log")
 
 
-def run_stages(stages: Sequence[PlannedStage], backend: Backend) -> tuple[list[str], list[str]]:
-    """Run `stages`; those that failed, and those not started because an upstream stage failed.
-
-    Of the stages that are ready, those of unknown duration are submitted first, then the longest.
-    """
-    longest_first = sorted(stages, key=lambda stage: stage.seconds or float("inf"), reverse=True)
-    running: dict[str, Future[Any]] = {}
-    ended: dict[str, bool] = {}
-    try:
-        while True:
-            ready = [
-                stage
-                for stage in longest_first
-                if stage.name not in running | ended and all(map(ended.get, stage.upstream))
-            ]
-            if not ready and not running:
-                break
-            for stage in ready[: max(0, backend.slots() - len(running))]:
-                running[stage.name] = backend.submit(stage)
-            for name, succeeded in backend.collect(_results(running)).items():
-                del running[name]
-                if succeeded is not None:
-                    ended[name] = succeeded
-                    text = "ended" if succeeded else f"failed, log in {log_path(name)}"
-                    print(f"{name}  {text}, {len(stages) - len(ended)} left", flush=True)
-    except SystemExit:
-        left = len(stages) - len(ended)
-        print(f"interrupted: {len(ended)} stages ended and are recorded, {left} left", flush=True)
-        raise
-    failed = [name for name, succeeded in ended.items() if not succeeded]
-    return failed, [stage.name for stage in stages if stage.name not in ended]
-
-
-def _results(running: Mapping[str, Future[Any]]) -> dict[str, Any]:
-    """The results that arrive within POLL_SECONDS. Raises PipelineError without a scheduler."""
-    try:
-        if running:
-            wait(list(running.values()), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED")
-        else:
-            sleep(POLL_SECONDS)
-    except TimeoutError:
-        pass
-    except CancelledError as error:
-        raise PipelineError(SCHEDULER_GONE) from error
-    results = {}
-    for name, future in running.items():
-        if future.status == "finished":
-            results[name] = future.result()
-        elif future.status == "error":  # several workers died of it
-            with log_path(name).open("a", encoding="utf-8") as log:
-                log.write(f"{future.exception()!r}\n")
-            results[name] = {"failed": True}
-        elif future.status == "cancelled":
-            raise PipelineError(SCHEDULER_GONE)
-    return results
+def _run_stage(stage: str) -> dict[str, Any]:
+    with log_path(stage).open("wb") as log:
+        command = (*DVC, "repro", "--single-item", stage)
+        status = run_process(*command, output=log, poll=raise_if_cancelled)
+    return {} if status else {"files": {}}

@@ -4,11 +4,8 @@ The head sends this module as source text, which every version of Python compile
 imports only the standard library and Dask.
 """
 
-import contextlib
-import hashlib
 import os
 import platform
-import shlex
 import shutil
 import socket
 import subprocess
@@ -18,13 +15,13 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from distributed import get_worker
 
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 RETRY_SECONDS = (1, 2, 4, 8, 16, 32)  # before each further attempt
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.2
 MIN_FREE_MIB = 256
 # Ends the process group once standard input is closed, as by the death of the parent process. The
 # interrupt lets DVC release its locks.
@@ -36,32 +33,36 @@ exec "$@" 3<&- </dev/null"""
 def run_process(
     *command: str,
     folder: Path = Path(),
-    log: Path | None = None,
+    output: BinaryIO | None = None,
     poll: Callable[[], None] = lambda: None,
 ) -> int:
-    """The exit status of `command` in `folder`; its output is appended to `log`.
+    """The exit status of `command` in `folder`, which writes to `output`.
 
     Calls `poll` while it runs, and ends its process group after an exception, also from there.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    variables = {"PATH": path, "PYTHONUNBUFFERED": "1", "GIT_TERMINAL_PROMPT": "0"}
-    with contextlib.ExitStack() as stack:
-        output = stack.enter_context(log.open("ab")) if log else None
-        process = subprocess.Popen(
-            ["sh", "-c", END_WITH_PARENT, "sh", *command],
-            cwd=folder,
-            env={**os.environ, **variables},
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        stack.enter_context(process)  # on exit closes standard input and waits
+    with subprocess.Popen(
+        ["sh", "-c", END_WITH_PARENT, "sh", *command],
+        cwd=folder,
+        env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", "GIT_TERMINAL_PROMPT": "0"},
+        stdin=subprocess.PIPE,  # closed on exit
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    ) as process:
         while process.poll() is None:
             poll()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
     return process.returncode
+
+
+def raise_if_cancelled() -> None:
+    """Raise RuntimeError when nobody waits for the current task: its head or scheduler is gone."""
+    worker = get_worker()
+    task = worker.state.tasks.get(worker.get_current_task())
+    closing = worker.status.name in ("closing", "closed")
+    if closing or task is None or task.state != "executing":
+        raise RuntimeError("cancelled")
 
 
 def run_with_retries(
@@ -69,22 +70,19 @@ def run_with_retries(
 ) -> None:
     """`run` the command, again after each of `pauses` while it fails: a server may be away.
 
-    Raises RuntimeError when the last attempt fails.
+    Raises CalledProcessError when the last attempt fails.
     """
-    for pause in (*pauses, None):
+    for pause in pauses:
         if run(*command) == 0:
             return
-        if pause is not None:
-            print(f"{shlex.join(command)} failed; next attempt in {pause} s", flush=True)
-            time.sleep(pause)
-    raise RuntimeError(f"{shlex.join(command)} failed")
+        time.sleep(pause)
+    if status := run(*command):
+        raise subprocess.CalledProcessError(status, command)
 
 
-def read_files(paths: Iterable[Path], folder: Path = Path()) -> dict[str, bytes]:
-    """The contents of the files at `paths` in `folder`, also of those below folders."""
-    found = [folder / path for path in paths]
-    below = [file for path in found for file in (path.rglob("*") if path.is_dir() else [path])]
-    return {str(f.relative_to(folder)): f.read_bytes() for f in below if f.is_file()}
+def read_files(paths: Iterable[str], folder: Path = Path()) -> dict[str, bytes]:
+    """The contents of those of `paths` in `folder` that are there."""
+    return {path: (folder / path).read_bytes() for path in paths if (folder / path).is_file()}
 
 
 def write_files(contents: dict[str, bytes], folder: Path = Path()) -> None:
@@ -95,40 +93,30 @@ def write_files(contents: dict[str, bytes], folder: Path = Path()) -> None:
 
 
 def run_stage(job: dict[str, Any]) -> dict[str, Any]:
-    """The `files` that the stage of `job` wrote, `failed`, or why this worker is `unsuitable`.
+    """The `files` that the stage of `job` wrote, none if it failed, or why this is `unsuitable`.
 
-    Publishes the host name and the output as events. The clone lies in the worker's local
-    directory, which Dask deletes with the worker.
+    Publishes host name and output as events. The clone lies in the worker's local directory,
+    which Dask deletes with the worker.
     """
     worker = get_worker()
-    key = worker.get_current_task()
     scratch = Path(worker.local_directory)
-    repository = hashlib.sha256(job["repository"].encode()).hexdigest()[:8]
-    clone = scratch / f"{repository}-{threading.get_ident()}"
+    clone = scratch / str(threading.get_ident())
     log = clone.with_suffix(".log")
 
-    def publish(**event: str) -> None:
-        worker.log_event(job["topic"], {"stage": job["stage"], **event})
-
     def poll() -> None:
-        if text := output.read().decode("utf-8", "replace"):
-            publish(output=text)
-        task = worker.state.tasks.get(key)
-        closing = worker.status.name in ("closing", "closed")  # as without a scheduler
-        if closing or task is None or task.state != "executing":
-            raise RuntimeError("cancelled")
+        if text := written.read().decode("utf-8", "replace"):
+            worker.log_event(job["topic"], {"stage": job["stage"], "output": text})
+        raise_if_cancelled()
 
-    publish(host=socket.gethostname())
     try:
-        log.write_bytes(b"")
-        with log.open("rb") as output:
+        with log.open("wb", buffering=0) as output, log.open("rb") as written:
+            output.write(f"on {socket.gethostname()}\n".encode())
             try:
-                result = _run_in_clone(job, clone, partial(run_process, log=log, poll=poll))
+                result = _run_in_clone(job, clone, partial(run_process, output=output, poll=poll))
             finally:
                 poll()
     except Exception as error:  # of this machine, not of the stage
-        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-        result = {"unsuitable": f"{error} {text.rstrip().rpartition(chr(10))[2]}"}
+        result = {"unsuitable": str(error)}
     free = shutil.disk_usage(scratch).free >> 20
     if "files" not in result and free < MIN_FREE_MIB:
         result = {"unsuitable": f"{scratch}: expected {MIN_FREE_MIB} MiB free, found {free}"}
@@ -136,30 +124,19 @@ def run_stage(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run_in_clone(job: dict[str, Any], clone: Path, run: Callable[..., int]) -> dict[str, Any]:
-    """Raises RuntimeError or OSError when this machine cannot run the stage of `job`."""
+    """Any exception is of this machine, which cannot run the stage of `job`."""
     if platform.machine() != job["machine"]:  # other bytes
         raise RuntimeError(f"expected a processor {job['machine']}, found {platform.machine()}")
-    check_out(job["commit"], job["repository"], clone, run)
-    write_files(job["files"], clone)
+    shutil.rmtree(clone, ignore_errors=True)  # with what another stage or commit has left
+    run_with_retries(run, "git", "clone", "--quiet", "--no-checkout", job["repository"], str(clone))
     run = partial(run, folder=clone)
+    run_with_retries(run, "git", "checkout", "--quiet", "--detach", job["commit"], pauses=())
+    cache = f"[cache]\n    dir = {clone.parent}/cache\n"  # kept, for all stages of this worker
+    write_files({**job["files"], ".dvc/config.local": cache.encode()}, clone)
     run_with_retries(run, sys.executable, "-m", "pipeline.tools.environment", pauses=())
     if job["inputs"]:
         run_with_retries(run, *DVC, "pull", *job["inputs"])
     if run(*DVC, "repro", "--single-item", job["stage"]):
-        return {"failed": True}
+        return {}
     run_with_retries(run, *DVC, "push", job["stage"])
-    return {"files": read_files(map(Path, job["outputs"]), clone)}
-
-
-def check_out(commit: str, repository: str, clone: Path, run: Callable[..., int]) -> None:
-    """Have `clone` at `commit`; cloned anew where git fails, as by a stale index.lock."""
-    git = ("git", "-C", str(clone))
-    checkout = (*git, "checkout", "--quiet", "--force", "--detach", commit)
-    clean = (*git, "clean", "--quiet", "--force", "-d")
-    if clone.exists():
-        run_with_retries(run, *git, "fetch", "--quiet", "origin")
-        if run(*checkout) == run(*clean) == 0:
-            return
-        shutil.rmtree(clone)
-    run_with_retries(run, "git", "clone", "--quiet", "--no-checkout", repository, str(clone))
-    run_with_retries(run, *checkout, pauses=())
+    return {"files": read_files(job["outputs"], clone)}

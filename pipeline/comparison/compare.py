@@ -3,42 +3,41 @@
 import itertools
 from pathlib import Path
 
-from pipeline.base import files, params_file
-from pipeline.base.errors import PipelineError
 from pipeline.comparison import plots, statistics, tables
 from pipeline.comparison.results import read_published, read_results
 from pipeline.comparison.settings import Compare
 from pipeline.comparison.statistics import SeedGroup
+from pipeline.core import files
+from pipeline.core.params import lookup, read_params, read_section
+from pipeline.evaluation.tables import to_csv
 
 REPORTS = Path("reports")
 PUBLISHED = Path("pipeline/comparison/published.csv")
 
 
-def main(arguments: list[str]) -> None:
+def main(_: list[str]) -> None:
     """Compare the variants of params.yaml by their results in reports/variants."""
-    if arguments:
-        raise PipelineError("usage: python -m pipeline compare")
-    params = params_file.read()
-    confidence = params_file.section(params, "compare", Compare).confidence
-    names = statistics.group_seeds(params_file.at(params, "variants"))
+    params = read_params()
+    confidence = read_section(params, "compare", Compare).confidence_level
+    bins = read_section(params, "evaluate.calibration_bins", int)
+    names = statistics.group_seeds(lookup(params, "variants"))
     results = {result.variant: result for result in read_results(itertools.chain(*names))}
     groups = statistics.rank_groups(
         SeedGroup(tuple(results[name] for name in group)) for group in names
     )
-    is_cifar10 = params_file.at(params, "dataset.kind") == "cifar10"
+    is_cifar10 = lookup(params, "dataset.kind") == "cifar10"
     published = read_published(PUBLISHED) if is_cifar10 else None
     comparison = tables.comparison_table(groups, published, confidence)
-    for name, table, to_markdown in (
-        ("comparison", comparison, tables.comparison_markdown),
-        ("differences", tables.differences_table(groups, confidence), tables.differences_markdown),
-        ("classes", tables.classes_table(groups, confidence), tables.classes_markdown),
+    differences = tables.differences_table(groups, confidence)
+    for name, table, markdown in (
+        ("comparison", comparison, tables.comparison_markdown(comparison, confidence)),
+        ("differences", differences, tables.differences_markdown(differences)),
     ):
-        text = table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
-        files.write_text(REPORTS / f"{name}.csv", text)
-        files.write_text(REPORTS / f"{name}.md", to_markdown(table, confidence))
+        files.write_text(REPORTS / f"{name}.csv", to_csv(table))
+        files.write_text(REPORTS / f"{name}.md", markdown)
     first_seeds = [group.first for group in groups]
     plots.draw_accuracy(REPORTS / "accuracy.png", comparison.set_index("variant"), confidence)
     plots.draw_learning_curves(REPORTS / "curves.png", first_seeds)
     plots.draw_training(REPORTS / "training.png", first_seeds)
     plots.draw_confusion(REPORTS / "confusion.png", first_seeds)
-    plots.draw_reliability(REPORTS / "reliability.png", first_seeds)
+    plots.draw_reliability(REPORTS / "reliability.png", first_seeds, bins)

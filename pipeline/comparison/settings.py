@@ -4,10 +4,10 @@ from typing import Annotated
 
 import pydantic
 
-from pipeline.base.params_file import Section
+from pipeline.core.params import ConfigModel
 
 
-class Compare(Section):
+class Compare(ConfigModel):
     """The confidence level of the intervals and of the paired tests."""
 
-    confidence: Annotated[float, pydantic.Field(gt=0, lt=1)]
+    confidence_level: Annotated[float, pydantic.Field(gt=0, lt=1)]

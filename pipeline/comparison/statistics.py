@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from pipeline.base.errors import PipelineError
 from pipeline.comparison.results import Result
-from pipeline.report import places
 
 
 @dataclass(frozen=True)
@@ -39,20 +37,15 @@ class SeedGroup:
 
     def best_epochs(self) -> list[int]:
         """Per seed the first epoch of the highest validation accuracy; empty without validation."""
-        histories = [result.history for result in self.results if result.validated]
-        return [int(history["epoch"][history["val_accuracy"].idxmax()]) for history in histories]
+        histories = [result.history.set_index("epoch") for result in self.results]
+        columns = [history["val_accuracy"].dropna() for history in histories]
+        return [int(column.idxmax()) for column in columns if not column.empty]
 
     def best_val_accuracy(self) -> float:
         """The mean over the seeds of the highest validation accuracy; NaN without validation."""
         return float(np.mean([result.history["val_accuracy"].max() for result in self.results]))
 
     def _values(self, metric: str) -> list[float]:
-        for result in self.results:
-            if not hasattr(result.metrics, metric):
-                raise PipelineError(
-                    f"{places.metrics(result.variant)}: expected the metric {metric}, found none; "
-                    f"run `dvc repro evaluate@{result.variant}`"
-                )
         return [float(getattr(result.metrics, metric)) for result in self.results]
 
 

@@ -1,24 +1,23 @@
-"""The tables of the comparison, differences and classes: data frames, and Markdown of them."""
+"""The tables of the comparison and of the differences: data frames, and Markdown of them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations, product
 
-import numpy as np
 import pandas as pd
 
 from pipeline.comparison.statistics import SeedGroup, mcnemar_p_value, rank_groups, wilson_interval
-from pipeline.report import metrics
 
-# Further metrics of pipeline/evaluate/metrics.py, each a column under this heading.
+# Further metrics of pipeline/evaluation/metrics.py, each a column under this heading.
 METRICS = {
-    "one_view_accuracy": "without TTA",
+    "accuracy_no_tta": "without TTA",
     "top2_accuracy": "top-2 accuracy",
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
     "calibration_error": "calibration error",
-    "told_unlikely": "rejected",
+    "rejection_rate": "rejected",
 }
+ROUNDING = 2e-6  # metrics have six decimals
 # Characters with a meaning within a line or a table cell of GitHub's Markdown. An underscore
 # between letters or digits has none.
 _MARKUP = re.compile(r"[\\`*\[<|$~&]|(?<![^\W_])_|_(?![^\W_])")
@@ -35,7 +34,7 @@ def comparison_table(
     rows = []
     for group in rank_groups(groups):
         accuracy = group.mean("accuracy")
-        low, high = wilson_interval(accuracy, len(group.first.correct), confidence)
+        low, high = wilson_interval(accuracy, group.first.test_images, confidence)
         rows.append(
             {
                 "variant": group.name,
@@ -74,17 +73,18 @@ def comparison_markdown(table: pd.DataFrame, confidence: float) -> str:
     if "published_accuracy" not in table:
         del templates["published (difference)"], templates["published loss (difference)"]
     # Balanced accuracy is the accuracy where all classes have equally many test images.
-    if not metrics.says_more(table["balanced_accuracy"], table["accuracy"]):
+    if not metrics_differ(table["balanced_accuracy"], table["accuracy"]):
         del templates["balanced accuracy"]
     cells = {heading: _cells(table, template) for heading, template in templates.items()}
-    return _markdown(table[["variant", "seeds"]].assign(**cells), "variant")
+    shown = table[["variant", "seeds"]].assign(**cells)
+    return shown.to_markdown(index=False, disable_numparse=True, stralign="right")
 
 
 def differences_table(groups: Sequence[SeedGroup], confidence: float) -> pd.DataFrame:
     """A row per pair of groups, the more accurate first, with McNemar's test of their difference.
 
     `p_value` is the largest over all pairs of seeds, with Bonferroni correction for the number of
-    rows. `beats` says that it is below 1 - `confidence` and that the more accurate group is ahead
+    rows. `significant`: it is below 1 - `confidence` and that the more accurate group is ahead
     in every pair of seeds.
     """
     pairs = list(combinations(rank_groups(groups), 2))
@@ -95,57 +95,23 @@ def differences_table(groups: Sequence[SeedGroup], confidence: float) -> pd.Data
         ahead = all(one.metrics.accuracy > other.metrics.accuracy for one, other in seeds)
         corrected = min(1.0, p_value * len(pairs))
         difference = better.mean("accuracy") - worse.mean("accuracy")
-        beats = ahead and corrected < 1 - confidence
-        rows.append((better.name, worse.name, difference, corrected, beats))
-    return pd.DataFrame(rows, columns=["better", "worse", "difference", "p_value", "beats"])
+        significant = ahead and corrected < 1 - confidence
+        rows.append((better.name, worse.name, difference, corrected, significant))
+    return pd.DataFrame(rows, columns=["better", "worse", "difference", "p_value", "significant"])
 
 
-def differences_markdown(table: pd.DataFrame, confidence: float) -> str:
+def differences_markdown(table: pd.DataFrame) -> str:
     """The result of `differences_table` for neighbours in the ranking."""
     # Rows are sorted by rank: the first one of `better` has its next in the ranking as `worse`.
-    table = table.drop_duplicates("better")
-    significant = f"significant at {100 - 100 * confidence:.3g} %"
-    shown = pd.DataFrame(
-        {
-            "variant": table["better"],
-            "compared with": table["worse"],
-            "difference": _cells(table, "{difference:+.4f}"),
-            "p": ["< 0.0001" if p < 0.0001 else f"{p:.4f}" for p in table["p_value"]],
-            significant: np.where(table["beats"], "yes", "no"),
-        }
-    )
-    return _markdown(shown, "variant", "compared with", significant)
+    return table.drop_duplicates("better").to_markdown(index=False, floatfmt=".3g")
 
 
-def classes_table(groups: Sequence[SeedGroup], confidence: float) -> pd.DataFrame:
-    """A row per group, the most accurate first, and class: its recall with Wilson's interval.
+def metrics_differ(values: Iterable[float], others: Iterable[float]) -> bool:
+    """Whether two metrics differ for any variant, beyond the rounding of both.
 
-    The recall is the mean over the seeds; NaN for a class without test images.
+    With equally many test images per class, balanced accuracy is the accuracy.
     """
-    rows = []
-    for group in rank_groups(groups):
-        hits = np.mean([np.diag(result.confusion) for result in group.results], axis=0)
-        images = group.first.confusion.sum(axis=1).tolist()
-        for name, correct, count in zip(group.first.classes, hits, images, strict=True):
-            recall = correct / count if count else np.nan
-            interval = wilson_interval(recall, count, confidence) if count else (np.nan, np.nan)
-            rows.append((group.name, name, count, recall, *interval))
-    columns = ["variant", "class", "test_images", "recall", "recall_low", "recall_high"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def classes_markdown(table: pd.DataFrame, confidence: float) -> str:
-    """The result of `classes_table`, a row per class and a column per variant."""
-    heading = f"recall ({100 * confidence:g} % interval)"
-    cells = _cells(table, "{recall:.3f} ({recall_low:.3f} to {recall_high:.3f})")
-    classes = table.drop_duplicates("class")
-    shown = {
-        heading: classes["class"].map(escape_markdown),
-        "test images": _cells(classes, "{test_images:,}"),
-    }
-    for variant, group in table.assign(cell=cells).groupby("variant", sort=False):
-        shown[variant] = group["cell"].tolist()
-    return _markdown(pd.DataFrame(shown), heading)
+    return any(abs(a - b) > ROUNDING for a, b in zip(values, others, strict=True))
 
 
 def escape_markdown(text: str) -> str:
@@ -158,9 +124,3 @@ def _cells(table: pd.DataFrame, template: str) -> list[str]:
     cells = [template.format_map(row) for row in table.to_dict("records")]
     cells = [cell.removesuffix(" ± nan") for cell in cells]
     return ["" if "nan" in cell else cell for cell in cells]
-
-
-def _markdown(table: pd.DataFrame, *left: str) -> str:
-    """`table` in Markdown, the columns `left` aligned left, the others right."""
-    align = ["left" if column in left else "right" for column in table]
-    return table.to_markdown(index=False, disable_numparse=True, colalign=align)

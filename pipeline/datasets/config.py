@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 import pydantic
 
-from pipeline.base import params_file
+from pipeline.core.params import ConfigModel, Seed, read_section
 from pipeline.datasets import cifar10
 
 # The centre square of an image, or the whole image padded with white to a square.
@@ -18,30 +18,27 @@ Share = Annotated[float, pydantic.Field(gt=0, lt=1)]
 FolderName = Annotated[str, pydantic.Field(min_length=1)]  # relative to the project, as in dvc.yaml
 
 
-class Cifar10Config(params_file.Section):
+class Cifar10Config(ConfigModel):
     """CIFAR-10: numbers of training and validation images, and the seed of their split."""
 
     kind: Literal["cifar10"]
     folder: FolderName
     train_images: ImageCount
     validation_images: ImageCount
-    seed: params_file.Seed
+    seed: Seed
 
     side: ClassVar[int] = cifar10.SIDE
-    framing: ClassVar[CropMode] = "centre"  # of photos for predict
+    crop_mode: ClassVar[CropMode] = "centre"  # of photos for predict
 
     @pydantic.model_validator(mode="after")
     def _check_total(self) -> Self:
-        """Fails before the download, which the check against the labels would come after."""
         available = cifar10.FILE_RECORDS * len(cifar10.TRAIN_FILES)
         if self.train_images + self.validation_images > available:
-            raise ValueError(
-                f"train_images and validation_images of at most {available:,} together"
-            )
+            raise ValueError(f"train_images and validation_images of at most {available} together")
         return self
 
 
-class ImageFolderConfig(params_file.Section):
+class ImageFolderConfig(ConfigModel):
     """A folder of images, see pipeline/datasets/image_folder.py.
 
     The shares are fractions of each class, for the splits that the folder does not have.
@@ -50,10 +47,10 @@ class ImageFolderConfig(params_file.Section):
     kind: Literal["photos"]
     folder: FolderName
     side: Annotated[int, pydantic.Field(ge=16, le=256)]  # pixels
-    framing: CropMode
+    crop_mode: CropMode
     validation_share: Share
     test_share: Share
-    seed: params_file.Seed
+    seed: Seed
     duplicates: Literal["keep", "drop"]  # of images that are in two splits
 
     @pydantic.model_validator(mode="after")
@@ -70,5 +67,5 @@ DatasetConfig: TypeAlias = Annotated[
 
 def read_dataset_config(params: Mapping[str, Any]) -> DatasetConfig:
     """The section `dataset`; PipelineError when it is missing or wrong."""
-    config: DatasetConfig = params_file.section(params, "dataset", DatasetConfig)
+    config: DatasetConfig = read_section(params, "dataset", DatasetConfig)
     return config

@@ -5,14 +5,14 @@ suffix. Hidden files and `name~` never do: .dvcignore keeps DVC from tracking th
 """
 
 import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 from PIL import Image
 
-from pipeline.base.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.datasets.image_loading import FORMATS
 
 SPLIT_FOLDERS: Mapping[str, tuple[str, ...]] = {
@@ -26,7 +26,6 @@ SUFFIXES = tuple(
 )
 # Thumbnails and deleted files, as network storages and operating systems keep them.
 IGNORED_FOLDERS = ("#recycle", "$recycle.bin", "@eadir", "__macosx", "thumbnails", "thumbs")
-MIN_CLASSES = 2
 
 ImagesBySplit: TypeAlias = Mapping[str, Mapping[str, tuple[Path, ...]]]
 
@@ -34,125 +33,74 @@ ImagesBySplit: TypeAlias = Mapping[str, Mapping[str, tuple[Path, ...]]]
 def list_images(folder: Path) -> ImagesBySplit:
     """The images by split and class, sorted by name; only `train` where there are no split folders.
 
-    All splits have the same classes. PipelineError with a line for each class that a split lacks,
-    that has no image, or that is there twice, in another case or Unicode normalization.
+    All splits have the same classes. PipelineError with a line for each class that has no image in
+    a split.
     """
-    try:
-        images: dict[str, dict[str, tuple[Path, ...]]] = {}
-        problems = []
-        for split, split_folder in _split_folders(folder).items():
-            class_folders = sorted(_subfolders(split_folder), key=_class_name)
-            images[split] = {_class_name(own): tuple(_walk(own)) for own in class_folders}
-            names = Counter(_class_name(own).casefold() for own in class_folders)
-            clashes = [name for name, count in names.items() if count > 1]
-            problems += [
-                f"{split_folder}: {name!r} is there twice, but for case or Unicode; keep one"
-                for name in clashes
-            ]
-    except OSError as error:
+    paths = _walk(folder)
+    tops = [path.name for path in paths if path.parent == folder and path.is_dir()]
+    has_splits = any(name.lower() in SPLIT_OF for name in tops)
+    if has_splits and not all(name.lower() in SPLIT_OF for name in tops):
         raise PipelineError(
-            f"dataset.folder: cannot read the folder {error.filename}: {error.strerror}; correct "
-            "params.yaml, check permissions, or `dvc pull` if the images are tracked"
-        ) from error
-    if problems := [*problems, *_class_problems(folder, images)]:
+            f"{folder}: expected folders of splits ({', '.join(SPLIT_OF)}) or of classes, found "
+            f"both: {', '.join(tops)}; move or rename some"
+        )
+    if tops and not has_splits and all(_has_training_split(folder / name) for name in tops):
+        raise PipelineError(
+            f"{folder}: expected classes in folders of splits, train/{tops[0]}, found splits in "
+            f"folders of classes, {tops[0]}/train; swap the levels"
+        )
+    by_split = {split: defaultdict[str, list[Path]](list) for split in SPLIT_FOLDERS}
+    for path in paths:
+        is_folder = path.is_dir()
+        folders = list((path if is_folder else path.parent).relative_to(folder).parts)
+        split = SPLIT_OF[folders.pop(0).lower()] if has_splits and folders else "train"
+        if folders:
+            # NFC: macOS writes an umlaut as two characters, other systems as one.
+            by_split[split][unicodedata.normalize("NFC", folders[0])] += [] if is_folder else [path]
+    images = {
+        split: {name: tuple(by_class[name]) for name in sorted(by_class)}
+        for split, by_class in by_split.items()
+        if by_class or split == "train"
+    }
+    if problems := _class_problems(folder, images):
         raise PipelineError("\n".join(problems))
     return images
 
 
-def describe_folder(folder: Path, images: ImagesBySplit) -> str:
-    """How many of the files below `folder` are `images`, and why the others are passed over."""
-    listed = {path for by_class in images.values() for own in by_class.values() for path in own}
-    others = (path for path in folder.rglob("*") if path not in listed and not path.is_dir())
-    reasons = Counter(_reason(path.relative_to(folder)) for path in others)
-    details = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
-    passed_over = f", {reasons.total():,} passed over: {details}" if reasons else ""
-    return f"{len(listed):,} photos{passed_over}"
+def _has_training_split(folder: Path) -> bool:
+    return any(SPLIT_OF.get(path.name.lower()) == "train" for path in folder.iterdir())
 
 
-def _reason(path: Path) -> str:
-    """Why the file at `path`, relative to the folder, is not read."""
-    ignored = [f"in {parent}" for parent in path.parts[:-1] if _is_ignored(parent)]
-    if not ignored and path.suffix.lower() in SUFFIXES:
-        return "hidden or beside the class folders"
-    return ignored[0] if ignored else path.suffix or path.name
-
-
-def _is_ignored(folder_name: str) -> bool:
-    return folder_name.startswith(".") or folder_name.lower() in IGNORED_FOLDERS
-
-
-def _entries(folder: Path) -> Iterator[Path]:
-    """The folders and the images directly in `folder`, sorted by name."""
-    for path in sorted(folder.iterdir(), key=lambda path: path.name):
-        if not path.is_dir():
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-                yield path
-        elif not _is_ignored(path.name):
-            if path.is_symlink():
-                raise PipelineError(
-                    f"{path}: expected a folder, found a link to one, which DVC does not track; "
-                    "replace it by a copy"
-                )
-            yield path
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    return [path for path in _entries(folder) if path.is_dir()]
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """The images below `folder`, sorted by the parts of their paths."""
-    for path in _entries(folder):
-        if path.is_dir():
-            yield from _walk(path)
-        else:
-            yield path
-
-
-def _split_folders(folder: Path) -> dict[str, Path]:
-    """The folder of each split, in the order of SPLIT_FOLDERS."""
-    by_split = defaultdict[str | None, list[Path]](list)
-    for path in _subfolders(folder):
-        by_split[_split_of(path)].append(path)
-    if not by_split.keys() - {None}:
-        classes = by_split[None]
-        if classes and all("train" in map(_split_of, _subfolders(path)) for path in classes):
+def _walk(folder: Path) -> list[Path]:
+    """The folders and the images below `folder`, sorted by the parts of their paths."""
+    paths = []
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if any(part.startswith(".") or part.lower() in IGNORED_FOLDERS for part in parts):
+            continue
+        if path.is_symlink() and path.is_dir():
             raise PipelineError(
-                f"{folder}: expected classes in folders of splits, train/{classes[0].name}, found "
-                f"splits in folders of classes, {classes[0].name}/train; swap the levels"
+                f"{path}: expected a folder, found a link to one, which DVC does not track; "
+                "replace it by a copy"
             )
-        return {"train": folder}
-    if "train" not in by_split or None in by_split or max(map(len, by_split.values())) > 1:
-        names = ", ".join(repr(path.name) for paths in by_split.values() for path in paths)
-        raise PipelineError(
-            f"{folder}: expected one folder for each split ({', '.join(SPLIT_OF)}), `train` among "
-            f"them, or folders of classes alone, found {names}; move or rename the others"
+        if path.is_dir() or path.suffix.lower() in SUFFIXES:
+            paths.append(path)
+    return paths
+
+
+def _class_problems(folder: Path, images: ImagesBySplit) -> list[str]:
+    classes = dict.fromkeys(name for by_class in images.values() for name in by_class)
+    problems = [
+        f"{folder}: class {name!r} has no photo in {split}; add some ({', '.join(FORMATS)}) or "
+        "delete it"
+        for name in classes
+        for split, by_class in images.items()
+        if not by_class.get(name)
+    ]
+    if len(classes) < 2:
+        problems.append(
+            f"dataset.folder: expected a folder of images for each of at least 2 classes in "
+            f"{folder}, found {', '.join(classes) or 'none'}; correct params.yaml, or `dvc pull` "
+            "if the images are tracked"
         )
-    return {split: by_split[split][0] for split in SPLIT_FOLDERS if split in by_split}
-
-
-def _split_of(folder: Path) -> str | None:
-    return SPLIT_OF.get(folder.name.lower())
-
-
-def _class_problems(folder: Path, images: ImagesBySplit) -> Iterator[str]:
-    classes = list(dict.fromkeys(name for by_class in images.values() for name in by_class))
-    if len(classes) < MIN_CLASSES:
-        yield (
-            f"{folder}: expected a folder of images for each of at least {MIN_CLASSES} classes, "
-            f"found {', '.join(classes) or 'none'}"
-        )
-    for name in classes:
-        if not name.isprintable():
-            yield f"{folder}: expected a printable name of a class, found {name!r}; rename it"
-        for split, by_class in images.items():
-            if not by_class.get(name):
-                yield (
-                    f"{folder}: class {name!r} has no photo in {split}; add some "
-                    f"({', '.join(FORMATS)}) or delete it"
-                )
-
-
-def _class_name(folder: Path) -> str:
-    """The name in Unicode's NFC: macOS writes an umlaut as two characters, others as one."""
-    return unicodedata.normalize("NFC", folder.name)
+    return problems

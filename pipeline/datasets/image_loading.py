@@ -7,6 +7,7 @@ Resampling is Pillow's Lanczos filter, whose support grows with the reduction, s
 (Parmar et al., On Aliased Resizing, CVPR 2022). The aspect ratio is kept.
 """
 
+import contextlib
 import io
 import os
 from pathlib import Path
@@ -16,14 +17,12 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
-from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION as PHOTOMETRIC
 
-from pipeline.base.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.datasets.config import CropMode
 
 # Pillow's names of the formats that are read. None of them starts another program, as EPS does.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-PLANAR_CONFIGURATION = 284  # a TIFF tag
 RESAMPLING = Image.Resampling.LANCZOS
 
 
@@ -34,35 +33,47 @@ def load_image(
 
     Raises PipelineError with one line that names the file when it is missing, damaged or no image.
     """
-    content, name = None, str(source)
+    return load_with_content(source, side=side, crop_mode=crop_mode)[0]
+
+
+def load_with_content(
+    source: str | os.PathLike[str] | BinaryIO, *, side: int, crop_mode: CropMode
+) -> tuple[np.ndarray, bytes]:
+    """The array of `load_image`, and the bytes of the file."""
+    name = source if isinstance(source, (str, os.PathLike)) else getattr(source, "name", "image")
     try:
         if isinstance(source, (str, os.PathLike)):
             content = Path(source).read_bytes()
         else:
-            content, name = source.read(), str(getattr(source, "name", "image"))
-        return _decode(content, side, crop_mode)
+            content = source.read()
+        return _decode(content, side, crop_mode), content
     except UnidentifiedImageError:
-        formats, found = ", ".join(FORMATS), "another file" if content else "an empty file"
-        problem = f"expected an image ({formats}), found {found}"
-    except FileNotFoundError:
-        problem = "no such file"
+        problem = f"expected an image ({', '.join(FORMATS)}), found other content"
     except Exception as error:  # Pillow raises anything at damaged files, even IndexError
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         problem = f"cannot read this image: {reason}"
     # Raised outside of `except`, as the traceback kept there holds the pixels in memory.
-    raise PipelineError(f"{printable(name)}: {problem}; check or replace the file")
+    raise PipelineError(f"{printable(str(name))}: {problem}; check or replace the file")
 
 
 def image_to_array(image: Image.Image, *, side: int, crop_mode: CropMode) -> np.ndarray:
-    """A Pillow image as float32 (S, S, 3) in [0, 1]; its EXIF data may be changed.
+    """A Pillow image as float32 (S, S, 3) in [0, 1]; the image is changed.
 
-    Raises ValueError for an unsupported pixel format, and what Pillow raises at damaged files.
+    Raises ValueError for more than 8 bits a channel, and what Pillow raises at damaged files.
     """
-    _refuse_unsupported(image)
+    # Pillow's modes I and F are grey of 16 or 32 bits, which conversion to RGB clips. A TIFF of 16
+    # bits may have mode RGB and be decoded wrongly.
+    bits = image.tag_v2.get(BITSPERSAMPLE, (1,)) if isinstance(image, TiffImageFile) else (8,)
+    if image.mode[0] in "IF" or max(bits) > 8:
+        raise ValueError("expected at most 8 bits a channel, found more; convert it to 8 bits")
     image.load()
-    rgb = _to_rgb(_apply_orientation(image))
-    pixels = np.asarray(pad_to_square(resize(rgb, side, crop_mode), side))
-    return pixels.astype(np.float32) / 255
+    with contextlib.suppress(Exception):  # Pillow raises anything at damaged EXIF data
+        ImageOps.exif_transpose(image, in_place=True)
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    square = to_square(image.convert("RGB"), side, crop_mode)
+    return np.asarray(square).astype(np.float32) / 255
 
 
 def printable(name: str) -> str:
@@ -70,28 +81,21 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
-def resize(image: Image.Image, side: int, crop_mode: CropMode) -> Image.Image:
-    """The centre square, or the whole image of which the longer side has `side` pixels."""
+def to_square(image: Image.Image, side: int, crop_mode: CropMode) -> Image.Image:
+    """The centre square of an RGB image, or the whole image in the middle of a white square."""
     if crop_mode == "centre":
         return ImageOps.fit(image, (side, side), RESAMPLING)
     longest = max(image.size)
     # Halves are rounded up as in JavaScript, so that the page resizes to the same shape.
     width, height = (max(1, int(length * side / longest + 0.5)) for length in image.size)
-    return image.resize((width, height), RESAMPLING)
-
-
-def pad_to_square(image: Image.Image, side: int) -> Image.Image:
-    """An RGB image of at most `side` pixels a side in the middle of a white square."""
     square = Image.new("RGB", (side, side), "white")
-    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    corner = ((side - width) // 2, (side - height) // 2)
+    square.paste(image.resize((width, height), RESAMPLING), corner)
     return square
 
 
 def _decode(content: bytes, side: int, crop_mode: CropMode) -> np.ndarray:
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        limit = Image.MAX_IMAGE_PIXELS or 0
-        if image.width * image.height > limit:  # Pillow only warns, up to twice as many
-            raise ValueError(f"more than {limit:,} pixels")
         if isinstance(image, PngImageFile):  # decoding does not check all checksums
             with Image.open(io.BytesIO(content), formats=FORMATS) as unverified:
                 unverified.verify()
@@ -99,41 +103,3 @@ def _decode(content: bytes, side: int, crop_mode: CropMode) -> np.ndarray:
         # megapixels. Four times the target leaves the resampling filter its work.
         image.draft(None, (4 * side, 4 * side))
         return image_to_array(image, side=side, crop_mode=crop_mode)
-
-
-def _refuse_unsupported(image: Image.Image) -> None:
-    """ValueError for rare pixel formats, some of which Pillow decodes wrongly without an error."""
-    problem = None
-    if image.mode in ("I", "F"):
-        problem = "grey of more than 16 bits, or signed"
-    elif isinstance(image, PngImageFile) and "transparency" in image.info:
-        if image.tile and image.tile[0].args in ("L;2", "L;4", "I;16B", "RGB;16B"):
-            problem = "a PNG of not 8 bits with a transparent colour"
-    elif isinstance(image, TiffImageFile):
-        tags = image.tag_v2
-        bits = max(tags.get(BITSPERSAMPLE, (1,)))
-        planar, inverted = tags.get(PLANAR_CONFIGURATION) == 2, tags.get(PHOTOMETRIC) == 0
-        if bits > 8 and (bits != 16 or planar or inverted):
-            problem = "a TIFF of more than 8 bits that is planar, inverted or not of 16 bits"
-    if problem:
-        raise ValueError(f"{problem} is not supported; convert it to 8 bits")
-
-
-def _apply_orientation(image: Image.Image) -> Image.Image:
-    """The image turned by its EXIF orientation; unchanged where EXIF is damaged."""
-    try:
-        image.getexif()  # cached in `image`
-        # Else exif_transpose writes EXIF back, which fails on tags that some cameras write.
-        image.info.pop("exif", None)
-        return ImageOps.exif_transpose(image)
-    except Exception:  # Pillow raises anything at damaged EXIF; the pixels may be sound
-        return image
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):  # Pillow's own conversion would clip at 255
-        image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    return image.convert("RGB")

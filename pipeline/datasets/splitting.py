@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.base import params_file
-from pipeline.base.errors import PipelineError
-from pipeline.data import splits
+from pipeline.core import splits
+from pipeline.core.errors import PipelineError
 from pipeline.datasets import cifar10
 from pipeline.datasets.config import Cifar10Config, ImageFolderConfig
 
@@ -75,18 +74,10 @@ def stratified_split(labels: np.ndarray, config: Cifar10Config) -> tuple[np.ndar
 
     Both have equally many images of each class, drawn without replacement. Each class is shuffled
     by the seed; validation takes from the front, train what follows. So `train_images` does not
-    change validation, and more training images include the fewer. PipelineError when a class has
-    too few images.
+    change validation, and more training images include the fewer.
     """
     classes = len(cifar10.CLASSES)
     validation, train = config.validation_images // classes, config.train_images // classes
-    smallest = int(np.bincount(labels, minlength=classes).min())
-    if train + validation > smallest:
-        raise PipelineError(
-            f"{params_file.PARAMS_FILE}: dataset.train_images and dataset.validation_images: "
-            f"expected at most {smallest * classes} together (the smallest class has {smallest} "
-            f"images), found {(train + validation) * classes}; lower one"
-        )
     generator = np.random.default_rng(config.seed)
     shuffled = [generator.permutation(np.flatnonzero(labels == c)) for c in range(classes)]
     return (

@@ -4,8 +4,7 @@ pandas and matplotlib are imported in functions: every stage imports this module
 """
 
 import hashlib
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,19 +12,18 @@ from typing import Annotated, Any
 import numpy as np
 import pydantic
 
-from pipeline.base import files, params_file
-from pipeline.base.errors import PipelineError
-from pipeline.data import classes, splits
-from pipeline.data.splits import Split
+from pipeline.core import files, splits
+from pipeline.core.params import ConfigModel, Seed, read_params, read_section
+from pipeline.core.splits import Split, read_class_names, read_split
 
 REPORTS = Path("reports/data")
 CHANNELS = ("red", "green", "blue")
 
 
-class Explore(params_file.Section):
+class Explore(ConfigModel):
     """`seed` selects the training images in the sample figures."""
 
-    seed: params_file.Seed
+    seed: Seed
     images_per_class: Annotated[int, pydantic.Field(ge=1, le=20)]
 
 
@@ -33,10 +31,10 @@ def main(arguments: list[str]) -> None:
     """Write the figures and the summary of data/processed to reports/data."""
     from pipeline.explore import figures
 
-    settings = params_file.section(params_file.read(), "explore", Explore)
-    names = classes.read()
-    train = splits.read("train")
-    others = {name: splits.read(name, like=train) for name in splits.NAMES[1:]}
+    settings = read_section(read_params(), "explore", Explore)
+    names = read_class_names()
+    train = read_split("train")
+    others = {name: read_split(name, like=train) for name in splits.NAMES[1:]}
     summary = summarize({"train": train, **others}, names)
     figures.draw_samples(train, names, settings.seed, REPORTS / "samples.png")
     figures.draw_samples_by_class(
@@ -48,18 +46,9 @@ def main(arguments: list[str]) -> None:
 
 
 def summarize(parts: Mapping[str, Split], names: Sequence[str]) -> dict[str, Any]:
-    """Statistics per split and in total, and exact duplicates, ready for JSON.
-
-    `names` are those of the classes; PipelineError when the labels have more or fewer.
-    """
-    width = next(iter(parts.values())).labels.shape[1]
-    if len(names) != width:
-        raise PipelineError(
-            f"data/processed/classes.txt: expected {width} names, as the labels have classes, "
-            f"found {len(names)}; run `dvc repro preprocess` to make them again"
-        )
-    pixels = {name: to_uint8(split.images) for name, split in parts.items()}
-    labels = [split.labels for split in parts.values()]
+    """Statistics per split and in total, and exact duplicates; `names` are those of the classes."""
+    pixels = {name: np.rint(split.images * 255).astype(np.uint8) for name, split in parts.items()}
+    labels = np.concatenate([split.labels for split in parts.values()])
     return {
         "splits": {
             name: {
@@ -69,48 +58,29 @@ def summarize(parts: Mapping[str, Split], names: Sequence[str]) -> dict[str, Any
                 "label_shape": list(split.labels.shape[1:]),
                 "label_dtype": str(split.labels.dtype),
             }
-            | describe([pixels[name]], [split.labels], names)
+            | describe(pixels[name], split.labels, names)
             for name, split in parts.items()
         },
-        "total": describe(pixels.values(), labels, names),
+        "total": describe(np.concatenate(list(pixels.values())), labels, names),
         "duplicates": count_duplicates(pixels),
     }
 
 
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Images float32 (N, S, S, 3) of values n/255 as uint8: sums of integers are exact."""
-    return np.multiply(images, 255, out=np.empty(images.shape, np.uint8), casting="unsafe")
-
-
-def describe(
-    images: Iterable[np.ndarray], labels: Iterable[np.ndarray], names: Sequence[str]
-) -> dict[str, Any]:
-    """Statistics of one or more splits: their images uint8 (N, S, S, 3) and labels (N, K)."""
-    histograms = np.sum([count_levels(array) for array in images], axis=0)
-    counts = np.sum([np.count_nonzero(array, axis=0) for array in labels], axis=0)
-    levels = np.flatnonzero(histograms.any(axis=0)).astype(np.uint8) / np.float32(255)
+def describe(pixels: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """Statistics of images uint8 (N, S, S, 3) and labels (N, K), in units of [0, 1]."""
+    counts = np.count_nonzero(labels, axis=0).tolist()
     return {
-        "images": int(counts.sum()),
-        "minimum": float(levels[0]),
-        "maximum": float(levels[-1]),
-        "missing_values": 0,  # splits.read raises PipelineError for NaN
-        "images_per_class": dict(zip(names, counts.tolist(), strict=True)),
-        "channels": dict(zip(CHANNELS, map(describe_channel, histograms), strict=True)),
-    }
-
-
-def count_levels(pixels: np.ndarray) -> np.ndarray:
-    """Histograms int64 (3 channels, 256 levels) of `pixels` uint8 (N, S, S, 3)."""
-    return np.stack([np.bincount(pixels[..., c].ravel(), minlength=256) for c in range(3)])
-
-
-def describe_channel(histogram: np.ndarray) -> dict[str, float]:
-    """Mean and population standard deviation in units of [0, 1] of a `histogram` (256,)."""
-    # Sums as Python's integers: their products exceed 64 bits.
-    count, total, squares = (int(histogram @ np.arange(256) ** power) for power in range(3))
-    return {
-        "mean": round(total / (255 * count), 6),
-        "standard_deviation": round(math.sqrt(count * squares - total**2) / (255 * count), 6),
+        "images": len(pixels),
+        "minimum": float(pixels.min() / np.float32(255)),
+        "maximum": float(pixels.max() / np.float32(255)),
+        "images_per_class": dict(zip(names, counts, strict=True)),
+        "channels": {
+            channel: {
+                "mean": round(float(levels.mean()) / 255, 6),
+                "standard_deviation": round(float(levels.std()) / 255, 6),
+            }
+            for channel, levels in zip(CHANNELS, np.moveaxis(pixels, -1, 0), strict=True)
+        },
     }
 
 
@@ -140,16 +110,18 @@ def to_markdown(summary: Mapping[str, Any]) -> str:
 
     columns = {**summary["splits"], "total": summary["total"]}
     within, across, total = summary["duplicates"].values()
-    rows = [
-        _format_rows(statistics, copies)
-        for statistics, copies in zip(columns.values(), [*within.values(), total], strict=True)
-    ]
-    labels = [label for label, _ in rows[0]]
-    cells = {name: [cell for _, cell in row] for name, row in zip(columns, rows, strict=True)}
+    rows = {
+        name: _format_rows(statistics, copies)
+        for (name, statistics), copies in zip(
+            columns.items(), [*within.values(), total], strict=True
+        )
+    }
+    labels = [label for label, _ in rows["total"]]
+    cells = {name: [cell for _, cell in column] for name, column in rows.items()}
     table = pd.DataFrame(cells, index=labels).to_markdown(
         disable_numparse=True, colalign=("left", *["right"] * len(columns))
     )
-    first = next(iter(columns.values()))
+    first = summary["splits"]["train"]
     shape = " x ".join(map(str, first["image_shape"]))
     shared = ", ".join(f"{pair} {count}" for pair, count in across.items())
     return (
@@ -161,15 +133,14 @@ def to_markdown(summary: Mapping[str, Any]) -> str:
 
 def _format_rows(statistics: Mapping[str, Any], copies: int) -> list[tuple[str, str]]:
     """The label and the cell of each row, for one column."""
-    classes = statistics["images_per_class"]
-    ratio = max(classes.values()) / min(classes.values())
+    class_counts = statistics["images_per_class"]
+    ratio = max(class_counts.values()) / min(class_counts.values())
     return [
         ("images", f"{statistics['images']:,}"),
         ("minimum", f"{statistics['minimum']:g}"),
         ("maximum", f"{statistics['maximum']:g}"),
-        ("missing values", f"{statistics['missing_values']}"),
         ("exact copies of an earlier image", f"{copies}"),
-        *((name.replace("|", "\\|"), f"{count:,}") for name, count in classes.items()),
+        *((name.replace("|", "\\|"), f"{count:,}") for name, count in class_counts.items()),
         ("largest class : smallest", f"{ratio:.1f} : 1"),
         *(
             (

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.splits import Split
-from pipeline.report import figures
+from pipeline import plotting
+from pipeline.core.splits import Split
 
 ROWS, COLUMNS = 2, 5  # of the samples, as in the study
 STRIPS = 14  # a column of strips, about as high as a screen
@@ -18,8 +18,7 @@ BARS: tuple[dict[str, str], ...] = (
     {"color": "#FFFFFF", "edgecolor": "#333333", "hatch": "////"},
     {"color": "#AAAAAA", "edgecolor": "#333333"},
 )
-# More classes, or longer names, would overlap below vertical bars.
-MOST_VERTICAL, LONGEST_VERTICAL = 10, 12
+LABEL_CHARACTERS = 100  # more, of all class names together, would overlap side by side
 
 
 def sample_indices(count: int, seed: int, size: int) -> np.ndarray:
@@ -29,7 +28,7 @@ def sample_indices(count: int, seed: int, size: int) -> np.ndarray:
 
 def draw_samples(split: Split, names: Sequence[str], seed: int, path: Path) -> None:
     """A grid of ten random images of `split`, each titled with its class, as the PNG `path`."""
-    with figures.drawing(path, nrows=ROWS, ncols=COLUMNS, figsize=(9, 4.2)) as (figure, axes):
+    with plotting.figure(path, nrows=ROWS, ncols=COLUMNS, figsize=(9, 4.2)) as (figure, axes):
         figure.suptitle("Images with Class Labels")
         indices = sample_indices(len(split.images), seed, ROWS * COLUMNS)
         for panel in axes.flat:
@@ -48,7 +47,7 @@ def draw_samples_by_class(
     labels = split.labels.argmax(axis=1)
     size = (columns * (0.45 * per_class + 0.6), 0.72 * rows + 0.5)
     grid = {"nrows": rows, "ncols": columns, "squeeze": False}
-    with figures.drawing(path, figsize=size, **grid) as (figure, axes):
+    with plotting.figure(path, figsize=size, **grid) as (figure, axes):
         figure.suptitle("Training images by class")
         for panel in axes.flat:
             panel.set_axis_off()
@@ -64,21 +63,16 @@ def draw_samples_by_class(
 def draw_class_counts(statistics: Mapping[str, Any], path: Path) -> None:
     """Images per class of each split in `statistics` (summarize()["splits"]) as bars."""
     names = list(next(iter(statistics.values()))["images_per_class"])
-    vertical = len(names) <= MOST_VERTICAL and max(map(len, names)) <= LONGEST_VERTICAL
+    rotation = 90 if len("".join(names)) > LABEL_CHARACTERS else 0
     width = 0.8 / len(statistics)  # leaves a fifth between two classes
-    size = (9, 4.2) if vertical else (9, 0.4 * len(names) + 1.5)
-    with figures.drawing(path, figsize=size) as (figure, axes):
+    with plotting.figure(path, figsize=(max(9, 0.3 * len(names)), 4.2)) as (figure, axes):
         for number, ((name, split), style) in enumerate(zip(statistics.items(), BARS, strict=True)):
             start = np.arange(len(names)) - 0.4 + number * width
             label = f"{name} ({split['images']:,} images)"
-            draw_bars = axes.bar if vertical else axes.barh
             counts = list(split["images_per_class"].values())
-            draw_bars(start, counts, width, align="edge", label=label, **style)
-        category, value = (axes.xaxis, axes.yaxis) if vertical else (axes.yaxis, axes.xaxis)
-        category.set_ticks(range(len(names)), names, parse_math=False)
-        category.grid(visible=False)
-        value.set_label_text("images")
+            axes.bar(start, counts, width, align="edge", label=label, **style)
+        axes.set_xticks(range(len(names)), names, rotation=rotation, parse_math=False)
+        axes.grid(visible=False, axis="x")
+        axes.set_ylabel("images")
         axes.set_title("Images per class and split")
-        if not vertical:
-            axes.set_ylim(len(names) - 0.5, -0.5)  # the first class on top
         figure.legend(loc="outside lower center", ncols=len(statistics), frameon=False)

@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.base.errors import PipelineError
-from pipeline.report import places
+from pipeline.core import paths
+from pipeline.core.errors import PipelineError
 
 PATH = Path("reports/training_times.csv")
 COLUMNS = ("trained", "variant", "history", "seconds", "machine")
@@ -24,28 +24,24 @@ def read_training_times(folder: Path = Path()) -> pd.DataFrame:
     """A row per training; PipelineError when the file is missing or malformed."""
     try:
         table = pd.read_csv(folder / PATH, dtype={"history": str}, keep_default_na=False)
-        if tuple(table.columns) == COLUMNS and table["seconds"].astype(float).ge(0).all():
-            return table
-        error: Exception = ValueError(f"columns {', '.join(table.columns)}, or negative times")
-    except (OSError, ValueError) as caught:
-        error = caught
-    raise PipelineError(
-        f"{PATH}: expected rows of {HEADER}, found {error}; take the committed file, "
-        f"`git checkout HEAD -- {PATH}`"
-    )
+        if tuple(table) != COLUMNS or not table["seconds"].astype(float).ge(0).all():
+            raise ValueError(f"columns {', '.join(table)}, or negative times")
+        return table
+    except (OSError, ValueError) as error:
+        raise PipelineError(
+            f"{PATH}: expected rows of {HEADER}, found {error}; take the committed file, "
+            f"`git checkout HEAD -- {PATH}`"
+        ) from error
 
 
 def history_digest(variant: str, folder: Path = Path()) -> str:
     """MD5 of the training history of `variant`, as dvc.lock records it."""
-    content = (folder / places.history(variant)).read_bytes()
+    content = (folder / paths.history(variant)).read_bytes()
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def training_time(table: pd.DataFrame, variant: str) -> Any:
     """The row of `table` of the present training of `variant`; None where it has none."""
-    rows = table[
-        (table["trained"] == PIPELINE)
-        & (table["variant"] == variant)
-        & (table["history"] == history_digest(variant))
-    ]
+    present = {"trained": PIPELINE, "variant": variant, "history": history_digest(variant)}
+    rows = table[(table[list(present)] == pd.Series(present)).all(axis=1)]
     return next(rows.itertuples(), None)

@@ -1,17 +1,16 @@
 """Command line of predict: `python -m pipeline.predict photo.jpg`."""
 
 import argparse
-import io
-import os
+import json
 import sys
 from collections.abc import Sequence
 
 from pipeline.tools import activation
 
 try:
-    from pipeline.base.errors import PipelineError
-    from pipeline.predict import output
-    from pipeline.predict.predictor import TOP, load_predictor
+    from pipeline.core.errors import PipelineError
+    from pipeline.datasets.image_loading import printable
+    from pipeline.predict.predictor import TOP, Prediction, Predictor, load_predictor
 except ModuleNotFoundError as error:
     sys.exit(f"predict: {error}: {activation.REMEDY}")
 
@@ -19,36 +18,55 @@ except ModuleNotFoundError as error:
 def main(arguments: Sequence[str]) -> None:
     """Classify the images named in `arguments` and print the predictions, all or none."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.predict",
-        description="Name the classes that a trained model sees in photos.",
+        prog="python -m pipeline.predict", description="Classify photos by a trained model."
     )
     parser.add_argument("images", nargs="+", help="image files; - is standard input")
-    parser.add_argument("--variant", help="the model (default: the most accurate one available)")
-    parser.add_argument("--top", type=int, default=TOP, help=f"classes to name (default: {TOP})")
+    parser.add_argument("--variant", help="the model (default: the most accurate one)")
+    parser.add_argument("--top", type=int, default=TOP, help=f"classes to print (default: {TOP})")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     predictor = load_predictor(variant=options.variant)
     photos = [sys.stdin.buffer if name == "-" else name for name in options.images]
     predictions = predictor.predict(photos, top=options.top)
-    format_output = output.format_json if options.json else output.format_text
-    _print(format_output(predictor, options.images, predictions))
+    format_output = format_json if options.json else format_text
+    print(format_output(predictor, options.images, predictions), flush=True)
 
 
-def _print(text: str) -> None:
-    """Print and flush: an error of the flush at exit could not be caught."""
-    try:
-        print(text, flush=True)
-    except OSError as error:
-        # Python flushes the rest of its buffer once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):  # a reader such as `head` has closed the pipe
-            raise PipelineError(f"cannot write the output: {error.strerror}") from error
+def format_text(predictor: Predictor, names: Sequence[str], predictions: list[Prediction]) -> str:
+    """A line for each image, the likeliest class first, then a line on the model."""
+    lines = []
+    for name, prediction in zip(names, predictions, strict=True):
+        classes = ", ".join(f"{printable(label)} {share:.1%}" for label, share in prediction.top)
+        note = "" if prediction.is_likely else " (no class is likely)"
+        lines.append(f"{printable(name)}: {classes}{note}")
+    accuracy = predictor.test_accuracy
+    measured = "not evaluated" if accuracy is None else f"test accuracy {accuracy:.1%}"
+    lines.append(f"model: {predictor.path}, {measured}")
+    return "\n".join(lines)
+
+
+def format_json(predictor: Predictor, names: Sequence[str], predictions: list[Prediction]) -> str:
+    """One object, as docs/predict.md describes it; probabilities to 6 decimals."""
+    content = {
+        "variant": predictor.variant,
+        "test_accuracy": predictor.test_accuracy,
+        "model": predictor.path.as_posix(),
+        "predictions": [
+            {
+                "image": name,
+                "likely": prediction.is_likely,
+                "top": [
+                    {"class": label, "probability": round(probability, 6)}
+                    for label, probability in prediction.top
+                ],
+            }
+            for name, prediction in zip(names, predictions, strict=True)
+        ],
+    }
+    return json.dumps(content, indent=2)
 
 
 if __name__ == "__main__":
-    # A file name may hold characters that the terminal's encoding lacks.
-    if isinstance(sys.stdout, io.TextIOWrapper):  # None where it is closed
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         main(sys.argv[1:])
     except PipelineError as error:

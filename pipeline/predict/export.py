@@ -7,36 +7,28 @@ quantization stores weights in 16 bits; LiteRT converts them to float32 at load.
 from pathlib import Path
 
 from pipeline import runtime
-from pipeline.base import files, params_file
-from pipeline.data import classes
-from pipeline.evaluate import labelled, trained
+from pipeline.core.params import lookup, read_params
+from pipeline.core.splits import read_class_names
+from pipeline.evaluation.inference import load_model
+from pipeline.evaluation.tflite import save_tflite
 from pipeline.runtime import Lazy
 
 tf = Lazy("tensorflow")
 
 
 def main(_: list[str]) -> None:
-    """Write reports/V.tflite for V = `page.variant`, the same bytes each time.
-
-    Raises PipelineError when the model or the class names are missing or damaged.
-    """
-    params = params_file.read()
-    variant = params_file.at(params, "page.variant")
-    class_names = classes.read()
-    runtime.start(params_file.at(params, "runtime.cpu_isa"))
-    model = trained.load(variant)
-    trained.expect(model.output_shape[1:], (len(class_names),), "output", variant)
-
-    def save(temporary: Path) -> None:
-        model.export(
-            temporary,
-            format="litert",
-            verbose=False,
-            optimizations=[tf.lite.Optimize.DEFAULT],
-            target_spec={"supported_types": [tf.float16]},
-        )
-        labelled.append(temporary, class_names)
-
+    """Write reports/V.tflite for V = `page.variant`, the same bytes each time."""
+    params = read_params()
+    variant = lookup(params, "page.variant")
+    class_names = read_class_names()
+    runtime.start(lookup(params, "inference.cpu_isa"))
+    model = load_model(variant, len(class_names))
     path = Path("reports", f"{variant}.tflite")
-    files.write(path, save)
+    save_tflite(
+        path,
+        model,
+        class_names,
+        optimizations=[tf.lite.Optimize.DEFAULT],
+        target_spec={"supported_types": [tf.float16]},
+    )
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

@@ -7,31 +7,29 @@ predictor.predict("photo.jpg")  # [Prediction(class_name='horse', probability=0.
 """
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
+from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
-from pipeline.base import params_file
-from pipeline.base.errors import PipelineError
+from pipeline import runtime
+from pipeline.core import paths
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import PARAMS_FILE, lookup, read_params, read_section
 from pipeline.datasets.config import CropMode, read_dataset_config
 from pipeline.datasets.image_loading import image_to_array, load_image
-from pipeline.evaluate import manner, scores
-from pipeline.evaluate.settings import Predict
-from pipeline.predict.litert_model import LiteRTModel
-from pipeline.report import metrics, places
-from pipeline.runtime import Runtime
+from pipeline.evaluation.config import Inference, InferenceConfig, Predict, read_inference_config
+from pipeline.evaluation.metrics import read_metrics, softmax
+from pipeline.evaluation.test_time_augmentation import predict_with_tta
+from pipeline.evaluation.tflite import read_labels
 from pipeline.tools import lockfile
-from pipeline.train.variant import networks
 
 TOP = 3  # classes of a prediction
-ANY = "*"  # instead of a variant's name
-SINGLE = (str, os.PathLike, Image.Image)
-EXPECTED_PHOTO = "expected a path, a PIL image, an array (H, W, 3) or an open binary file"
 
 # An array is (H, W, 3), uint8 or float in [0, 1]; floats are rounded to 8 bits.
 Photo: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | BinaryIO
@@ -41,7 +39,7 @@ Photo: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | BinaryIO
 class Prediction:
     """The likeliest class of an image with its probability, and the `top` classes with theirs.
 
-    `is_likely` is False where the probability is below `predict.unlikely` of params.yaml: the image
+    `is_likely` is False where the probability is below `predict.rejection_threshold`: the image
     may show none of the classes.
     """
 
@@ -49,6 +47,54 @@ class Prediction:
     probability: float
     top: tuple[tuple[str, float], ...]
     is_likely: bool
+
+
+class LiteRTModel:
+    """A .tflite file of evaluate or export, run by LiteRT: importing TensorFlow would take seconds.
+
+    `classes` are its class names, `side` is that of its images in pixels.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises PipelineError when LiteRT cannot run the file, or a class name is missing."""
+        self.classes = read_labels(path)
+        try:
+            with runtime.silence_stderr():  # LiteRT logs its CPU delegate to standard error
+                self._interpreter = Interpreter(str(path), num_threads=runtime.threads())
+                (self._input,) = self._interpreter.get_input_details()
+                (self._output,) = self._interpreter.get_output_details()
+                self._interpreter.allocate_tensors()
+            if len(self.classes) != (outputs := self._output["shape"][-1]):
+                raise ValueError(f"{len(self.classes)} class names for {outputs} outputs")
+        except (ValueError, RuntimeError) as error:
+            raise PipelineError(
+                f"{path}: expected a model that LiteRT can run, found another "
+                f"({' '.join(str(error).split())}); delete it and run `dvc repro`"
+            ) from error
+        self.side = int(self._input["shape"][-2])
+
+    def predict_logits(
+        self, images: np.ndarray, *, batch_size: int, inference_config: InferenceConfig
+    ) -> np.ndarray:
+        """Logits float64 (N, K) of `images` float32 (N, side, side, 3) in [0, 1].
+
+        With the test-time augmentation and the temperature of `inference_config`. Raises
+        PipelineError when a logit is infinite or NaN.
+        """
+
+        def predict(view: np.ndarray) -> np.ndarray:
+            starts = range(0, len(view), batch_size)
+            return np.concatenate([self._run(view[start : start + batch_size]) for start in starts])
+
+        return predict_with_tta(predict, images, inference_config)[0]
+
+    def _run(self, batch: np.ndarray) -> np.ndarray:
+        # Both return at once where the size of the batch is as before.
+        self._interpreter.resize_tensor_input(self._input["index"], batch.shape)
+        self._interpreter.allocate_tensors()
+        self._interpreter.set_tensor(self._input["index"], batch)
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._output["index"])
 
 
 @dataclass(frozen=True)
@@ -62,7 +108,7 @@ class Predictor:
     path: Path
     test_accuracy: float | None
     model: LiteRTModel
-    inference_config: manner.Manner
+    inference_config: InferenceConfig
     batch_size: int
     crop_mode: CropMode
     rejection_threshold: float
@@ -78,7 +124,7 @@ class Predictor:
         logits = self.model.predict_logits(
             images, batch_size=self.batch_size, inference_config=self.inference_config
         )
-        return [self._prediction(probabilities, top) for probabilities in scores.softmax(logits)]
+        return [self._prediction(probabilities, top) for probabilities in softmax(logits)]
 
     def _prediction(self, probabilities: np.ndarray, top: int) -> Prediction:
         order = np.argsort(-probabilities, kind="stable")[:top]
@@ -93,68 +139,50 @@ def load_predictor(root: str | Path = "", variant: str | None = None) -> Predict
     PipelineError when there is no such model, or a file is damaged.
     """
     root = Path(root)
-    if not root.is_dir():
-        raise PipelineError(f"root: expected the folder of a project, found {root}")
-    params = params_file.read(root / params_file.PARAMS_FILE)
-    variants = params_file.section(params, "variants", dict[str, Any])
-    lock = lockfile.read_lock(root) or {}
-    paths = {
+    params = read_params(root / PARAMS_FILE)
+    variants = read_section(params, "variants", dict[str, Any])
+    models = {
         path.stem: path
-        for pattern in ("reports/*.tflite", "models/*.tflite")
-        for path in sorted(root.glob(pattern))
+        for folder in ("reports", "models")
+        for path in sorted((root / folder).glob("*.tflite"))
         if path.stem in variants
     }
     accuracies = {
-        name: metrics.read(name, root).accuracy
-        for name in paths
-        if (root / places.metrics(name)).exists()
+        name: read_metrics(name, root).accuracy
+        for name in models
+        if (root / paths.metrics(name)).exists()
     }
-    if variant is None:
-        variant = max(paths, key=lambda name: accuracies.get(name, 0), default=ANY)
-    if variant not in paths:
-        raise _missing_model(variant, variants)
-    _check_md5(paths[variant], root, lock)
-    network = params_file.at(params, f"variants.{variant}.network")
-    if network not in networks():  # a misspelled one has no test-time augmentation
-        raise params_file.unknown_name(str(network), networks(), f"variants.{variant}.network")
-    return Predictor(
-        variant=variant,
-        path=paths[variant],
-        test_accuracy=accuracies.get(variant),
-        model=LiteRTModel(paths[variant]),
-        inference_config=manner.read(params, variant, network),
-        batch_size=params_file.section(params, "runtime", Runtime).inference_batch_size,
-        crop_mode=read_dataset_config(params).framing,
-        rejection_threshold=params_file.section(params, "predict", Predict).unlikely,
-    )
-
-
-def _missing_model(variant: str, variants: Collection[str]) -> PipelineError:
-    if variant == ANY:
-        return PipelineError(
-            f"{places.litert(ANY)}: expected a trained model, found none; run `dvc pull` or "
-            "`make repro`"
+    name = variant or max(models, key=lambda name: accuracies.get(name, 0), default="*")
+    if name not in models:
+        if variant:
+            lookup(params, f"variants.{variant}")  # raises where there is no such variant
+        raise PipelineError(
+            f"{paths.tflite(name)}: expected a trained model, found none; run "
+            f"`dvc pull {paths.tflite(name)}` or `dvc repro`"
         )
-    if variant not in variants:
-        return params_file.unknown_name(variant, variants, "variants")
-    path = places.litert(variant)
-    return PipelineError(
-        f"{path}: expected a trained model, found no such file; `dvc pull {path}`, or train it: "
-        f"`dvc repro evaluate@{variant}`"
+    _check_md5(models[name], root)
+    network, recipe = (lookup(params, f"variants.{name}.{key}") for key in ("network", "recipe"))
+    return Predictor(
+        variant=name,
+        path=models[name],
+        test_accuracy=accuracies.get(name),
+        model=LiteRTModel(models[name]),
+        inference_config=read_inference_config(params, network, recipe),
+        batch_size=read_section(params, "inference", Inference).batch_size,
+        crop_mode=read_dataset_config(params).crop_mode,
+        rejection_threshold=read_section(params, "predict", Predict).rejection_threshold,
     )
 
 
-def _check_md5(path: Path, root: Path, lock: dict[str, lockfile.StageEntry]) -> None:
+def _check_md5(path: Path, root: Path) -> None:
     """PipelineError when dvc.lock records another MD5 of the output at `path`."""
-    out, found = path.relative_to(root).as_posix(), lockfile.file_md5(path)
-    for stage, entry in lock.items():
-        if entry.outs.get(out, found) != found:
-            in_git = path.parent.name == "reports"
-            remedy = f"`git checkout HEAD -- {out}`" if in_git else f"`dvc repro {stage}`"
-            raise PipelineError(
-                f"{path}: expected the bytes that {lockfile.LOCK} records, found others; delete "
-                f"it, then {remedy}"
-            )
+    out, md5 = path.relative_to(root).as_posix(), lockfile.file_md5(path)
+    entries = (lockfile.read_lock(root) or {}).values()
+    if any(entry.outs.get(out, md5) != md5 for entry in entries):
+        raise PipelineError(
+            f"{path}: expected the bytes that {lockfile.LOCK} records, found others; delete it, "
+            f"then run `git checkout HEAD -- {out}` where git has it, else `dvc repro`"
+        )
 
 
 def load_images(photos: Photo | Iterable[Photo], *, side: int, crop_mode: CropMode) -> np.ndarray:
@@ -169,44 +197,28 @@ def load_images(photos: Photo | Iterable[Photo], *, side: int, crop_mode: CropMo
         except PipelineError as error:
             return error
 
+    is_single = isinstance(photos, str | os.PathLike | Image.Image) or hasattr(photos, "read")
+    batch: Any = [photos] if is_single or getattr(photos, "ndim", 4) < 4 else photos
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        loaded = list(pool.map(load, _as_list(photos)))
+        loaded = list(pool.map(load, batch))
     errors = [str(image) for image in loaded if isinstance(image, PipelineError)]
     if errors or not loaded:
         raise PipelineError("\n".join(errors) or "expected at least one image, found none")
     return np.stack(loaded)  # type: ignore[arg-type]
 
 
-def _as_list(photos: Any) -> list[Photo]:
-    """A single photo in a list."""
-    is_single = isinstance(photos, SINGLE) or hasattr(photos, "read")
-    if not is_single and not isinstance(photos, Iterable):
-        raise PipelineError(f"{EXPECTED_PHOTO}, found {type(photos).__name__}")
-    return [photos] if is_single or getattr(photos, "ndim", 4) < 4 else list(photos)
-
-
 def _load_image(photo: Photo, side: int, crop_mode: CropMode) -> np.ndarray:
     """`photo` as float32 (side, side, 3) in [0, 1]."""
-    if isinstance(photo, np.ndarray):
-        photo = _to_pil(photo)
-    if not isinstance(photo, SINGLE) and not hasattr(photo, "read"):
-        raise PipelineError(f"{EXPECTED_PHOTO}, found {type(photo).__name__}")
-    if not isinstance(photo, Image.Image):
-        return load_image(photo, side=side, crop_mode=crop_mode)
     try:
-        return image_to_array(photo.copy(), side=side, crop_mode=crop_mode)
-    except (OSError, ValueError) as error:  # Pillow decodes at the first use
-        raise PipelineError(f"{photo}: cannot read this image: {error}") from error
-
-
-def _to_pil(array: np.ndarray) -> Image.Image:
-    dtype = array.dtype
-    is_float = np.issubdtype(array.dtype, np.floating)
-    if is_float and array.size and array.min() >= 0 and array.max() <= 1:  # NaN is neither
-        array = np.rint(255 * array).astype(np.uint8)
-    if array.dtype != np.uint8 or array.shape[2:] != (3,) or not array.size:
-        raise PipelineError(
-            "expected an array (H, W, 3) of uint8, or of float in [0, 1], found "
-            f"{array.shape} of {dtype}"
-        )
-    return Image.fromarray(array)
+        if isinstance(photo, np.ndarray):
+            array, low, high = photo, photo.min(), photo.max()  # ValueError for an empty one
+            if np.issubdtype(array.dtype, np.floating):
+                if not (low >= 0 and high <= 1):  # NaN is neither
+                    raise ValueError(f"expected floats in [0, 1], found {low} to {high}")
+                array = np.rint(255 * array).astype(np.uint8)
+            photo = Image.fromarray(array)  # refuses other types and shapes
+        if isinstance(photo, Image.Image):
+            return image_to_array(photo.copy(), side=side, crop_mode=crop_mode)
+    except (OSError, ValueError, TypeError) as error:  # Pillow decodes at the first use
+        raise PipelineError(f"image: cannot read it: {error}") from error
+    return load_image(photo, side=side, crop_mode=crop_mode)

@@ -1,154 +1,163 @@
-"""params.yaml as one model: `python -m pipeline.tools.config` names every mistake in it.
+"""Validation of the whole params.yaml: `python -m pipeline.tools.config` prints every error.
 
-Checked before every stage and by make. A stage reads its own sections through
-pipeline/base/params_file.py, so that it does not depend on the settings of others.
+Run before every stage and by make. A stage reads its own sections through pipeline/core/params.py,
+so that it does not depend on the settings of others.
 """
 
-import re
+import fnmatch
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Union
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any
 
-from pipeline.tools import activation
+import pydantic
 
-try:
-    import pydantic
+from pipeline.comparison.settings import Compare
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import PARAMS_FILE, ConfigModel, read_params, read_section
+from pipeline.core.validation_messages import shorten, suggest
+from pipeline.datasets.config import DatasetConfig
+from pipeline.datasets.fetch import Fetch
+from pipeline.evaluation.config import (
+    Evaluate,
+    Inference,
+    Predict,
+    Temperature,
+    TestTimeAugmentation,
+)
+from pipeline.explore.explore import Explore
+from pipeline.page.page_data import Page
+from pipeline.training.numerics import Numerics
+from pipeline.training.variant import read_training_config
 
-    from pipeline.base import params_file
-    from pipeline.base.errors import PipelineError
-    from pipeline.base.mistakes import nearest
-    from pipeline.comparison.settings import Compare
-    from pipeline.datasets.config import DatasetConfig
-    from pipeline.datasets.fetch import Fetch
-    from pipeline.evaluate.manner import Temperature
-    from pipeline.evaluate.settings import Evaluate, Predict
-    from pipeline.evaluate.views import Views
-    from pipeline.explore.explore import Explore
-    from pipeline.page.settings import Page
-    from pipeline.runtime import Runtime
-    from pipeline.train import variant
-    from pipeline.train.arithmetic import Arithmetic
-    from pipeline.train.recipe import AnyRecipe
-except ModuleNotFoundError as error:
-    sys.exit(f"config: {error}: {activation.REMEDY}")
-
-LONGEST_LINE = 600  # characters of a message
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
-
-
-def _checked_name(name: str) -> str:
-    """The name becomes part of stage names, file names and DVC's dotted keys."""
-    if not _NAME.fullmatch(name):
-        raise ValueError("a name of up to 100 letters, digits, '_' and '-', a letter first")
-    return name
+# Keys of version 1, by their pattern, and what replaced them.
+RENAMED = {
+    "arithmetic": "numerics",
+    "runtime": "inference",
+    "views": "test_time_augmentation",
+    "dataset.framing": "dataset.crop_mode",
+    "predict.unlikely": "predict.rejection_threshold",
+    "evaluate.mistakes": "evaluate.misclassified",
+    "evaluate.examples": "page.examples",
+    "page.mistakes": "page.misclassified",
+    "compare.confidence": "compare.confidence_level",
+    "recipes.*.optimizer": "variants.*.optimizer, of each variant with that recipe",
+    "recipes.*.growth": "recipes.*.progressive_resizing",
+    "recipes.*.micro_batches_at_once": "recipes.*.parallel_micro_batches",
+    "recipes.*.class_weights": "recipes.*.class_weight",
+    "variants.*.arithmetic": "variants.*.numerics",
+}
+# Keys of a variant whose value is a key of a section.
+REFERENCES = (
+    ("recipe", "recipes"),
+    ("numerics", "numerics"),
+    ("network", "test_time_augmentation"),
+)
 
 
-def _distinct_names(group: dict[str, Any]) -> dict[str, Any]:
+# Part of stage names, file names and DVC's dotted keys.
+Name = Annotated[str, pydantic.Field(pattern="^[A-Za-z][A-Za-z0-9_-]{0,99}$")]
+
+
+def _check_distinct(group: dict[str, Any]) -> dict[str, Any]:
     """File systems that ignore case take two such names for one file."""
-    lower = [name.lower() for name in group]
-    if twice := [name for name in group if lower.count(name.lower()) > 1]:
-        raise ValueError(f"names that differ in more than case, not {' and '.join(twice)}")
+    if len({name.lower() for name in group}) < len(group):
+        raise ValueError("names that differ in more than case")
     return group
 
 
-Name = Annotated[str, pydantic.AfterValidator(_checked_name)]
-Named = (pydantic.Field(min_length=1), pydantic.AfterValidator(_distinct_names))
+Named = (pydantic.Field(min_length=1), pydantic.AfterValidator(_check_distinct))
 
 
-def params_model(*, fetch: bool) -> type[params_file.Section]:
-    """The model of params.yaml, with the networks of pipeline/networks.
+class Params(ConfigModel):
+    """params.yaml; its recipes and variants are validated by `read_training_config`."""
 
-    Without `fetch` the section of that name is not needed, as for photos.
-    """
-    names = variant.networks()
-    network: Any = Union[tuple(map(variant.network, names))]  # noqa: UP007
-    if len(names) > 1:
-        network = Annotated[network, pydantic.Field(discriminator="network")]
-
-    class Params(params_file.Section):
-        dataset: DatasetConfig
-        explore: Explore
-        runtime: Runtime
-        arithmetic: Annotated[dict[Name, Arithmetic], *Named]
-        recipes: Annotated[dict[Name, AnyRecipe], *Named]
-        variants: Annotated[dict[Name, network], *Named]
-        views: dict[Annotated[str, params_file.one_of(names)], Views]
-        temperatures: dict[str, Temperature]
-        predict: Predict
-        evaluate: Evaluate
-        compare: Compare
-        page: Page
-
-    class ParamsWithFetch(Params):
-        fetch: Fetch
-
-    return ParamsWithFetch if fetch else Params
+    fetch: Fetch | None = None  # photos are not downloaded
+    dataset: DatasetConfig
+    explore: Explore
+    inference: Inference
+    numerics: Annotated[dict[Name, Numerics], *Named]
+    recipes: Annotated[dict[Name, dict[str, Any]], *Named]
+    variants: Annotated[dict[Name, dict[str, Any]], *Named]
+    test_time_augmentation: dict[Name, TestTimeAugmentation]
+    temperatures: dict[Name, Temperature]
+    predict: Predict
+    evaluate: Evaluate
+    compare: Compare
+    page: Page
 
 
 def check(params: Mapping[str, Any]) -> None:
-    """Raise PipelineError with a line for every mistake in `params`.
+    """Raise PipelineError with a line for every wrong value in `params`.
 
-    References between sections are checked after every section is valid.
+    References between sections are checked after every section is valid, then each variant.
     """
-    dataset = params.get("dataset")
-    is_photos = isinstance(dataset, Mapping) and dataset.get("kind") == "photos"
-    try:
-        model = params_model(fetch="fetch" in params or not is_photos)
-        mistakes = list(_wrong_references(params_file.section(params, "", model)))
-    except PipelineError as error:
-        mistakes = str(error).splitlines()
-    if mistakes:
-        raise PipelineError("\n".join(map(_shortened, mistakes)))
+    _raise_any(_renamed_keys(params))
+    config = read_section(params, "", Params)
+    _raise_any(_reference_errors(config))
+    _raise_any(_variant_errors(params, config.dataset.side))
 
 
-def _wrong_references(config: Any) -> Iterator[str]:
-    """A line for each name that no section has, and each network that a recipe does not fit."""
-    yield from _unknown_name("page.variant", config.page.variant, config.variants)
-    for name in config.temperatures:
-        yield from _unknown_name(f"temperatures.{name}", name, config.recipes)
-    for name, network in config.variants.items():
-        key = f"variants.{name}"
-        unknown = [
-            *_unknown_name(f"{key}.recipe", network.recipe, config.recipes),
-            *_unknown_name(f"{key}.arithmetic", network.arithmetic, config.arithmetic),
-        ]
-        recipe = config.recipes.get(network.recipe)
-        yield from unknown or _unfit_network(key, network, recipe, config.dataset.side)
+def _raise_any(errors: Iterable[str]) -> None:
+    if lines := dict.fromkeys(errors):
+        raise PipelineError("\n".join(lines))
 
 
-def _unknown_name(key: str, name: str, known: Mapping[str, Any]) -> Iterator[str]:
-    if name not in known:
-        yield (
-            f"{params_file.PARAMS_FILE}: {key}: expected one of {', '.join(known)}, found "
-            f"{name!r}{nearest(name, known)}"
-        )
+def _renamed_keys(params: Mapping[str, Any]) -> Iterator[str]:
+    keys = list(_dotted_keys(params))
+    for pattern, new in RENAMED.items():
+        for key in fnmatch.filter(keys, pattern):
+            yield f"{PARAMS_FILE}: {key}: renamed to {new}; see CHANGELOG.md"
 
 
-def _unfit_network(key: str, network: Any, recipe: Any, side: int) -> Iterator[str]:
-    """A line unless the images of every epoch fit `network`, in pixels a side."""
-    sides, smallest = recipe.sides(side), network.least_side(side)
-    start = f"{params_file.PARAMS_FILE}: {key}: expected "
-    if smallest > side:
-        yield (
-            f"{start}a network for images of {side} pixels a side, found one that needs at least "
-            f"{smallest}; take fewer widths, or a larger dataset.side"
-        )
-    elif min(sides) < smallest or max(sides) > side:
-        yield (
-            f"{start}images of at least {smallest} and at most {side} pixels a side in every "
-            f"epoch, found {min(sides)} to {max(sides)}; change recipes.{network.recipe}.growth "
-            "({}: always whole images)"
-        )
+def _dotted_keys(section: Mapping[str, Any], parent: str = "") -> Iterator[str]:
+    for name, value in section.items():
+        yield f"{parent}{name}"
+        if isinstance(value, Mapping):
+            yield from _dotted_keys(value, f"{parent}{name}.")
 
 
-def _shortened(line: str) -> str:
-    """`line` without its middle where it is too long; the key and the expectation remain."""
-    half = LONGEST_LINE // 2
-    return line if len(line) <= LONGEST_LINE else f"{line[:half]} ... {line[-half:]}"
+def _reference_errors(config: Params) -> Iterator[str]:
+    """A line for each name that no section has, and for each key that another one requires."""
+    if config.fetch is None and config.dataset.kind == "cifar10":
+        yield f"{PARAMS_FILE}: fetch: Field required for dataset.kind {config.dataset.kind}"
+    for recipe in config.recipes.keys() - config.temperatures.keys():
+        close = suggest(recipe, config.temperatures)
+        yield f"{PARAMS_FILE}: temperatures.{recipe}: Field required, as in recipes{close}"
+    references = [("page.variant", config.page.variant, "variants")]
+    for name, variant in config.variants.items():
+        for key, section in REFERENCES:
+            if key in variant:
+                references.append((f"variants.{name}.{key}", variant[key], section))
+    for key, name, section in references:
+        known = getattr(config, section)
+        if str(name) not in known:
+            yield (
+                f"{PARAMS_FILE}: {key}: expected a key of {section}, which are "
+                f"{', '.join(known)}; found {shorten(name)}{suggest(name, known)}"
+            )
+
+
+def _variant_errors(params: Mapping[str, Any], size: int) -> Iterator[str]:
+    """A line for each wrong value of a variant or its recipe, and for each network that does not
+    fit its images, of at most `size` pixels a side."""
+    for name in params["variants"]:
+        try:
+            config = read_training_config(params, name)
+        except PipelineError as error:
+            yield from str(error).splitlines()
+            continue
+        sizes, smallest = config.recipe.image_sizes(size), config.network.min_image_size(size)
+        if min(sizes) < smallest or max(sizes) > size:
+            yield (
+                f"{PARAMS_FILE}: variants.{name}: expected images of at least {smallest} pixels a "
+                f"side, which the network needs, and at most {size}, as in the data set, found "
+                f"{min(sizes)} to {max(sizes)}; change widths, dataset.side or "
+                f"recipes.{config.network.recipe}.progressive_resizing ({{}}: always full size)"
+            )
 
 
 if __name__ == "__main__":
     try:
-        check(params_file.read())
+        check(read_params())
     except PipelineError as error:
         sys.exit(str(error))

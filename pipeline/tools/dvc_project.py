@@ -7,7 +7,7 @@ from pathlib import Path
 from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
 
-from pipeline.base.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.tools import git, lockfile
 
 
@@ -27,9 +27,5 @@ def opened(folder: Path = Path(), *, wait: bool) -> Iterator[Repo]:
 
 def unreadable(error: DvcException) -> PipelineError:
     """The PipelineError for a project that DVC cannot read."""
-    remedy = "fix it, then run again"
-    if lockfile.LOCK.name in str(error):
-        remedy = lockfile.REMEDY
-    elif "not a git repository" in str(error):
-        remedy = git.INIT
+    remedy = lockfile.REMEDY if lockfile.LOCK.name in str(error) else git.REMEDY
     return PipelineError(f"DVC cannot read this project: {error}; {remedy}")

@@ -15,24 +15,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.base import files
-from pipeline.base.errors import PipelineError
+from pipeline.core import files
+from pipeline.core.errors import PipelineError
 
 PINS = tuple(Path("requirements") / f"{name}.txt" for name in ("numpy", "tensorflow", "reports"))
 RUNS = Path("reports/runs")
 CPUINFO = Path("/proc/cpuinfo")
 # Keras's debugging variables end every training early, which no cache key shows.
-FORBIDDEN = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH")
+FORBIDDEN = {"KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"}
 
 
 def pins() -> dict[str, tuple[str, Path]]:
     """Package name to its pinned version and the file that pins it."""
-    versions = {}
-    for path in PINS:
-        for line in path.read_text(encoding="utf-8").split():
-            name, _, version = line.partition("==")
-            versions[name] = (version, path)
-    return versions
+    lines = [(line, path) for path in PINS for line in path.read_text(encoding="utf-8").split()]
+    return {name: (version, path) for line, path in lines for name, version in [line.split("==")]}
 
 
 def check() -> None:
@@ -40,17 +36,13 @@ def check() -> None:
 
     Also when an environment variable would make Keras end trainings early.
     """
-    for name in FORBIDDEN:
-        if name in os.environ:
-            raise PipelineError(
-                f"expected no {name} in the environment, found {os.environ[name]}, which ends "
-                f"every training early: `unset {name}`, and set epochs in params.yaml"
-            )
+    for name in FORBIDDEN & os.environ.keys():
+        raise PipelineError(
+            f"expected no {name} in the environment, found {os.environ[name]}, which ends "
+            f"every training early: `unset {name}`, and set epochs in params.yaml"
+        )
     for name, (pinned, path) in pins().items():
-        try:
-            installed = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            installed = "none"
+        installed = next((d.version for d in importlib.metadata.distributions(name=name)), "none")
         if installed != pinned:
             raise PipelineError(
                 f"{path} pins {name} {pinned}, found {installed}: run `make setup`, or pin the "
@@ -79,13 +71,12 @@ def record(stage: str, seconds: float) -> None:
     files.write_json(path(stage), run)
 
 
-def recorded(stage: str, folder: Path = Path()) -> Mapping[str, Any] | None:
-    """The record of the last run of `stage` in `folder`; None where it is missing or damaged."""
+def recorded(stage: str, folder: Path = Path()) -> Mapping[str, Any]:
+    """The record of the last run of `stage` in `folder`; empty where it is missing or damaged."""
     with suppress(OSError, ValueError):
-        run = json.loads((folder / path(stage)).read_text(encoding="utf-8"))
-        if isinstance(run, dict) and isinstance(run.get("libraries"), dict):
-            return run if isinstance(run.get("seconds"), (int, float)) else None
-    return None
+        run: Mapping[str, Any] = json.loads((folder / path(stage)).read_text(encoding="utf-8"))
+        return run
+    return {}
 
 
 def processor_name() -> str:

@@ -2,15 +2,14 @@
 
 import functools
 import os
+import shutil
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 
-from pipeline.base.errors import PipelineError
+from pipeline.core.errors import PipelineError
 
-INIT = (
-    "run in a clone of the project, or make this folder a repository: "
-    "`git init && git add . && git commit -m start`"
-)
+REMEDY = "fix it, then run again in a clone of the project, or after `git init` and a first commit"
 
 
 @functools.cache
@@ -28,27 +27,26 @@ def environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in local_variables()}
 
 
-def output(*arguments: str, folder: Path | None = None) -> bytes:
-    """Standard output of `git ARGUMENTS` in `folder`, by default the current one.
-
-    Raises PipelineError when git is not installed or fails.
-    """
-    folder = (folder or Path()).resolve()
+def output(*arguments: str, folder: Path = Path()) -> bytes:
+    """Standard output of `git ARGUMENTS` in `folder`; PipelineError when it fails."""
+    command = ["git", "--no-optional-locks", *arguments]
     try:
-        variables = environment() | {"LC_ALL": "C"}  # the messages below in English
-        command = ["git", "--no-optional-locks", *arguments]
-        done = subprocess.run(command, cwd=folder, env=variables, capture_output=True)
+        done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True)
     except OSError as error:
         raise PipelineError(f"cannot start git: {error}; install it, then run again") from None
     if done.returncode:
         message = done.stderr.decode(errors="replace").strip()
-        no_commit = "not a git repository" in message or "HEAD" in message
-        remedy = INIT if no_commit else "fix it, then run again"
-        raise PipelineError(f"{folder}: git {arguments[0]} failed: {message}; {remedy}")
+        raise PipelineError(f"{folder.resolve()}: `{' '.join(command)}`: {message}; {REMEDY}")
     return done.stdout
 
 
-def files(project: Path) -> list[str]:
-    """Paths that a commit of everything in `project` would hold: all files but ignored ones."""
+def copy_files(project: Path, folder: Path, *, left_out: Collection[str]) -> None:
+    """Copy what a commit of everything in `project` would hold, all files but ignored ones.
+
+    `left_out` are names of top-level files and folders.
+    """
     listing = ("ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    return os.fsdecode(output(*listing, folder=project)).rstrip("\0").split("\0")
+    for name in os.fsdecode(output(*listing, folder=project)).rstrip("\0").split("\0"):
+        if Path(name).parts[0] not in left_out and (project / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(project / name, folder / name)

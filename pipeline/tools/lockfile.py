@@ -2,16 +2,15 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.base.errors import PipelineError
-from pipeline.report import places
+from pipeline.core import paths
+from pipeline.core.errors import PipelineError
 
 LOCK = Path("dvc.lock")
 # DVC looks up a stage without an entry in its run cache, so no stage runs twice.
@@ -21,8 +20,7 @@ REMEDY = (
 )
 
 
-@dataclass(frozen=True)
-class StageEntry:
+class StageEntry(NamedTuple):
     """A stage's entry in dvc.lock: MD5 by path of its dependencies and of its outputs."""
 
     deps: dict[str, str]
@@ -34,22 +32,19 @@ def read_lock(folder: Path = Path()) -> dict[str, StageEntry] | None:
 
     Raises PipelineError when the file is half-written, in conflict or otherwise damaged.
     """
+    entries = {}
     try:
         stages = YAML(typ="safe").load((folder / LOCK).read_text(encoding="utf-8"))["stages"]
-        return {name: _entry(content) for name, content in stages.items()}
+        for name, content in stages.items():
+            kinds = (content.get(kind, []) for kind in StageEntry._fields)
+            entries[name] = StageEntry(*({out["path"]: out["md5"] for out in k} for k in kinds))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, YAMLError, LookupError, TypeError, AttributeError) as error:
         raise PipelineError(
             f"{LOCK}: expected DVC's lock file, found a damaged one; {REMEDY}"
         ) from error
-
-
-def _entry(content: dict[str, Any]) -> StageEntry:
-    deps, outs = (
-        {item["path"]: item["md5"] for item in content.get(side, [])} for side in ("deps", "outs")
-    )
-    return StageEntry(deps, outs)
+    return entries
 
 
 def check_evaluated(variants: Iterable[str]) -> None:
@@ -57,16 +52,15 @@ def check_evaluated(variants: Iterable[str]) -> None:
 
     `dvc repro --single-item train@NAME` leaves the results of the previous model in place.
     """
-    entries = read_lock() or {}
-    stale = []
+    entries, stale = read_lock() or {}, []
     for variant in variants:
-        model = str(places.model(variant))
         trained, evaluated = entries.get(f"train@{variant}"), entries.get(f"evaluate@{variant}")
+        model = str(paths.model(variant))
         if trained and (not evaluated or evaluated.deps.get(model) != trained.outs.get(model)):
             stale.append(f"evaluate@{variant}")
     if stale:
         raise PipelineError(
-            f"{places.RESULTS}: expected results of the models in {LOCK}, found none or older ones "
+            f"{paths.RESULTS}: expected results of the models in {LOCK}, found none or older ones "
             f"of {', '.join(stale)}; run `dvc repro {' '.join(stale)}`"
         )
 

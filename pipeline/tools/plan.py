@@ -11,7 +11,6 @@ import enum
 import json
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from dvc.repo import Repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import Stage
 
-from pipeline.base.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.tools import dvc_project, environment
 
 NOT_IN_CACHE = "not in cache"
@@ -54,15 +53,15 @@ class PlannedStage:
     status: Status = Status.WILL_RUN
 
 
-def plan_stages(targets: Sequence[str] = (), root: Path = Path()) -> list[PlannedStage]:
-    """The stages that `dvc repro TARGETS` in `root` runs, restores or may run, in its order.
+def plan_stages(targets: Sequence[str] = ()) -> list[PlannedStage]:
+    """The stages that `dvc repro TARGETS` runs, restores or may run, in its order.
 
     Without data tracked by `dvc add` and frozen stages, which DVC does not run. Raises
     PipelineError when DVC cannot read the project or knows no such target.
     """
     planned: dict[Stage, PlannedStage] = {}
     try:
-        with chdir(root), Repo() as repo:
+        with Repo() as repo:
             graph = get_active_graph(repo.index.graph)
             for stage in plan_repro(graph, collect_stages(repo, targets or [PROJECT_FILE])):
                 if stage.cmd and not stage.frozen:
@@ -77,7 +76,7 @@ def plan_stages(targets: Sequence[str] = (), root: Path = Path()) -> list[Planne
 def _planned(stage: Stage, pending: Collection[Stage]) -> PlannedStage | None:
     """The plan of `stage` behind the planned stages `pending`; None when it is up to date."""
     name, upstream = stage.addressing, tuple(sorted(before.addressing for before in pending))
-    seconds = (environment.recorded(name) or {}).get("seconds")
+    seconds = environment.recorded(name).get("seconds")
     if not any(item.hash_info for item in (*stage.deps, *stage.outs)):
         return PlannedStage(name, upstream, ("new stage",), seconds)
     inputs = list(_changed_inputs(stage, [out for before in pending for out in before.outs]))
@@ -129,28 +128,25 @@ def parameter_changes(
 
 
 def duration(seconds: float | None) -> str:
-    """`seconds` as `8 s`, `14 min 2 s` or `1 h 5 min`; None is `unknown`."""
+    """`seconds` as `8 s` or `14 min 2 s`; None is `unknown`."""
     if seconds is None:
         return "unknown"
     minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def as_text(stages: Sequence[PlannedStage]) -> str:
-    """The plan as a table: a block for each status, a line for each reason, the time it takes."""
-    width = max((len(stage.name) for stage in stages), default=0)
-    lines = []
-    for status in Status:
-        block = [stage for stage in stages if stage.status is status]
-        if block:
-            lines.append(f"{status} ({duration(sum(s.seconds or 0.0 for s in block))})")
-        for stage in block:
-            start = f"  {stage.name:<{width}}  {duration(stage.seconds):>11}  "
-            indented = f"\n{' ' * len(start)}".join(stage.reasons)
-            lines.append(start + indented)
-    return "\n".join(lines) or "nothing would run"
+    """The plan as a table: a line for each stage, and the time that all take."""
+    if not stages:
+        return "nothing would run"
+    width = max(len(stage.name) for stage in stages)
+    lines = [
+        f"{stage.status:<15} {stage.name:<{width}} {duration(stage.seconds):>12}  "
+        + "; ".join(stage.reasons)
+        for stage in stages
+    ]
+    total = sum(stage.seconds or 0 for stage in stages)
+    return "\n".join([*lines, f"last time all of them took {duration(total)}"])
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -165,8 +161,8 @@ def main(arguments: Sequence[str]) -> int:
     except PipelineError as error:
         print(f"plan: {error}", file=sys.stderr)
         return 2
-    as_json = json.dumps([dataclasses.asdict(stage) for stage in stages], indent=2)
-    print(as_json if options.json else as_text(stages))
+    rows = list(map(dataclasses.asdict, stages))
+    print(json.dumps(rows, indent=2) if options.json else as_text(stages))
     return int(options.check and any(stage.status is Status.WILL_RUN for stage in stages))
 
 

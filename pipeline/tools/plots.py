@@ -4,27 +4,17 @@ DVC's own template loads Vega from a content delivery network. vl-convert's whee
 libraries; this version of Vega-Lite reads DVC's plot templates, which are for version 5.
 """
 
-import sys
 from pathlib import Path
 
 import vl_convert
 
-from pipeline.base import files
-from pipeline.base.errors import PipelineError
+from pipeline.core import files
 
 TEMPLATE = Path(".dvc/tmp/plots.html")
 VEGA_LITE = "5.21"
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>Plots of the pipeline</title>
+PAGE = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Plots of the pipeline</title>
 <script>(() => {{ {libraries} }})();</script>
-</head>
-<body>
-{{plot_divs}}
-</body>
-</html>"""
+<body>{{plot_divs}}</body></html>"""
 
 
 def main() -> None:
@@ -34,7 +24,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except PipelineError as error:
-        sys.exit(f"plots: {error}")
+    main()

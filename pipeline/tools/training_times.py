@@ -14,47 +14,44 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.base import files, params_file
-from pipeline.base.errors import PipelineError
+from pipeline import plotting
 from pipeline.comparison import results
 from pipeline.comparison.compare import PUBLISHED, REPORTS
+from pipeline.core import files
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import lookup, read_params
 from pipeline.page import training_times
 from pipeline.page.training_times import NOTEBOOK, PIPELINE
-from pipeline.report import figures
 from pipeline.tools import environment
 
 MEASURED_NOTEBOOK = REPORTS / "bench/notebook.json"
 FIGURE = REPORTS / "time_to_accuracy.png"
 NOTEBOOK_EPOCHS = 30  # of each of the study's trainings
-MARKERS = "os^DvPX*"
-TICKS = {10: "10 s", 30: "30 s", 60: "1 min", 120: "2 min", 300: "5 min", 900: "15 min"}
+MARKERS = "os^DvPX*<p>hd8H"  # filled ones that differ in grey
+TICKS = {15: "15 s", 30: "30 s", 3600: "1 h"} | {60 * n: f"{n} min" for n in (1, 2, 5, 10, 20)}
 
 
 def pipeline_rows(variants: Iterable[str]) -> list[tuple[Any, ...]]:
-    """The rows of training_times.csv for `variants`; a training keeps the time first measured.
-
-    Raises PipelineError when a new training has no recorded run.
-    """
+    """The rows of training_times.csv for `variants`; a training keeps the time first measured."""
     known = training_times.PATH.exists()
     table = training_times.read_training_times() if known else None
     rows = []
     for variant in variants:
-        digest = training_times.history_digest(variant)
         row = table is not None and training_times.training_time(table, variant)
         seconds, machine = (row.seconds, row.machine) if row else recorded_time(variant)
+        digest = training_times.history_digest(variant)
         rows.append((PIPELINE, variant, digest, seconds, machine))
     return rows
 
 
 def recorded_time(variant: str) -> tuple[float, str]:
-    """Seconds and machine of the last training of `variant`."""
+    """Seconds and machine of the last training of `variant`; PipelineError without its record."""
     stage = f"train@{variant}"
     if run := environment.recorded(stage):
-        return float(run["seconds"]), f"{run.get('cores')} cores of {run.get('processor')}"
-    path = environment.path(stage)
+        return float(run["seconds"]), f"{run['cores']} cores of {run['processor']}"
     raise PipelineError(
-        f"{path}: expected the record of {stage}, found none; take the committed one, `git "
-        f"checkout HEAD -- {path}`, or run `dvc repro --force --single-item {stage}`"
+        f"{environment.path(stage)}: expected the record of {stage}, found none; take the "
+        f"committed one by `git checkout`, or run `dvc repro --force --single-item {stage}`"
     )
 
 
@@ -71,31 +68,33 @@ def notebook_rows() -> list[tuple[Any, ...]]:
 def draw_accuracy(path: Path, table: pd.DataFrame) -> None:
     """The points of `table` (trained, variant, seconds, accuracy, machine) as the PNG `path`.
 
-    A colour per variant; the notebook's markers are hollow.
+    Each variant has a colour and a marker of its own; the notebook's are hollow.
     """
     variants = list(dict.fromkeys(table["variant"]))
-    with figures.drawing(path, figsize=(10, 6), dpi=150) as (figure, axis):
+    with plotting.figure(path, figsize=(10, 6), dpi=150) as (_, axis):
         for row in table.itertuples():
-            number = variants.index(row.variant)
+            number, point = variants.index(row.variant), (row.seconds, row.accuracy)
             color = colorsys.hsv_to_rgb(number / len(variants), 0.9, 0.75)
+            is_notebook = row.trained == NOTEBOOK
             axis.plot(
-                [row.seconds],
-                [row.accuracy],
-                linestyle="",
+                *point,
                 marker=MARKERS[number % len(MARKERS)],
                 markersize=9,
                 color=color,
-                markerfacecolor="white" if row.trained == NOTEBOOK else color,
-                label=row.variant if row.trained == PIPELINE else f"{row.variant}, notebook",
+                markerfacecolor="white" if is_notebook else color,
             )
+            name = f"{row.variant}, notebook" if is_notebook else row.variant
+            offset: dict[str, Any] = {"xytext": (9, 0), "textcoords": "offset points"}
+            axis.annotate(name, point, va="center_baseline", **offset)
         axis.set_xscale("log")
+        limits = axis.get_xlim()
         axis.set_xticks(list(TICKS), list(TICKS.values()))
+        axis.set_xlim(limits)
         axis.minorticks_off()
         machines = " and ".join(dict.fromkeys(table["machine"]))
         axis.set_xlabel(f"training time on {machines} (of the notebook, its epochs alone)")
         axis.set_ylabel("test accuracy")
         axis.set_title("Test accuracy against training time")
-        figure.legend(loc="outside right upper")
 
 
 def main() -> None:
@@ -103,23 +102,20 @@ def main() -> None:
 
     Variants that differ in their seed alone have their mean accuracy, at the time of the first.
     """
-    is_cifar10 = params_file.at(params_file.read(), "dataset.kind") == "cifar10"
     try:
-        comparison = pd.read_csv(REPORTS / "comparison.csv").set_index("variant")["accuracy"]
-        accuracies = {PIPELINE: comparison}
-        rows = pipeline_rows(comparison.index)
-        if is_cifar10:
+        comparison = pd.read_csv(REPORTS / "comparison.csv", index_col="variant")["accuracy"]
+        accuracies, rows = {PIPELINE: comparison}, pipeline_rows(comparison.index)
+        if lookup(read_params(), "dataset.kind") == "cifar10":
             accuracies[NOTEBOOK] = results.read_published(PUBLISHED)["accuracy"]
             rows += notebook_rows()
         times = pd.DataFrame(rows, columns=list(training_times.COLUMNS))
-        keys = zip(times["trained"], times["variant"], strict=True)
-        table = times.assign(accuracy=[accuracies[trained][variant] for trained, variant in keys])
-    except (OSError, ValueError, LookupError, TypeError) as error:
+        accuracy = [accuracies[trained][variant] for trained, variant, *_ in rows]
+    except (OSError, ValueError, LookupError) as error:
         raise PipelineError(
             f"expected {REPORTS}/comparison.csv, training histories and {MEASURED_NOTEBOOK}, found "
             f"{type(error).__name__} {error}; run `make repro`, `make bench` for the last"
         ) from error
-    draw_accuracy(FIGURE, table)
+    draw_accuracy(FIGURE, times.assign(accuracy=accuracy))
     files.write_text(training_times.PATH, times.to_csv(index=False, lineterminator="\n"))
 
 

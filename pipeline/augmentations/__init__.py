@@ -1,0 +1,1 @@
+"""Augmentations, a file each; a variant names its own by `augmentation.kind`."""

@@ -1,1 +1,0 @@
-"""What every stage stands on: settings from params.yaml, files written whole, one error."""

@@ -1,0 +1,61 @@
+"""Atomic writes: every output appears whole or not at all, with the bytes it was given."""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.core.errors import PipelineError
+
+
+def write(path: Path, save: Callable[[Path], object]) -> None:
+    """Call `save(temporary path)`, then rename onto `path`: a reader never sees half a file.
+
+    The temporary name keeps the suffix, by which some savers choose the format. The folder of
+    `path` is made when missing. Raises PipelineError when the disk is full or the folder read-only.
+    """
+    temporary = _temporary_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise _write_error(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):  # must not hide the error that is raised
+            temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Raise PipelineError when `write` could not create a file at `path`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _temporary_path(path)
+        temporary.touch()
+        temporary.unlink()
+    except OSError as error:
+        raise _write_error(path, error) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """`text` as UTF-8 with Unix line ends, on every system, and one newline at the end."""
+    content = text.rstrip("\n") + "\n"
+    write(path, lambda temporary: temporary.write_bytes(content.encode("utf-8")))
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """`content` with its keys in the order given; NaN is refused, as JSON has none."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False))
+
+
+def _temporary_path(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.part{path.suffix}")
+
+
+def _write_error(path: Path, error: OSError) -> PipelineError:
+    return PipelineError(
+        f"cannot write {path}: {error.strerror or error}; free space or fix its permissions, "
+        "then run again"
+    )

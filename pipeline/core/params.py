@@ -1,0 +1,94 @@
+"""Strict reading of params.yaml: an error names the full key of every wrong value.
+
+A stage reads only the keys that dvc.yaml declares for it, through `read_section`; the whole file
+is checked before any stage runs (pipeline/tools/config.py).
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+from pydantic_core import PydanticKnownError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.validation_messages import explain, shorten, suggest
+
+PARAMS_FILE = Path("params.yaml")
+
+
+class ConfigModel(pydantic.BaseModel):
+    """A frozen, typed section of params.yaml; unknown keys, coercions and NaN are refused."""
+
+    model_config = pydantic.ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False
+    )
+
+
+Seed = Annotated[int, pydantic.Field(ge=0, lt=2**31)]
+
+
+def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
+    """The file as plain mappings, lists and scalars, by the parser that DVC reads it with.
+
+    PyYAML reads 1e-05, as `dvc exp run -S` writes small numbers, as text, and keeps the last of
+    two equal keys silently. Raises PipelineError when the file cannot be read, is not YAML, is not
+    a mapping or repeats a key.
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PipelineError(
+            f"cannot read {path}: {error.strerror}; run from the project's top folder"
+        ) from None
+    except (YAMLError, ValueError) as error:  # the latter for bad UTF-8 and impossible dates
+        raise PipelineError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise PipelineError(f"{path}: expected a mapping of sections, found {shorten(content)}")
+    return content
+
+
+def lookup(params: Any, key: str) -> Any:
+    """The value at the dotted `key` of `params`; PipelineError when there is no such key."""
+    for depth, name in enumerate(parts := key.split(".")):
+        if not isinstance(params, Mapping) or name not in params:
+            known = params if isinstance(params, Mapping) else ()
+            raise unknown_key(name, known, ".".join(parts[:depth]))
+        params = params[name]
+    return params
+
+
+def read_section(params: Mapping[str, Any], key: str, schema: Any) -> Any:
+    """The section at the dotted `key` of `params` ("" for all of it) as a frozen `schema`.
+
+    `schema` is a ConfigModel or a union of them with a discriminator. Raises PipelineError with a
+    line for each wrong value.
+    """
+    section = lookup(params, key) if key else params
+    try:
+        return pydantic.TypeAdapter(schema).validate_python(section)
+    except pydantic.ValidationError as error:
+        lines = (f"{PARAMS_FILE}: {line}" for line in explain(error, key, section))
+        raise PipelineError("\n".join(lines)) from None
+
+
+def one_of(names: Collection[str]) -> pydantic.AfterValidator:
+    """A validator that accepts only the `names`, as typing.Literal does fixed ones."""
+
+    def check(value: str) -> str:
+        if value not in names:
+            raise PydanticKnownError("literal_error", {"expected": ", ".join(map(repr, names))})
+        return value
+
+    return pydantic.AfterValidator(check)
+
+
+def unknown_key(name: str, known: Iterable[Any], parent: str) -> PipelineError:
+    """The error for a `name` that is not among the `known` keys of the section `parent`."""
+    names = [str(item) for item in known]
+    return PipelineError(
+        f"{PARAMS_FILE}: {f'{parent}.' if parent else ''}{name}: not found; "
+        f"{parent or 'the file'} has {', '.join(names) or 'no keys'}{suggest(name, names)}"
+    )

@@ -1,1 +1,0 @@
-"""Arrays of the data set on disk: splits and class names."""

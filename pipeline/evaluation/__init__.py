@@ -1,0 +1,1 @@
+"""Stage evaluate@variant: metrics and predictions of a trained model on the test set."""

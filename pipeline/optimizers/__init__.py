@@ -1,0 +1,1 @@
+"""Optimizers, a file each, with the recipe settings of each; a variant names its own."""

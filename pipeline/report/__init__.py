@@ -1,1 +1,0 @@
-"""What the files of reports/ hold, and how every figure looks."""

@@ -1,1 +1,0 @@
-"""Stage train@variant: from settings and arrays to a trained network."""

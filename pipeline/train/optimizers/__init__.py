@@ -1,1 +1,0 @@
-"""What moves the weights, where Keras's own is too slow or missing."""

@@ -1,0 +1,1 @@
+"""Stage train@variant: from settings and arrays to a trained Keras model."""

@@ -1,0 +1,141 @@
+"""Inference: batches, threads and damaged logits; test-time augmentation and its weights."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.core.errors import PipelineError
+from pipeline.evaluation.config import InferenceConfig, TestTimeAugmentation
+from pipeline.evaluation.inference import predict_logits
+from pipeline.evaluation.test_time_augmentation import predict_with_tta
+
+IMAGES = np.linspace(0, 1, 60, dtype=np.float32).reshape(60, 1, 1, 1) * np.ones((1, 32, 32, 3))
+NO_TTA = TestTimeAugmentation(horizontal_flip=False, shift=0, confidence_threshold=1.0)
+
+
+class Model:
+    """Its logits are the brightness of each image."""
+
+    input_shape = (None, 32, 32, 3)
+
+    def __init__(self, check: Callable[[np.ndarray], object] = len) -> None:
+        self.check = check
+
+    def make_predict_function(self) -> None:
+        self.batch_sizes: list[int] = []
+
+    def predict_on_batch(self, batch: np.ndarray) -> np.ndarray:
+        self.batch_sizes.append(len(batch))
+        self.check(batch)
+        return np.repeat(batch.mean(axis=(1, 2, 3))[:, None], 10, axis=1).astype(np.float32)
+
+
+def predict(
+    model: Any, images: np.ndarray = IMAGES, *, batch_size: int = 25
+) -> tuple[np.ndarray, np.ndarray]:
+    config = InferenceConfig(NO_TTA, 0.5)
+    return predict_logits(model, images, batch_size=batch_size, config=config, variant="tiny")
+
+
+def test_batches_and_order() -> None:
+    model = Model()
+    logits, no_tta = predict(model)
+    assert sorted(model.batch_sizes) == [10, 25, 25]
+    assert logits.dtype == np.float64
+    np.testing.assert_allclose(logits[:, 3], np.linspace(0, 2, 60), atol=1e-6)
+    np.testing.assert_array_equal(logits, no_tta)
+
+
+def test_as_many_batches_at_once_as_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THREADS", "3")
+    barrier = threading.Barrier(3, timeout=20)  # raises when fewer come
+    predict(Model(lambda _: barrier.wait()), batch_size=10)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_non_finite_logits_are_refused(value: float) -> None:
+    images = IMAGES.copy()
+    images[59] = value
+    with pytest.raises(PipelineError, match="learning_rate"):
+        predict(Model(), images)
+
+
+def test_images_of_another_size_are_refused() -> None:
+    with pytest.raises(PipelineError, match=r"tiny\.keras: .*input.*train@tiny"):
+        predict(Model(), IMAGES[:, :16, :16])
+
+
+# Every pixel has its own value, so that each view is known by its content.
+SMALL = np.arange(2 * 4 * 6 * 3, dtype=np.float32).reshape(2, 4, 6, 3)
+
+
+def shift(images: np.ndarray, pixels: int) -> np.ndarray:
+    """`images` moved right and down, or left and up; symmetric padding beyond the edge."""
+    height, width = images.shape[1:3]
+    rows, columns = np.arange(height) - pixels, np.arange(width) - pixels
+    rows = np.clip(np.where(rows < 0, -1 - rows, rows), None, 2 * height - 1 - rows)
+    columns = np.clip(np.where(columns < 0, -1 - columns, columns), None, 2 * width - 1 - columns)
+    return images[:, rows][:, :, columns]
+
+
+@pytest.mark.parametrize(
+    ("flip", "pixels", "weights"),
+    [
+        (False, 0, {(0, False): 1}),
+        (True, 0, {(0, False): 1 / 2, (0, True): 1 / 2}),
+        (False, 3, {(0, False): 1 / 2, (3, False): 1 / 4, (-3, False): 1 / 4}),
+        (
+            *(True, 1),
+            dict.fromkeys([(0, False), (0, True)], 1 / 4)
+            | {(pixels, flip): 1 / 8 for pixels in (1, -1) for flip in (False, True)},
+        ),
+    ],
+)
+def test_logits_are_averaged_by_weight(
+    flip: bool, pixels: int, weights: dict[tuple[int, bool], float]
+) -> None:
+    """Each view has logits of its own, so that a wrong weight of any shows."""
+    generator = np.random.default_rng(1)
+    logits = {view: generator.normal(size=(2, 10)).astype(np.float32) for view in weights}
+    by_content = {}
+    for (move, flipped), value in logits.items():
+        view = shift(SMALL, move)
+        by_content[(view[:, :, ::-1] if flipped else view).tobytes()] = value
+    batches = []
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        batches.append(images.tobytes())
+        return by_content[images.tobytes()]
+
+    tta = TestTimeAugmentation(horizontal_flip=flip, shift=pixels, confidence_threshold=1.0)
+    averaged, no_tta = predict_with_tta(predict, SMALL, InferenceConfig(tta, 1.0))
+    expected = sum(weight * logits[view].astype(float) for view, weight in weights.items())
+    np.testing.assert_allclose(averaged, expected, rtol=1e-12)
+    np.testing.assert_array_equal(no_tta, logits[0, False])
+    assert averaged.dtype == no_tta.dtype == np.float64
+    assert sorted(batches) == sorted(by_content)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "batches", "averaged"),
+    [(0.8, [2, 1, 1, 1, 1, 1], [[2, 0], [0.25 * 1 + 0.75 * 8, 0.75 * 8]]), (0.7, [2], None)],
+)
+def test_only_uncertain_images_get_more_views(
+    threshold: float, batches: list[int], averaged: list[list[float]] | None
+) -> None:
+    """Confidences are 0.88 and 0.73 at temperature 0.5, and below 0.8 without it."""
+    sizes: list[int] = []
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        sizes.append(len(images))
+        first = np.array([[1.0, 0.0], [0.5, 0.0]], np.float32)
+        return first if len(sizes) == 1 else np.full((len(images), 2), 4.0, np.float32)
+
+    tta = TestTimeAugmentation(horizontal_flip=True, shift=1, confidence_threshold=threshold)
+    logits, no_tta = predict_with_tta(predict, SMALL, InferenceConfig(tta, 0.5))
+    assert sizes == batches
+    assert no_tta.tolist() == [[2, 0], [1, 0]]  # divided by the temperature
+    assert logits.tolist() == (averaged or no_tta.tolist())

@@ -1,0 +1,140 @@
+"""The .tflite files of evaluate and export: their class names, and the logits of Keras."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from conftest import PROJECT
+
+from pipeline.core import files, paths
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import read_params
+from pipeline.datasets.cifar10 import CLASSES
+from pipeline.evaluation import metrics
+from pipeline.evaluation.config import InferenceConfig, read_inference_config
+from pipeline.evaluation.inference import load_model, predict_logits
+from pipeline.evaluation.tflite import append_labels, read_labels, save_tflite
+from pipeline.predict import export
+from pipeline.predict.predictor import LiteRTModel
+from pipeline.training.variant import read_training_config
+
+NAMES = ("Grüner Tee", "rote Äpfel, geschält", "NEL\u0085 and LS\u2028 end no line", "c:/d")
+NETWORK = b"\x20\0\0\0TFL3" + bytes(1000)
+IMAGES = np.random.default_rng(1).random((7, 32, 32, 3), np.float32)
+EXPORTED = Path("reports/fast.tflite")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "a.tflite"
+    path.write_bytes(NETWORK)
+    append_labels(path, NAMES)
+    return path
+
+
+def test_labels_round_trip_with_the_same_bytes_each_time(file: Path) -> None:
+    assert read_labels(file) == NAMES
+    content = file.read_bytes()
+    assert content.startswith(NETWORK)
+    with zipfile.ZipFile(file) as archive:
+        (entry,) = archive.infolist()
+    assert (entry.filename, entry.compress_type) == ("labels.txt", zipfile.ZIP_STORED)
+    assert (entry.date_time, entry.create_system) == ((1980, 1, 1, 0, 0, 0), 3)
+    file.write_bytes(NETWORK)
+    append_labels(file, NAMES)
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("start", "old", "new"),
+    [
+        (0, b"Tee", b"Kee"),  # the checksum differs
+        (0, "ü".encode(), b"\xff\xff"),
+        (0, b"labels.txt", b"others.txt"),
+        (0, b"PK\5\6", b"PK\5\7"),
+        (-30, b"", b""),
+        (1, b"", b""),
+    ],
+)
+def test_damaged_labels(file: Path, start: int, old: bytes, new: bytes) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[:start] if start else content.replace(old, new))
+    with pytest.raises(PipelineError, match=r"a\.tflite: .*labels\.txt"):
+        read_labels(file)
+    file.unlink()
+    with pytest.raises(PipelineError, match="No such file"):
+        read_labels(file)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tensorflow_started: None) -> Path:
+    """The current folder: params.yaml with narrow networks, class names."""
+    params = read_params(PROJECT / "params.yaml")
+    for name in ("final", "fast"):
+        params["variants"][name]["widths"] = [8, 12]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    monkeypatch.chdir(tmp_path)
+    files.write_text(paths.CLASS_NAMES, "\n".join(CLASSES))
+    return tmp_path
+
+
+def save_keras(name: str) -> None:
+    """models/NAME.keras with random weights and logits of about -10 to 10."""
+    network = read_training_config(read_params(), name).network
+    model = network.build(shape=(32, 32, 3), classes=len(CLASSES), training=False)
+    random = np.random.default_rng(1).random
+    model.set_weights([random(weights.shape) for weights in model.get_weights()])
+    last = model.layers[-1]
+    scale = np.float32(0.1) / np.abs(last.get_weights()[0]).mean()
+    last.set_weights([weights * scale for weights in last.get_weights()])
+    Path("models").mkdir(exist_ok=True)
+    model.save(paths.model(name))
+
+
+def inference_config(name: str) -> InferenceConfig:
+    variant = read_params()["variants"][name]
+    return read_inference_config(read_params(), variant["network"], variant["recipe"])
+
+
+def keras_probabilities(name: str) -> np.ndarray:
+    model, config = load_model(name, len(CLASSES)), inference_config(name)
+    logits, _ = predict_logits(model, IMAGES, batch_size=7, variant=name, config=config)
+    return metrics.softmax(logits)
+
+
+def litert_probabilities(path: Path, *, batch_size: int) -> np.ndarray:
+    config = inference_config(path.stem)
+    logits = LiteRTModel(path).predict_logits(
+        IMAGES, batch_size=batch_size, inference_config=config
+    )
+    return metrics.softmax(logits)
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("name", ["final", "fast"])
+def test_litert_computes_what_keras_does_in_batches_of_any_size(name: str) -> None:
+    save_keras(name)
+    save_tflite(paths.tflite(name), load_model(name, len(CLASSES)), CLASSES)
+    expected = keras_probabilities(name)
+    assert np.ptp(expected, axis=1).min() > 0.05
+    for batch_size in (3, 7, 100):
+        probabilities = litert_probabilities(paths.tflite(name), batch_size=batch_size)
+        np.testing.assert_allclose(probabilities, expected, atol=1e-4)
+
+
+@pytest.mark.usefixtures("project")
+def test_export_has_float16_weights_and_the_same_bytes_each_time() -> None:
+    save_keras("fast")
+    export.main([])
+    content = EXPORTED.read_bytes()
+    EXPORTED.unlink()
+    export.main([])
+    assert EXPORTED.read_bytes() == content
+    model = load_model("fast", len(CLASSES))
+    save_tflite(paths.tflite("fast"), model, CLASSES)
+    assert paths.tflite("fast").stat().st_size - len(content) > 0.35 * 4 * model.count_params()
+    assert read_labels(EXPORTED) == CLASSES
+    probabilities = litert_probabilities(EXPORTED, batch_size=7)
+    np.testing.assert_allclose(probabilities, keras_probabilities("fast"), atol=0.01)
