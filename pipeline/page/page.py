@@ -63,7 +63,7 @@ def collect(params: Mapping[str, Any], settings: Page) -> PageData:
         side=size,
         classes=list(all_results[0].classes),
         confidence_level=read_section(params, "compare.confidence_level", float),
-        ranking=_ranking(comparison, differences[differences["significant"]], times),
+        ranking=_ranking(comparison, differences[differences["significant"].astype(bool)], times),
         variants=variants,
         max_misclassified=settings.misclassified,
         samples=[(int(labels[index]), images.encode_png(test.images[index])) for index in samples],
