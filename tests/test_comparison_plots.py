@@ -59,6 +59,7 @@ def test_accuracy_bars_intervals_and_published_marks(drawn: dict[str, Figure]) -
     ):
         assert [bar.get_width() for bar in axis.patches] == bars  # type: ignore[attr-defined]
         assert panels.words(axis.texts) == [f" {value:.4f}" for value in bars]
+        assert {text.get_position()[0] for text in axis.texts} == {0}
         marks = np.asarray(axis.collections[0].get_offsets())
         assert marks[[0, 2], 0].tolist() == published
     _, intervals = left.collections
