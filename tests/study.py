@@ -57,8 +57,8 @@ def prepare(
     params["dataset"] |= {"train_images": 32 * steps, "validation_images": VALIDATION_IMAGES}
     for section in (params["inference"], *params["numerics"].values()):
         section["cpu_isa"] = cpu_isa
-    for shared in workspace.shorten(params["recipes"], epochs):
-        shared |= recipe
+    for shared in params["recipes"].values():
+        shared |= {"epochs": epochs, **recipe}
     workspace.write_params(folder, params)
     workspace.drop_variants(folder, *set(params["variants"]) - set(variants))
     each = math.ceil((32 * steps + VALIDATION_IMAGES) / len(cifar10.TRAIN_FILES) / 10) * 10

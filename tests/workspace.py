@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -86,15 +85,6 @@ def light(params: dict[str, Any]) -> dict[str, Any]:
         for name, recipe in params["recipes"].items()
     }
     return params | {"variants": variants, "recipes": recipes}
-
-
-def shorten(recipes: dict[str, Any], epochs: int) -> Iterable[dict[str, Any]]:
-    """Set `epochs` in all `recipes`, the first of small images where there are any; the recipes."""
-    for recipe in recipes.values():
-        recipe["epochs"] = epochs
-        if recipe["progressive_resizing"]:
-            recipe["progressive_resizing"] = {"px24": 1}
-    return recipes.values()
 
 
 def run(folder: Path, *command: str, expect: int = 0) -> str:

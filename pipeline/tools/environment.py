@@ -58,7 +58,7 @@ def path(stage: str) -> Path:
 def record(stage: str, seconds: float) -> None:
     """Write duration, machine and package versions of a run of `stage` to `path(stage)`.
 
-    No stage depends on these files; make plan, make verify and the training times read them.
+    No stage depends on these files; make plan and the training times read them.
     """
     run = {
         "seconds": round(seconds, 1),
