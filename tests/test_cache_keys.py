@@ -208,7 +208,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     ],
     "errors": [("as one line", "in red")],
     "files": [(".part{", ".half{"), ("cannot write", "failed to write")],
-    "params": [("not found; ", "no such key; "), ("expected a mapping", "no mapping")],
+    "params": [("not found; ", "no such key; "), ("did you mean", "perhaps"), ("<= 80", "<= 40")],
     "paths": [('Path(".checkpoints"', 'Path(".unfinished"')],
     "progress": [
         ("self._bar.update(done - self._bar.n)", "time.sleep(0.1)"),
@@ -216,9 +216,8 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     ],
     "splits": [
         ("delete the file", "remove it"),
-        ("return validate_split(split, name, like)", "return split"),
+        ('return validate_arrays(split, f"{paths.split(name)}: ", REMEDY, like)', "return split"),
     ],
-    "validation_messages": [("did you mean", "perhaps"), ("<= 80", "<= 40")],
 }
 
 

@@ -4,7 +4,10 @@ A stage reads only the keys that dvc.yaml declares for it, through `read_section
 is checked before any stage runs (pipeline/tools/config.py).
 """
 
-from collections.abc import Collection, Iterable, Mapping
+import difflib
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +17,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.validation_messages import explain, shorten, suggest
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -70,7 +72,7 @@ def read_section(params: Mapping[str, Any], key: str, schema: Any) -> Any:
     try:
         return pydantic.TypeAdapter(schema).validate_python(section)
     except pydantic.ValidationError as error:
-        lines = (f"{PARAMS_FILE}: {line}" for line in explain(error, key, section))
+        lines = (f"{PARAMS_FILE}: {line}" for line in _explain(error, key, section))
         raise PipelineError("\n".join(lines)) from None
 
 
@@ -92,3 +94,50 @@ def unknown_key(name: str, known: Iterable[Any], parent: str) -> PipelineError:
         f"{PARAMS_FILE}: {f'{parent}.' if parent else ''}{name}: not found; "
         f"{parent or 'the file'} has {', '.join(names) or 'no keys'}{suggest(name, names)}"
     )
+
+
+def _explain(error: pydantic.ValidationError, key: str, section: Any) -> list[str]:
+    """A line, `full.key: message, found value`, for each wrong value of the `section` at `key`."""
+    details = error.errors(include_url=False)
+    missing = [detail["loc"] for detail in details if detail["type"] == "missing"]
+    return [_line(detail, [key] if key else [], section, missing) for detail in details]
+
+
+def _line(detail: Any, key: list[str], section: Any, missing: Sequence[tuple[Any, ...]]) -> str:
+    location, context = detail["loc"], detail.get("ctx", {})
+    names = [*key, *_keys(location, section, location in missing)]
+    if "discriminator" in context:  # the key that selects the member of a union
+        names.append(context["discriminator"].strip("'"))
+    start = f"{'.'.join(names)}: {detail['msg'].replace('Value error, ', 'expected ')}"
+    if location in missing:
+        return start
+    found = context.get("tag", detail["input"])
+    if detail["type"] == "extra_forbidden":  # every key is required, so a misspelt one is missing
+        known = [other[-1] for other in missing if other[:-1] == location[:-1]]
+        return start + suggest(location[-1], known)
+    known = re.findall("'([^']*)'", context.get("expected", context.get("expected_tags", "")))
+    return f"{start}, found {shorten(found)}{suggest(found, known)}"
+
+
+def _keys(location: Sequence[Any], section: Any, missing: bool) -> list[str]:
+    """The keys of pydantic's `location`, which also names members of unions, and "[key]"."""
+    keys = []
+    for part in location:
+        is_key = part in section if isinstance(section, dict) else isinstance(part, int)
+        if is_key:
+            section = section[part]
+        if is_key or (missing and part is location[-1]):
+            keys.append(str(part))
+    return keys
+
+
+def suggest(name: object, known: Iterable[object]) -> str:
+    """`; did you mean 'x'?` for the known name most like `name`, or an empty text."""
+    close = difflib.get_close_matches(str(name), map(str, known), n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def shorten(value: object) -> str:
+    """`value` as YAML writes it in one line, cut where it gets long."""
+    text = json.dumps(value, ensure_ascii=False, default=str, skipkeys=True)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -35,11 +35,6 @@ def read_split(name: str, like: Split | None = None, root: Path = Path()) -> Spl
         raise PipelineError(
             f"{path}: expected the arrays images and labels, found {error}; {REMEDY}"
         ) from error
-    return validate_split(split, name, like)
-
-
-def validate_split(split: Split, name: str, like: Split | None = None) -> Split:
-    """`split`; PipelineError, naming the file of the split `name`, unless it is well-formed."""
     return validate_arrays(split, f"{paths.split(name)}: ", REMEDY, like)
 
 

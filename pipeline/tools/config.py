@@ -13,8 +13,14 @@ import pydantic
 
 from pipeline.comparison.settings import Compare
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import PARAMS_FILE, ConfigModel, read_params, read_section
-from pipeline.core.validation_messages import shorten, suggest
+from pipeline.core.params import (
+    PARAMS_FILE,
+    ConfigModel,
+    read_params,
+    read_section,
+    shorten,
+    suggest,
+)
 from pipeline.datasets.config import DatasetConfig
 from pipeline.datasets.fetch import Fetch
 from pipeline.evaluation.config import (
