@@ -1,4 +1,4 @@
-"""evaluate: its metrics, tables and figures, with a tiny Keras model."""
+"""evaluate: its metrics, tables and gallery, with a tiny Keras model."""
 
 import json
 import re
@@ -17,9 +17,10 @@ from pipeline.core import files, paths
 from pipeline.core.errors import PipelineError
 from pipeline.core.splits import read_split
 from pipeline.datasets.npz import write_npz
-from pipeline.evaluation import evaluate, gallery, inference
+from pipeline.evaluation import evaluate, inference
 from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.tflite import read_labels
+from pipeline.plotting import Figure
 
 OUTPUTS = [
     "models/tiny.tflite",
@@ -39,12 +40,12 @@ def save_network(tensorflow_started: None) -> Callable[..., None]:
     """Saves a network whose inputs are the means of the image's quarters."""
     import keras
 
-    def save(path: Path, *, side: int = 32, classes: int = 10, weight: float = 8) -> None:
+    def save(path: Path, *, classes: int = 10, weight: float = 8) -> None:
         keras.utils.set_random_seed(1)
         model = keras.Sequential(
             [
-                keras.Input((side, side, 3)),
-                keras.layers.AveragePooling2D(side // 2),
+                keras.Input((32, 32, 3)),
+                keras.layers.AveragePooling2D(16),
                 keras.layers.Flatten(),
                 keras.layers.Dense(classes, activation="softmax"),
             ],
@@ -139,7 +140,7 @@ def test_every_setting_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     metrics, predictions = run()
     predict_logits = MagicMock(wraps=inference.predict_logits)
     monkeypatch.setattr(evaluate, "predict_logits", predict_logits)
-    draw_gallery = MagicMock(wraps=gallery.draw_gallery)
+    draw_gallery = MagicMock(wraps=evaluate.draw_gallery)
     monkeypatch.setattr(evaluate, "draw_gallery", draw_gallery)
     edit_params(
         inference={"cpu_isa": "AVX2", "batch_size": 23},
@@ -172,7 +173,6 @@ def replace_by_code(path: Path) -> None:
         (lambda _: MODEL.unlink(), r"tiny\.keras: .*train@tiny"),
         (lambda _: MODEL.write_bytes(MODEL.read_bytes()[:1000]), r"tiny\.keras: .*train@tiny"),
         (lambda _: replace_by_code(MODEL), r"tiny\.keras: .*train@tiny"),
-        (lambda save: save(MODEL, side=16), r"tiny\.keras: .*train@tiny"),
         (lambda save: save(MODEL, classes=7), r"tiny\.keras: .*train@tiny"),
         (lambda save: save(MODEL, weight=float("nan")), "learning_rate"),
         (lambda _: TEST_SET.write_bytes(b"PK"), r"test\.npz: .*preprocess"),
@@ -192,3 +192,26 @@ def test_bad_input_is_named_and_nothing_is_written(
         evaluate.main(["tiny"])
     assert str(project) not in str(error.value)
     assert outputs() == {}
+
+
+def test_gallery_has_the_most_confident_errors_first(
+    tmp_path: Path, drawn: dict[str, Figure]
+) -> None:
+    images = np.random.default_rng(1).random((4, 8, 8, 3), np.float32)
+    table = pd.DataFrame(
+        {
+            "actual": ["cat", "note", "bird", "note"],
+            "predicted": ["cat", "cat", "note", "note"],
+            "confidence": [0.75, 0.625, 0.875, 0.625],
+        }
+    )
+    for predictions, count, shown in (
+        (table, 20, {2: "note 87.50%\ntrue: bird", 1: "cat 62.50%\ntrue: note"}),
+        (table, 1, {2: "note 87.50%\ntrue: bird"}),
+        (table.head(1), 20, {}),
+    ):
+        evaluate.draw_gallery(tmp_path / "a.png", "a", images, predictions, count)
+        axes = [axis for axis in drawn["a.png"].axes if axis.images]
+        assert [axis.get_title() for axis in axes] == list(shown.values())
+        for axis, index in zip(axes, shown, strict=True):
+            np.testing.assert_array_equal(axis.images[0].get_array(), images[index])

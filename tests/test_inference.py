@@ -19,8 +19,6 @@ NO_TTA = TestTimeAugmentation(horizontal_flip=False, shift=0, confidence_thresho
 class Model:
     """Its logits are the brightness of each image."""
 
-    input_shape = (None, 32, 32, 3)
-
     def __init__(self, check: Callable[[np.ndarray], object] = len) -> None:
         self.check = check
 
@@ -36,8 +34,7 @@ class Model:
 def predict(
     model: Any, images: np.ndarray = IMAGES, *, batch_size: int = 25
 ) -> tuple[np.ndarray, np.ndarray]:
-    config = InferenceConfig(NO_TTA, 0.5)
-    return predict_logits(model, images, batch_size=batch_size, config=config, variant="tiny")
+    return predict_logits(model, images, batch_size=batch_size, config=InferenceConfig(NO_TTA, 0.5))
 
 
 def test_batches_and_order() -> None:
@@ -61,11 +58,6 @@ def test_non_finite_logits_are_refused(value: float) -> None:
     images[59] = value
     with pytest.raises(PipelineError, match="learning_rate"):
         predict(Model(), images)
-
-
-def test_images_of_another_size_are_refused() -> None:
-    with pytest.raises(PipelineError, match=r"tiny\.keras: .*input.*train@tiny"):
-        predict(Model(), IMAGES[:, :16, :16])
 
 
 # Every pixel has its own value, so that each view is known by its content.

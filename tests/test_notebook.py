@@ -116,8 +116,6 @@ def test_changes_replace_values_of_recipe_and_variant() -> None:
         (IMAGES[0], LABELS, {}, "images: expected shape"),
         (IMAGES, LABELS[:50], {}, "labels: expected shape"),
         (IMAGES, np.ones((60, 10)), {}, "labels: .*one-hot"),
-        (IMAGES[:, :8, :8], LABELS, {}, "images: 8 pixels"),
-        (IMAGES, LABELS, {"progressive_resizing": {"px8": 1}}, "images: 32 pixels"),
         (IMAGES, LABELS, {"validation": (IMAGES[:, :16, :16], LABELS)}, "validation images: "),
         (IMAGES, LABELS % 5, {"validation": (IMAGES, LABELS)}, "validation labels: .*one-hot"),
     ],

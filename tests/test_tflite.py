@@ -15,8 +15,7 @@ from pipeline.datasets.cifar10 import CLASSES
 from pipeline.evaluation import metrics
 from pipeline.evaluation.config import InferenceConfig, read_inference_config
 from pipeline.evaluation.inference import load_model, predict_logits
-from pipeline.evaluation.tflite import append_labels, read_labels, save_tflite
-from pipeline.predict import export
+from pipeline.evaluation.tflite import append_labels, main, read_labels, save_tflite
 from pipeline.predict.predictor import LiteRTModel
 from pipeline.training.variant import read_training_config
 
@@ -100,7 +99,7 @@ def inference_config(name: str) -> InferenceConfig:
 
 def keras_probabilities(name: str) -> np.ndarray:
     model, config = load_model(name, len(CLASSES)), inference_config(name)
-    logits, _ = predict_logits(model, IMAGES, batch_size=7, variant=name, config=config)
+    logits, _ = predict_logits(model, IMAGES, batch_size=7, config=config)
     return metrics.softmax(logits)
 
 
@@ -127,10 +126,10 @@ def test_litert_computes_what_keras_does_in_batches_of_any_size(name: str) -> No
 @pytest.mark.usefixtures("project")
 def test_export_has_float16_weights_and_the_same_bytes_each_time() -> None:
     save_keras("fast")
-    export.main([])
+    main([])
     content = EXPORTED.read_bytes()
     EXPORTED.unlink()
-    export.main([])
+    main([])
     assert EXPORTED.read_bytes() == content
     model = load_model("fast", len(CLASSES))
     save_tflite(paths.tflite("fast"), model, CLASSES)

@@ -155,7 +155,7 @@ def _variant(params: Mapping[str, Any], result: Result, settings: Page) -> Varia
         {
             "history": result.history.drop(columns="epoch").to_dict("list"),
             "confusion": result.confusion.tolist(),
-            "scores": {name: values.round(6).tolist() for name, values in vars(scores).items()},
+            "scores": {name: values.round(6).tolist() for name, values in scores.items()},
             "examples": list(examples.itertuples(index=False, name=None)),
             "settings": variant_settings(params, result.variant),
         }

@@ -11,13 +11,13 @@ from typing import Annotated, Any
 
 import pydantic
 
-from pipeline.comparison.settings import Compare
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE, ConfigModel, read_params, read_section
 from pipeline.core.validation_messages import shorten, suggest
 from pipeline.datasets.config import DatasetConfig
 from pipeline.datasets.fetch import Fetch
 from pipeline.evaluation.config import (
+    Compare,
     Evaluate,
     Inference,
     Predict,
