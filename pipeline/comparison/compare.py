@@ -26,12 +26,10 @@ def main(_: list[str]) -> None:
     published = read_published(PUBLISHED) if is_cifar10 else None
     comparison = tables.comparison_table(groups, published, confidence)
     differences = tables.differences_table(groups, confidence)
-    for name, table, markdown in (
-        ("comparison", comparison, tables.comparison_markdown(comparison, confidence)),
-        ("differences", differences, tables.differences_markdown(differences)),
-    ):
-        files.write_text(REPORTS / f"{name}.csv", table.to_csv(**CSV))
-        files.write_text(REPORTS / f"{name}.md", markdown)
+    files.write_text(REPORTS / "comparison.csv", comparison.to_csv(**CSV))
+    files.write_text(REPORTS / "comparison.md", tables.comparison_markdown(comparison, confidence))
+    files.write_text(REPORTS / "differences.csv", differences.to_csv(**CSV))
+    files.write_text(REPORTS / "differences.md", tables.differences_markdown(differences))
     first_seeds = [group[0] for group in groups]
     plots.draw_accuracy(REPORTS / "accuracy.png", comparison.set_index("variant"), confidence)
     plots.draw_learning_curves(REPORTS / "curves.png", first_seeds)

@@ -1,6 +1,6 @@
 """The results of train and evaluate under reports/variants, and the study's published figures."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -82,10 +82,7 @@ def read_published(path: Path) -> pd.DataFrame:
 
 
 def _read_table(
-    path: Path,
-    columns: Sequence[str],
-    stage: str,
-    converters: Mapping[str, Callable[[str], Any]] | None = None,
+    path: Path, columns: Sequence[str], stage: str, converters: dict[str, Any] | None = None
 ) -> pd.DataFrame:
     """The `columns` of the CSV `path`, an output of `stage`; converters read names as they are."""
     blank_is_nan = not converters  # a class may be called "nan"

@@ -46,7 +46,5 @@ def mcnemar_p_value(one: np.ndarray, other: np.ndarray) -> float:
     McNemar, Note on the sampling error of the difference between correlated proportions or
     percentages, 1947.
     """
-    only_one, only_other = int((one & ~other).sum()), int((other & ~one).sum())
-    if only_one + only_other == 0:
-        return 1.0
-    return float(stats.binomtest(only_one, only_one + only_other).pvalue)
+    only_one, discordant = int((one & ~other).sum()), int((one != other).sum())
+    return float(stats.binomtest(only_one, discordant).pvalue) if discordant else 1.0

@@ -1,7 +1,7 @@
 """The tables of the comparison and of the differences: data frames, and Markdown of them."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import combinations, product
 
 import numpy as np
@@ -34,23 +34,23 @@ def comparison_table(
     lacks. Without `published` these columns are left out.
     """
     rows = []
-    for first, *others in groups:
-        metrics = pd.DataFrame([seed.metrics.model_dump() for seed in (first, *others)])
+    for seeds in groups:
+        metrics = pd.DataFrame([seed.metrics.model_dump() for seed in seeds])
         mean = metrics.mean()
-        low, high = wilson_interval(mean["accuracy"], first.test_images, confidence)
-        curves = [seed.history.set_index("epoch")["val_accuracy"] for seed in (first, *others)]
+        low, high = wilson_interval(mean["accuracy"], seeds[0].test_images, confidence)
+        curves = [seed.history.set_index("epoch")["val_accuracy"] for seed in seeds]
         best_epochs = [curve.idxmax() for curve in curves if curve.notna().any()]
         rows.append(
             {
-                "variant": first.variant,
-                "seeds": len(metrics),
+                "variant": seeds[0].variant,
+                "seeds": len(seeds),
                 "accuracy": mean["accuracy"],
                 "accuracy_deviation": metrics["accuracy"].std(),  # NaN for a single seed
                 "accuracy_low": low,
                 "accuracy_high": high,
                 "loss": mean["loss"],
                 **mean[list(METRICS)],
-                "parameters": first.metrics.parameters,
+                "parameters": seeds[0].metrics.parameters,
                 "best_val_accuracy": np.mean([curve.max() for curve in curves]),
                 "best_val_epochs": " ".join(map(str, best_epochs)),
             }
@@ -78,7 +78,7 @@ def comparison_markdown(table: pd.DataFrame, confidence: float) -> str:
     if "published_accuracy" not in table:
         del templates["published (difference)"], templates["published loss (difference)"]
     # Balanced accuracy is the accuracy where all classes have equally many test images.
-    if not metrics_differ(table["balanced_accuracy"], table["accuracy"]):
+    if np.allclose(table["balanced_accuracy"], table["accuracy"], rtol=0, atol=ROUNDING):
         del templates["balanced accuracy"]
     cells = {heading: _cells(table, template) for heading, template in templates.items()}
     shown = table[["variant", "seeds"]].assign(**cells)
@@ -109,11 +109,6 @@ def differences_markdown(table: pd.DataFrame) -> str:
     """The result of `differences_table` for neighbours in the ranking."""
     # Rows are sorted by rank: the first one of `better` has its next in the ranking as `worse`.
     return table.drop_duplicates("better").to_markdown(index=False, floatfmt=".3g")
-
-
-def metrics_differ(values: Iterable[float], others: Iterable[float]) -> bool:
-    """Whether two metrics differ for any variant, beyond the rounding of both."""
-    return any(abs(a - b) > ROUNDING for a, b in zip(values, others, strict=True))
 
 
 def escape_markdown(text: str) -> str:

@@ -56,7 +56,7 @@ class LiteRTModel:
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises PipelineError when LiteRT cannot run the file, or a class name is missing."""
+        """Raises PipelineError when LiteRT cannot run the file, or it has no class names."""
         self.classes = read_labels(path)
         try:
             with runtime.silence_stderr():  # LiteRT logs its CPU delegate to standard error
@@ -64,8 +64,6 @@ class LiteRTModel:
                 (self._input,) = self._interpreter.get_input_details()
                 (self._output,) = self._interpreter.get_output_details()
                 self._interpreter.allocate_tensors()
-            if len(self.classes) != (outputs := self._output["shape"][-1]):
-                raise ValueError(f"{len(self.classes)} class names for {outputs} outputs")
         except (ValueError, RuntimeError) as error:
             raise PipelineError(
                 f"{path}: expected a model that LiteRT can run, found another "
