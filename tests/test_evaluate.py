@@ -40,13 +40,11 @@ def save_network(tensorflow_started: None) -> Callable[..., None]:
     """Saves a network whose inputs are the means of the image's quarters."""
     import keras
 
-    def save(*, classes: int = 10, weight: float = 8, code: bool = False) -> None:
+    def save(*, classes: int = 10, weight: float = 8) -> None:
         keras.utils.set_random_seed(1)
         model = keras.Sequential(
             [
                 keras.Input((32, 32, 3)),
-                # Python code in the file, which is not run.
-                *([keras.layers.Lambda(lambda images: images)] if code else []),
                 keras.layers.AveragePooling2D(16),
                 keras.layers.Flatten(),
                 keras.layers.Dense(classes, activation="softmax"),
@@ -164,7 +162,6 @@ def test_every_setting_is_used(monkeypatch: pytest.MonkeyPatch, drawn: dict[str,
     [
         (lambda _: MODEL.unlink(), r"tiny\.keras: .*train@tiny"),
         (lambda _: MODEL.write_bytes(MODEL.read_bytes()[:1000]), r"tiny\.keras: .*train@tiny"),
-        (lambda save: save(code=True), r"tiny\.keras: .*train@tiny"),
         (lambda save: save(classes=7), r"tiny\.keras: .*train@tiny"),
         (lambda save: save(weight=float("nan")), "learning_rate"),
         (lambda _: paths.split("test").unlink(), r"test\.npz: .*preprocess"),
