@@ -57,16 +57,11 @@ def test_training_from_another_folder_is_that_of_the_stage(
         check=True,
     )
     lines = [line for line in done.stdout.splitlines() if not line.startswith(("fast", "baseline"))]
-    assert lines == [
-        "[1, 2] ['accuracy', 'loss'] (30, 10)",
-        "('cat', 'dog') True",
-        "True",
-    ]
+    assert lines == ["[1, 2] ['accuracy', 'loss'] (30, 10)", "('cat', 'dog') True", "True"]
 
 
 def fitted(images: Any, labels: Any, **settings: Any) -> tuple[Any, ...]:
     """The config, the training and the validation split that the API trains with."""
-
     fit = MagicMock(return_value=(None, {"loss": [1.0]}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(notebook, "fit", MagicMock(fit=fit))
@@ -87,11 +82,8 @@ def test_arrays_are_converted(images: Any, labels: Any) -> None:
 
 def test_changes_replace_values_of_recipe_and_variant() -> None:
     config, _, validation = fitted(IMAGES, LABELS)
-    assert (config.name, config.recipe.image_sizes(32), validation) == (
-        "sprint",
-        (20, 20, 32),
-        None,
-    )
+    assert (config.name, config.recipe.image_sizes(32)) == ("sprint", (20, 20, 32))
+    assert validation is None
     config, *_ = fitted(IMAGES, LABELS, epochs=1, seed=7)
     assert (config.network.seed, config.recipe.image_sizes(32)) == (7, (32,))
     changes = {"early_stopping": 2, "recipe": "fast", "validation": (IMAGES, LABELS)}

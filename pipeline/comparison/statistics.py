@@ -35,8 +35,7 @@ def wilson_interval(share: float, trials: int, confidence: float) -> tuple[float
     without continuity correction. Unlike the normal approximation it never leaves [0, 1].
     """
     test = stats.binomtest(round(share * trials), trials)
-    interval = test.proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+    return test.proportion_ci(confidence, method="wilson")
 
 
 def mcnemar_p_value(one: np.ndarray, other: np.ndarray) -> float:
