@@ -103,7 +103,6 @@ def compute_logits(params: dict[str, Any], name: str) -> HeldOutLogits:
         make_deterministic(held.model),
         held.images,
         batch_size=lookup(params, "inference.batch_size"),
-        variant=name,
         config=InferenceConfig(always, 1.0),
     )
     return HeldOutLogits(held.labels, no_tta, with_tta, tta)

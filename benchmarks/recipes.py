@@ -49,7 +49,6 @@ def try_recipe(name: str, changes: dict[str, Any]) -> dict[str, Any]:
         images,
         batch_size=100,
         config=InferenceConfig(read_section(params, key, TestTimeAugmentation), 1.0),
-        variant=name,
     )
     sizes = config.recipe.progressive_resizing.items()
     operations = sum(multiplications(model, side) for side in config.recipe.image_sizes(32))

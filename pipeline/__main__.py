@@ -28,7 +28,7 @@ STAGES = {
     "explore": "pipeline.explore.explore",
     "train": "pipeline.training.train",
     "evaluate": "pipeline.evaluation.evaluate",
-    "export": "pipeline.predict.export",
+    "export": "pipeline.evaluation.tflite",
     "compare": "pipeline.comparison.compare",
     "page": "pipeline.page.page",
 }

@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline import runtime
-from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE, lookup, read_params
 from pipeline.core.splits import NAMES, Split, read_class_names, read_split, validate_arrays
-from pipeline.training.variant import TrainingConfig, read_training_config
+from pipeline.training.variant import read_training_config
 
 fit = runtime.Lazy("pipeline.training.fit")
 PROJECT = Path(__file__).parent.parent
@@ -38,25 +37,18 @@ def train(
     """
     training = _to_split(images, labels, "")
     held_out = _to_split(*validation, "validation ", training) if validation else None
-    config = _read_config(Path(root), variant, held_out is not None, changes)
-    sizes = config.recipe.image_sizes(size := training.images.shape[1])
-    if not config.network.min_image_size(size) <= min(sizes) <= max(sizes) <= size:
-        raise PipelineError(f"images: {size} pixels a side are too few for the epochs' {sizes}")
-    runtime.start(config.numerics.cpu_isa, config.numerics.device)
-    model, history = fit.fit(config, training, held_out)
-    return model, pd.DataFrame(history, pd.RangeIndex(1, len(history["loss"]) + 1, name="epoch"))
-
-
-def _read_config(root: Path, variant: str, validates: bool, changes: Any) -> TrainingConfig:
-    params = read_params(root / PARAMS_FILE)
+    params = read_params(Path(root) / PARAMS_FILE)
     block = lookup(params, f"variants.{variant}")
     recipe = lookup(params, f"recipes.{changes.get('recipe', block['recipe'])}")
-    recipe["train_on"] = "train" if validates else "train_and_validation"
-    recipe["validation_batch_size"] = 100 if validates else None
+    recipe["train_on"] = "train" if validation else "train_and_validation"
+    recipe["validation_batch_size"] = 100 if validation else None
     recipe |= {"progressive_resizing": {}} if "epochs" in changes else {}
     for key, value in changes.items():
         (block if key in block else recipe)[key] = value
-    return read_training_config(params, variant)
+    config = read_training_config(params, variant)
+    runtime.start(config.numerics.cpu_isa, config.numerics.device)
+    model, history = fit.fit(config, training, held_out)
+    return model, pd.DataFrame(history, pd.RangeIndex(1, len(history["loss"]) + 1, name="epoch"))
 
 
 def _to_split(images: Any, labels: Any, name: str, like: Split | None = None) -> Split:

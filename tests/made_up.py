@@ -9,8 +9,7 @@ import pandas as pd
 
 from pipeline.comparison.results import Result
 from pipeline.core import files, paths
-from pipeline.evaluation import tables
-from pipeline.evaluation.metrics import METRICS, Metrics
+from pipeline.evaluation.metrics import CSV, METRICS, Metrics, class_scores
 
 # In the order of tables and figures.
 NAMES = [
@@ -100,10 +99,11 @@ def write(
     for column in ("actual", "predicted"):
         table[column] = np.array(classes)[table[column]]
     epochs_table = history(epochs, correct_per_class, validated=validated)
+    by_class = pd.DataFrame({"class": classes, **class_scores(counts)})
     for path, content in (
         (paths.history(variant), epochs_table.to_csv(index=False)),
-        (paths.classes(variant), tables.to_csv(tables.class_table(counts, classes))),
-        (paths.predictions(variant), tables.to_csv(table)),
+        (paths.classes(variant), by_class.to_csv(**CSV)),
+        (paths.predictions(variant), table.to_csv(**CSV)),
     ):
         files.write_text(folder / path, content)
     share = correct_per_class / PER_CLASS

@@ -72,7 +72,7 @@ def predict(project: Path, data: Any) -> Predict:
 
     def predict_photo(photo: Path) -> np.ndarray:
         images = load_image(photo, side=data["side"], crop_mode=data["crop_mode"])[None]
-        logits, _ = predict_logits(model, images, batch_size=1, config=config, variant="fast")
+        logits, _ = predict_logits(model, images, batch_size=1, config=config)
         return metrics.softmax(logits)[0]
 
     return predict_photo

@@ -35,12 +35,3 @@ def test_table_counts_views_and_calibration() -> None:
     assert (rows["at temperature 1"] > 0.1).all()
     assert (rows["calibration error"] < 0.02).all()
     assert (rows["below 0.3"] < rows["below 0.5"]).all()
-
-
-def test_views_count_where_the_image_alone_is_uncertain() -> None:
-    """The first image has a confidence of 0.88 at temperature 0.5; its views' logits differ."""
-    no_tta = np.array([[1.0, 0.0], [0.5, 0.0]])
-    held = calibrate.HeldOutLogits(np.array([0, 1]), no_tta, -no_tta, TTA)
-    logits, share = held.at(0.8, 0.5)
-    assert share == 0.5
-    assert logits.tolist() == [[2, 0], [-1, 0]]

@@ -21,7 +21,7 @@ from pipeline.core import paths
 from pipeline.core.errors import PipelineError
 from pipeline.plotting import Figure
 
-FIGURES = ("accuracy.png", "confusion.png", "curves.png", "reliability.png", "training.png")
+FIGURES = ("accuracy.png", "confusion.png", "curves.png", "reliability.png")
 TABLES = ("comparison.csv", "comparison.md", "differences.csv", "differences.md")
 # In an order that is neither that of the names nor that of the accuracies; `fast` has three seeds.
 VARIANTS = {
@@ -33,7 +33,7 @@ VARIANTS = {
     "new": {"recipe": "best", "seed": 1},
 }
 # Correctly classified images of each class of 100.
-CORRECT = {"baseline": 40, "fast_b": 70, "fast_c": 75, "fast_z": 80, "deep": 60, "new": 90}
+CORRECT = {"baseline": 40, "fast_b": 60, "fast_c": 75, "fast_z": 95, "deep": 70, "new": 90}
 RANKING = ["new", "fast_z", "deep", "baseline"]
 
 
@@ -113,13 +113,12 @@ def test_figures_rank_the_variants_of_params_and_show_the_lowest_seed(
     assert panels.legend(drawn["curves.png"]) == RANKING
     assert list(panels.ticks(drawn["accuracy.png"].axes[0], "y")) == RANKING
     assert "90 %" in " ".join(panels.legend(drawn["accuracy.png"]))
-    for name in ("confusion.png", "reliability.png", "training.png"):
-        titles = [axis.get_title().split(":")[0] for axis in panels.shown(drawn[name])]
-        assert list(dict.fromkeys(titles)) == RANKING
+    for name in ("confusion.png", "reliability.png"):
+        assert [axis.get_title().split(":")[0] for axis in panels.shown(drawn[name])] == RANKING
     curve = drawn["curves.png"].axes[0].lines[1]
     expected = pd.read_csv(paths.history("fast_z"))["accuracy"].tolist()
     assert np.asarray(curve.get_ydata()).tolist() == expected
-    assert len(panels.lines(drawn["reliability.png"].axes[0])["test images"]) == 1
+    assert len(drawn["reliability.png"].axes[0].lines[1].get_xydata()) == 1  # type: ignore[arg-type]
 
 
 def test_photos_are_not_compared_with_the_study(drawn: dict[str, Figure]) -> None:
@@ -129,11 +128,7 @@ def test_photos_are_not_compared_with_the_study(drawn: dict[str, Figure]) -> Non
     assert "published" not in Path("reports/comparison.csv").read_text(encoding="utf-8")
 
 
-def test_nothing_is_written_by_wrong_params_or_without_a_result() -> None:
-    write_params(VARIANTS, confidence=1.0)
-    with pytest.raises(PipelineError, match=r"compare\.confidence_level"):
-        compare.main([])
-    write_params(VARIANTS)
+def test_nothing_is_written_without_a_result() -> None:
     paths.history("fast_c").unlink()
     with pytest.raises(PipelineError, match="train@fast_c"):
         compare.main([])

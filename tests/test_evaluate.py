@@ -1,4 +1,4 @@
-"""evaluate: its metrics, tables and figures, with a tiny Keras model."""
+"""evaluate: its metrics, tables and gallery, with a tiny Keras model."""
 
 import json
 import re
@@ -17,9 +17,10 @@ from pipeline.core import files, paths
 from pipeline.core.errors import PipelineError
 from pipeline.core.splits import read_split
 from pipeline.datasets.npz import write_npz
-from pipeline.evaluation import evaluate, gallery, inference
+from pipeline.evaluation import evaluate, inference
 from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.tflite import read_labels
+from pipeline.plotting import Figure
 
 OUTPUTS = [
     "models/tiny.tflite",
@@ -28,7 +29,7 @@ OUTPUTS = [
     "reports/variants/tiny/metrics.json",
     "reports/variants/tiny/predictions.csv",
 ]
-MODEL, TEST_SET = Path("models/tiny.keras"), Path("data/processed/test.npz")
+MODEL = Path("models/tiny.keras")
 IMAGES = 60
 NAMES = ["Äpfel, rot", "$5 bill$", 'a "b"', "support", *"efghij"]
 NO_TTA = {"horizontal_flip": False, "shift": 0, "confidence_threshold": 1.0}
@@ -39,19 +40,19 @@ def save_network(tensorflow_started: None) -> Callable[..., None]:
     """Saves a network whose inputs are the means of the image's quarters."""
     import keras
 
-    def save(path: Path, *, side: int = 32, classes: int = 10, weight: float = 8) -> None:
+    def save(*, classes: int = 10, weight: float = 8) -> None:
         keras.utils.set_random_seed(1)
         model = keras.Sequential(
             [
-                keras.Input((side, side, 3)),
-                keras.layers.AveragePooling2D(side // 2),
+                keras.Input((32, 32, 3)),
+                keras.layers.AveragePooling2D(16),
                 keras.layers.Flatten(),
                 keras.layers.Dense(classes, activation="softmax"),
             ],
         )
         model.layers[-1].set_weights([w * weight for w in model.layers[-1].get_weights()])
-        path.parent.mkdir(exist_ok=True)
-        model.save(path)
+        MODEL.parent.mkdir(exist_ok=True)
+        model.save(MODEL)
 
     return save
 
@@ -71,9 +72,9 @@ def project(
     # Quarters of different brightness, so that the classes predicted differ.
     images *= generator.random((IMAGES, 2, 2, 3), np.float32).repeat(16, 1).repeat(16, 2)
     labels = np.eye(10, dtype=np.float32)[np.arange(IMAGES) % 10]
-    write_npz(TEST_SET, images=images, labels=labels)
+    write_npz(paths.split("test"), images=images, labels=labels)
     files.write_text(paths.CLASS_NAMES, "\n".join(NAMES))
-    save_network(MODEL)
+    save_network()
     return tmp_path
 
 
@@ -135,12 +136,10 @@ def test_metrics_and_tables_agree_with_keras() -> None:
 
 
 @pytest.mark.usefixtures("project")
-def test_every_setting_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_setting_is_used(monkeypatch: pytest.MonkeyPatch, drawn: dict[str, Figure]) -> None:
     metrics, predictions = run()
     predict_logits = MagicMock(wraps=inference.predict_logits)
     monkeypatch.setattr(evaluate, "predict_logits", predict_logits)
-    draw_gallery = MagicMock(wraps=gallery.draw_gallery)
-    monkeypatch.setattr(evaluate, "draw_gallery", draw_gallery)
     edit_params(
         inference={"cpu_isa": "AVX2", "batch_size": 23},
         evaluate={"calibration_bins": 1, "misclassified": 3},
@@ -150,7 +149,7 @@ def test_every_setting_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     changed, flat = run()
     assert predict_logits.call_args.kwargs["batch_size"] == 23
-    assert draw_gallery.call_args.args[-1] == 3
+    assert sum(len(axis.images) for axis in drawn["tiny.png"].axes) == 3
     assert changed["rejection_rate"] == 1
     error = abs(flat["confidence"].mean() - changed["accuracy"])  # of a single bin
     assert changed["calibration_error"] == pytest.approx(error, abs=2e-6)
@@ -158,27 +157,15 @@ def test_every_setting_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert flat["confidence"].max() < predictions["confidence"].max()
 
 
-def replace_by_code(path: Path) -> None:
-    """A model with a layer that would run Python code from the file."""
-    import keras
-
-    layers = [keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
-    keras.Sequential([*layers, keras.layers.Lambda(lambda output: output)]).save(path)
-
-
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda _: MODEL.unlink(), r"tiny\.keras: .*train@tiny"),
         (lambda _: MODEL.write_bytes(MODEL.read_bytes()[:1000]), r"tiny\.keras: .*train@tiny"),
-        (lambda _: replace_by_code(MODEL), r"tiny\.keras: .*train@tiny"),
-        (lambda save: save(MODEL, side=16), r"tiny\.keras: .*train@tiny"),
-        (lambda save: save(MODEL, classes=7), r"tiny\.keras: .*train@tiny"),
-        (lambda save: save(MODEL, weight=float("nan")), "learning_rate"),
-        (lambda _: TEST_SET.write_bytes(b"PK"), r"test\.npz: .*preprocess"),
-        (lambda _: paths.CLASS_NAMES.unlink(), r"classes\.txt: .*preprocess"),
+        (lambda save: save(classes=7), r"tiny\.keras: .*train@tiny"),
+        (lambda save: save(weight=float("nan")), "learning_rate"),
+        (lambda _: paths.split("test").unlink(), r"test\.npz: .*preprocess"),
         (lambda _: edit_params(temperatures={}), "temperatures.study"),
-        (lambda _: edit_params(variants={"other": {}}), "variants.tiny"),
     ],
 )
 def test_bad_input_is_named_and_nothing_is_written(
@@ -192,3 +179,26 @@ def test_bad_input_is_named_and_nothing_is_written(
         evaluate.main(["tiny"])
     assert str(project) not in str(error.value)
     assert outputs() == {}
+
+
+def test_gallery_has_the_most_confident_errors_first(
+    tmp_path: Path, drawn: dict[str, Figure]
+) -> None:
+    images = np.random.default_rng(1).random((4, 8, 8, 3), np.float32)
+    table = pd.DataFrame(
+        {
+            "actual": ["cat", "note", "bird", "note"],
+            "predicted": ["cat", "cat", "note", "note"],
+            "confidence": [0.75, 0.625, 0.875, 0.625],
+        }
+    )
+    for predictions, count, shown in (
+        (table, 20, {2: "note 87.50%\ntrue: bird", 1: "cat 62.50%\ntrue: note"}),
+        (table, 1, {2: "note 87.50%\ntrue: bird"}),
+        (table.head(1), 20, {}),
+    ):
+        evaluate.draw_gallery(tmp_path / "a.png", "a", images, predictions, count)
+        axes = [axis for axis in drawn["a.png"].axes if axis.images]
+        assert [axis.get_title() for axis in axes] == list(shown.values())
+        for axis, index in zip(axes, shown, strict=True):
+            np.testing.assert_array_equal(axis.images[0].get_array(), images[index])

@@ -3,7 +3,6 @@
 from itertools import pairwise
 from typing import Any
 
-import graphs
 import lazy
 import numpy as np
 import pytest
@@ -78,6 +77,11 @@ def test_weights_and_metrics_are_those_of_whole_batches(
         assert found[name] == pytest.approx(values, rel=1e-5)
 
 
+def nodes_of(graph: Any) -> list[Any]:
+    """The nodes of a GraphDef, and those of each function that it may call."""
+    return [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
+
+
 @pytest.mark.parametrize("steps", [(32, 16, 2), (160, 16, 2), (256, 16, 8)])
 def test_order_of_summation_is_fixed_in_the_graph_that_runs(steps: tuple[int, int, int]) -> None:
     """AddN of more than two starts with whichever it may overwrite, a matter of timing."""
@@ -89,12 +93,7 @@ def test_order_of_summation_is_fixed_in_the_graph_that_runs(steps: tuple[int, in
     fit(model, [steps[0]])
     executed = context().export_run_metadata().function_graphs
     context().disable_run_metadata()
-    nodes = [
-        node
-        for graph in executed
-        for part in graphs.parts(graph.post_optimization_graph)
-        for node in part
-    ]
+    nodes = [node for graph in executed for node in nodes_of(graph.post_optimization_graph)]
     assert {node.attr["N"].i for node in nodes if node.op == "AddN"} == {2}
 
 
@@ -108,7 +107,7 @@ def test_graph_has_winograd_and_its_kernel_once_and_groups_one_by_one(
     model.compile(optimizer="sgd", loss="categorical_crossentropy")
     batch = (lazy.tf.TensorSpec((None, 32, 32, 3)), lazy.tf.TensorSpec((None, 10)))
     graph = lazy.tf.function(model.train_step).get_concrete_function(batch).graph
-    nodes = [node for part in graphs.parts(graph.as_graph_def()) for node in part]
+    nodes = nodes_of(graph.as_graph_def())
     # The kernel at the points, four times the dense layer, Winograd forward and backward.
     assert sum("MatMul" in node.op for node in nodes) == 1 + 4 * 3 + 5 + 7
     assert [node.attr["parallel_iterations"].i for node in nodes if "While" in node.op] == loops

@@ -11,7 +11,8 @@ from made_up import NAMES
 
 from pipeline.core import paths
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation import metrics, tables
+from pipeline.evaluation import metrics
+from pipeline.evaluation.evaluate import prediction_table
 from pipeline.evaluation.metrics import Predictions, compute_metrics
 
 LABELS = np.array([3, 5, 0, 9])  # cat, dog, airplane, truck
@@ -67,9 +68,8 @@ def test_ties_go_to_the_lower_class() -> None:
 def test_class_scores() -> None:
     # Class 1 is never predicted, class 2 has no images, class 3 has neither: 0 / 0 counts as 0.
     confusion = np.array([[5, 0, 1, 0], [2, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
-    table = tables.class_table(confusion, ["a", "b", "f1", "support"])
-    assert table.to_dict("list") == {
-        "class": ["a", "b", "f1", "support"],
+    scores = metrics.class_scores(confusion)
+    assert {name: values.tolist() for name, values in scores.items()} == {
         "precision": [5 / 7, 0, 0, 0],
         "recall": [5 / 6, 0, 0, 0],
         "f1": [10 / 13, 0, 0, 0],
@@ -105,8 +105,8 @@ def test_calibration_error(labels: Any, probabilities: Any, bins: int, expected:
 
 
 def test_predictions_as_csv() -> None:
-    table = tables.prediction_table(LABELS, PROBABILITIES, NAMES)
-    assert tables.to_csv(table).splitlines() == [
+    table = prediction_table(LABELS, PROBABILITIES, NAMES)
+    assert table.to_csv(**metrics.CSV).split("\n")[:-1] == [
         "actual,predicted,confidence",
         "cat,cat,0.750000",
         "dog,cat,0.625000",

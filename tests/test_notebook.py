@@ -4,8 +4,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -57,29 +57,17 @@ def test_training_from_another_folder_is_that_of_the_stage(
         check=True,
     )
     lines = [line for line in done.stdout.splitlines() if not line.startswith(("fast", "baseline"))]
-    assert lines == [
-        "[1, 2] ['accuracy', 'loss'] (30, 10)",
-        "('cat', 'dog') True",
-        "True",
-    ]
-
-
-class Fitted(Exception):
-    """The arguments of `fit.fit`, in place of a training."""
+    assert lines == ["[1, 2] ['accuracy', 'loss'] (30, 10)", "('cat', 'dog') True", "True"]
 
 
 def fitted(images: Any, labels: Any, **settings: Any) -> tuple[Any, ...]:
     """The config, the training and the validation split that the API trains with."""
-
-    def fit(*arguments: Any) -> None:
-        raise Fitted(*arguments)
-
+    fit = MagicMock(return_value=(None, {"loss": [1.0]}))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(notebook, "fit", SimpleNamespace(fit=fit))
+        patch.setattr(notebook, "fit", MagicMock(fit=fit))
         patch.setattr(runtime, "start", lambda *_: None)
-        with pytest.raises(Fitted) as caught:
-            notebook.train(images, labels, **settings)
-    return caught.value.args
+        notebook.train(images, labels, **settings)
+    return fit.call_args.args
 
 
 @pytest.mark.parametrize("images", [IMAGES, IMAGES / 255])
@@ -94,11 +82,8 @@ def test_arrays_are_converted(images: Any, labels: Any) -> None:
 
 def test_changes_replace_values_of_recipe_and_variant() -> None:
     config, _, validation = fitted(IMAGES, LABELS)
-    assert (config.name, config.recipe.image_sizes(32), validation) == (
-        "sprint",
-        (20, 20, 32),
-        None,
-    )
+    assert (config.name, config.recipe.image_sizes(32)) == ("sprint", (20, 20, 32))
+    assert validation is None
     config, *_ = fitted(IMAGES, LABELS, epochs=1, seed=7)
     assert (config.network.seed, config.recipe.image_sizes(32)) == (7, (32,))
     changes = {"early_stopping": 2, "recipe": "fast", "validation": (IMAGES, LABELS)}
@@ -116,8 +101,6 @@ def test_changes_replace_values_of_recipe_and_variant() -> None:
         (IMAGES[0], LABELS, {}, "images: expected shape"),
         (IMAGES, LABELS[:50], {}, "labels: expected shape"),
         (IMAGES, np.ones((60, 10)), {}, "labels: .*one-hot"),
-        (IMAGES[:, :8, :8], LABELS, {}, "images: 8 pixels"),
-        (IMAGES, LABELS, {"progressive_resizing": {"px8": 1}}, "images: 32 pixels"),
         (IMAGES, LABELS, {"validation": (IMAGES[:, :16, :16], LABELS)}, "validation images: "),
         (IMAGES, LABELS % 5, {"validation": (IMAGES, LABELS)}, "validation labels: .*one-hot"),
     ],

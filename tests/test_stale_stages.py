@@ -43,7 +43,6 @@ FILES = {
     "pipeline/evaluation/inference.py": f"{EVALUATE} export",
     "pipeline/evaluation/metrics.py": f"{EVALUATE} export compare page",
     "pipeline/plotting.py": f"explore {EVALUATE} compare",
-    "pipeline/predict/export.py": "export",
     "pipeline/comparison/tables.py": "compare page",
     "pipeline/page/web/network.js": "page",
     "reports/training_times.csv": "page",

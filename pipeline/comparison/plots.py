@@ -4,22 +4,24 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline import plotting
-from pipeline.comparison.results import MATRIX_CLASSES, Result
+from pipeline.comparison.results import Result
 from pipeline.evaluation.metrics import calibration_curve
 from pipeline.plotting import Axes, Figure, MaxNLocator, PowerNorm
 
 BAR = "#56B4E9"  # light enough for black numbers
-# Distinct in grey, too. Markers, as a training of one epoch has no line.
-TRAINING: dict[str, Any] = {"color": "#E69F00", "linestyle": "--", "marker": "s", "markersize": 3}
-VALIDATION: dict[str, Any] = {"color": "#0072B2", "linestyle": "-", "marker": "o", "markersize": 3}
-LABELS = {"accuracy": "accuracy", "loss": "loss (nats)"}
+CURVES = {
+    "accuracy": "Training accuracy",
+    "val_accuracy": "Validation accuracy",
+    "loss": "Training loss (nats), label smoothing included",
+    "val_loss": "Validation loss (nats)",
+}
 CELL, MIN_MATRIX = 0.3, 3.4  # inches: a matrix cell with three digits, and the smallest matrix
+MATRIX_CLASSES = 20  # a confusion matrix of more classes is illegible
 MAX_NAME = 24  # characters of a class name beside a matrix
 MAX_MARKER = 140  # points², of a confidence bin with all test images
 
@@ -56,38 +58,16 @@ def draw_learning_curves(path: Path, results: Sequence[Result]) -> None:
     """Accuracy and loss of all variants against the epoch, on shared axes."""
     grid = {"nrows": 2, "ncols": 2, "sharex": True, "sharey": "row"}
     with plotting.figure(path, figsize=(10, 8), dpi=plotting.DPI, **grid) as (figure, axes):
-        for axis, column, title in (
-            (axes[0, 0], "accuracy", "Training accuracy"),
-            (axes[0, 1], "val_accuracy", "Validation accuracy"),
-            (axes[1, 0], "loss", "Training loss, label smoothing included"),
-            (axes[1, 1], "val_loss", "Validation loss"),
-        ):
+        for axis, (column, title) in zip(axes.flat, CURVES.items(), strict=True):
             axis.set_prop_cycle(plotting.LINES)
             for result in results:
                 epochs = result.history["epoch"]
                 style = {"markersize": 5, "markevery": math.ceil(len(epochs) / 6)}
                 axis.plot(epochs, result.history[column], label=result.variant, **style)
-            axis.set(title=title, ylabel=LABELS[column.removeprefix("val_")])
-            axis.tick_params(labelbottom=True, labelleft=True)
-            _set_epoch_axis(axis)
+            axis.set(title=title, xlabel="epoch", xlim=(0, None))
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         _legend(figure, axes[0, 0])
         figure.suptitle("Learning curves of all variants")
-
-
-def draw_training(path: Path, results: Sequence[Result]) -> None:
-    """Training against validation: a row of accuracy and loss for each variant."""
-    size = (8, 2.2 * len(results) + 0.8)
-    grid = {"nrows": len(results), "ncols": len(LABELS), "sharey": "col", "squeeze": False}
-    with plotting.figure(path, figsize=size, dpi=plotting.DPI, **grid) as (figure, axes):
-        for result, row in zip(results, axes, strict=True):
-            for axis, (metric, label) in zip(row, LABELS.items(), strict=True):
-                epochs = result.history["epoch"]
-                axis.plot(epochs, result.history[metric], label="training", **TRAINING)
-                axis.plot(epochs, result.history[f"val_{metric}"], label="validation", **VALIDATION)
-                axis.set(title=result.variant, ylabel=label)
-                _set_epoch_axis(axis)
-        _legend(figure, axes[0, 0])
-        figure.suptitle("Training against validation")
 
 
 def draw_confusion(path: Path, results: Sequence[Result]) -> None:
@@ -96,7 +76,19 @@ def draw_confusion(path: Path, results: Sequence[Result]) -> None:
     names = [name[:MAX_NAME] for name in classes] if len(classes) <= MATRIX_CLASSES else []
     with _panels(path, len(results), max(MIN_MATRIX, CELL * len(names))) as (figure, axes):
         for result, axis in zip(results, axes, strict=False):
-            _draw_matrix(axis, result, names)
+            totals = result.confusion.sum(axis=1, keepdims=True)
+            percent = 100 * result.confusion / np.maximum(totals, 1)
+            # The square root makes small shares, the errors, visible.
+            axis.imshow(percent, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=100))
+            for (row, column), value in np.ndenumerate(percent) if names else ():
+                text = axis.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7)
+                text.set_color("white" if value > 40 else "black")
+            axis.set_title(f"{result.variant}: accuracy {result.metrics.accuracy:.4f}", fontsize=10)
+            axis.set(xlabel="predicted class", ylabel="true class")
+            axis.set_xticks(range(len(names)), names, rotation=90)
+            axis.set_yticks(range(len(names)), names)
+            axis.label_outer()
+            axis.grid(visible=False)
         figure.suptitle("Confusion matrices of the test set, % of the true class")
 
 
@@ -139,28 +131,5 @@ def _panels(path: Path, count: int, side: float) -> Iterator[tuple[Figure, Seque
 
 
 def _legend(figure: Figure, axis: Axes) -> None:
-    handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, handlelength=4)
-
-
-def _set_epoch_axis(axis: Axes) -> None:
-    axis.set_xlabel("epoch")
-    axis.set_xlim(left=0)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _draw_matrix(axis: Axes, result: Result, names: Sequence[str]) -> None:
-    totals = result.confusion.sum(axis=1, keepdims=True)
-    percent = 100 * result.confusion / np.maximum(totals, 1)
-    # The square root makes small shares, the errors, visible.
-    axis.imshow(percent, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=100))
-    for (row, column), value in np.ndenumerate(percent) if names else ():
-        color = "white" if value > 40 else "black"
-        axis.text(column, row, f"{value:.0f}", ha="center", va="center", color=color, fontsize=7)
-    axis.set_title(f"{result.variant}: accuracy {result.metrics.accuracy:.4f}", fontsize=10)
-    axis.set(xlabel="predicted class", ylabel="true class")
-    axis.set_xticks(range(len(names)), names, rotation=90)
-    axis.set_yticks(range(len(names)), names)
-    axis.label_outer()
-    axis.grid(visible=False)
-    axis.spines[:].set_visible(False)
+    entries = axis.get_legend_handles_labels()
+    figure.legend(*entries, loc="outside lower center", ncols=4, handlelength=4)

@@ -1,7 +1,6 @@
 """The results of train and evaluate under reports/variants, and the study's published figures."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +12,7 @@ import pandas as pd
 from pipeline.core import paths
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.metrics import Metrics, confusion_matrix, read_metrics
-from pipeline.evaluation.tables import CLASS_COLUMNS, PREDICTION_COLUMNS
 from pipeline.training import history
-
-MATRIX_CLASSES = 20  # a confusion matrix of more classes is illegible
 
 
 @dataclass(frozen=True)
@@ -52,22 +48,14 @@ class Result:
 
 def read_result(variant: str) -> Result:
     """The result of `variant`; PipelineError when a file is missing or malformed."""
-    evaluate, train = f"run `dvc repro evaluate@{variant}`", f"run `dvc repro train@{variant}`"
-    text = dict.fromkeys(("class", "actual", "predicted"), str)  # a name may be "nan" or "1"
-    names = {"dtype": {**text, "confidence": float}, "keep_default_na": False}
-    with _read_table(paths.classes(variant), CLASS_COLUMNS, evaluate, **names) as table:
-        classes = tuple(table["class"])
-    path = paths.predictions(variant)
-    with _read_table(path, PREDICTION_COLUMNS, evaluate, **names) as predictions:
-        labels = {name: label for label, name in enumerate(classes)}
-        for column in ("actual", "predicted"):
-            predictions[column] = predictions[column].map(labels)  # NaN for an unknown name
-        if predictions.isna().to_numpy().any() or not predictions["confidence"].between(0, 1).all():
-            raise ValueError("expected known classes and a confidence from 0 to 1 in every row")
-    with _read_table(paths.history(variant), history.COLUMNS, train) as epochs:
-        # Without validation images two columns are blank.
-        if not np.isfinite(epochs.dropna(axis="columns", how="all").to_numpy(np.float64)).all():
-            raise ValueError("expected finite numbers")
+    evaluate, train = f"evaluate@{variant}", f"train@{variant}"
+    table = _read_table(paths.classes(variant), ["class"], evaluate, {"class": str})
+    classes = tuple(table["class"])
+    label = {name: number for number, name in enumerate(classes)}.__getitem__
+    columns = ("actual", "predicted", "confidence")
+    labels = dict.fromkeys(columns[:2], label)
+    predictions = _read_table(paths.predictions(variant), columns, evaluate, labels)
+    epochs = _read_table(paths.history(variant), history.COLUMNS, train)
     return Result(variant, classes, read_metrics(variant), epochs, predictions)
 
 
@@ -93,19 +81,16 @@ def read_published(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, index_col="variant")
 
 
-@contextmanager
 def _read_table(
-    path: Path, columns: Sequence[str], remedy: str, **options: Any
-) -> Iterator[pd.DataFrame]:
-    """The CSV `path`, which has rows of just these `columns`.
-
-    Turns a missing file and any ValueError, of pandas' parser or the body, into a PipelineError.
-    """
+    path: Path, columns: Sequence[str], stage: str, converters: dict[str, Any] | None = None
+) -> pd.DataFrame:
+    """The `columns` of the CSV `path`, an output of `stage`; converters read names as they are."""
+    blank_is_nan = not converters  # a class may be called "nan"
     try:
-        table = pd.read_csv(path, **options)
-        if list(table) != list(columns) or table.empty:
-            raise ValueError(f"expected rows of {', '.join(columns)}")
-        yield table
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise PipelineError(f"{path}: missing or malformed: {reason}; {remedy}") from error
+        table = pd.read_csv(path, converters=converters, keep_default_na=blank_is_nan)
+        return table[list(columns)]
+    except (OSError, ValueError, KeyError) as error:
+        raise PipelineError(
+            f"{path}: expected a table of {', '.join(columns)}, found a missing or malformed one "
+            f"({' '.join(str(error).split())}); run `dvc repro {stage}`"
+        ) from error

@@ -1,52 +1,13 @@
 """Statistics of the comparison: variants grouped by seed, Wilson's interval, McNemar's test."""
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from pipeline.comparison.results import Result
-
-
-@dataclass(frozen=True)
-class SeedGroup:
-    """Results of variants that differ in their seed alone, by rising seed."""
-
-    results: tuple[Result, ...]
-
-    @property
-    def first(self) -> Result:
-        """The result of the lowest seed, which figures show."""
-        return self.results[0]
-
-    @property
-    def name(self) -> str:
-        """The variant of the lowest seed."""
-        return self.first.variant
-
-    def mean(self, metric: str) -> float:
-        """The mean of a metric over the seeds."""
-        return float(np.mean(self._values(metric)))
-
-    def std(self, metric: str) -> float:
-        """The sample standard deviation of a metric; NaN for a single seed."""
-        return float(np.std(self._values(metric), ddof=1)) if len(self.results) > 1 else np.nan
-
-    def best_epochs(self) -> list[int]:
-        """Per seed the first epoch of the highest validation accuracy; empty without validation."""
-        histories = [result.history.set_index("epoch") for result in self.results]
-        columns = [history["val_accuracy"].dropna() for history in histories]
-        return [int(column.idxmax()) for column in columns if not column.empty]
-
-    def best_val_accuracy(self) -> float:
-        """The mean over the seeds of the highest validation accuracy; NaN without validation."""
-        return float(np.mean([result.history["val_accuracy"].max() for result in self.results]))
-
-    def _values(self, metric: str) -> list[float]:
-        return [float(getattr(result.metrics, metric)) for result in self.results]
 
 
 def group_seeds(variants: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
@@ -61,9 +22,9 @@ def group_seeds(variants: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ..
     return sorted(map(tuple, groups.values()))
 
 
-def rank_groups(groups: Iterable[SeedGroup]) -> list[SeedGroup]:
-    """`groups` by falling mean test accuracy; ties keep their order."""
-    return sorted(groups, key=lambda group: -group.mean("accuracy"))
+def mean_accuracy(seeds: Sequence[Result]) -> float:
+    """The mean test accuracy of a variant's `seeds`."""
+    return float(np.mean([result.metrics.accuracy for result in seeds]))
 
 
 def wilson_interval(share: float, trials: int, confidence: float) -> tuple[float, float]:
@@ -74,8 +35,7 @@ def wilson_interval(share: float, trials: int, confidence: float) -> tuple[float
     without continuity correction. Unlike the normal approximation it never leaves [0, 1].
     """
     test = stats.binomtest(round(share * trials), trials)
-    interval = test.proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+    return test.proportion_ci(confidence, method="wilson")
 
 
 def mcnemar_p_value(one: np.ndarray, other: np.ndarray) -> float:
@@ -85,7 +45,5 @@ def mcnemar_p_value(one: np.ndarray, other: np.ndarray) -> float:
     McNemar, Note on the sampling error of the difference between correlated proportions or
     percentages, 1947.
     """
-    only_one, only_other = int((one & ~other).sum()), int((other & ~one).sum())
-    if only_one + only_other == 0:
-        return 1.0
-    return float(stats.binomtest(only_one, only_one + only_other).pvalue)
+    only_one, discordant = int((one & ~other).sum()), int((one != other).sum())
+    return float(stats.binomtest(only_one, discordant).pvalue) if discordant else 1.0

@@ -1,12 +1,14 @@
 """The tables of the comparison and of the differences: data frames, and Markdown of them."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import combinations, product
 
+import numpy as np
 import pandas as pd
 
-from pipeline.comparison.statistics import SeedGroup, mcnemar_p_value, rank_groups, wilson_interval
+from pipeline.comparison.results import Result
+from pipeline.comparison.statistics import mcnemar_p_value, mean_accuracy, wilson_interval
 
 # Further metrics of pipeline/evaluation/metrics.py, each a column under this heading.
 METRICS = {
@@ -24,30 +26,33 @@ _MARKUP = re.compile(r"[\\`*\[<|$~&]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def comparison_table(
-    groups: Sequence[SeedGroup], published: pd.DataFrame | None, confidence: float
+    groups: Sequence[Sequence[Result]], published: pd.DataFrame | None, confidence: float
 ) -> pd.DataFrame:
-    """A row per group, the highest test accuracy first; figures are means over the seeds.
+    """A row per group of seeds, named after the first; figures are means over the seeds.
 
     Published figures, and the differences ours minus theirs, are NaN for a variant that `published`
     lacks. Without `published` these columns are left out.
     """
     rows = []
-    for group in rank_groups(groups):
-        accuracy = group.mean("accuracy")
-        low, high = wilson_interval(accuracy, group.first.test_images, confidence)
+    for seeds in groups:
+        metrics = pd.DataFrame([seed.metrics.model_dump() for seed in seeds])
+        mean = metrics.mean()
+        low, high = wilson_interval(mean["accuracy"], seeds[0].test_images, confidence)
+        curves = [seed.history.set_index("epoch")["val_accuracy"] for seed in seeds]
+        best_epochs = [curve.idxmax() for curve in curves if curve.notna().any()]
         rows.append(
             {
-                "variant": group.name,
-                "seeds": len(group.results),
-                "accuracy": accuracy,
-                "accuracy_deviation": group.std("accuracy"),
+                "variant": seeds[0].variant,
+                "seeds": len(seeds),
+                "accuracy": mean["accuracy"],
+                "accuracy_deviation": metrics["accuracy"].std(),  # NaN for a single seed
                 "accuracy_low": low,
                 "accuracy_high": high,
-                "loss": group.mean("loss"),
-                **{metric: group.mean(metric) for metric in METRICS},
-                "parameters": group.first.metrics.parameters,
-                "best_val_accuracy": group.best_val_accuracy(),
-                "best_val_epochs": " ".join(map(str, group.best_epochs())),
+                "loss": mean["loss"],
+                **mean[list(METRICS)],
+                "parameters": seeds[0].metrics.parameters,
+                "best_val_accuracy": np.mean([curve.max() for curve in curves]),
+                "best_val_epochs": " ".join(map(str, best_epochs)),
             }
         )
     table = pd.DataFrame(rows)
@@ -73,30 +78,30 @@ def comparison_markdown(table: pd.DataFrame, confidence: float) -> str:
     if "published_accuracy" not in table:
         del templates["published (difference)"], templates["published loss (difference)"]
     # Balanced accuracy is the accuracy where all classes have equally many test images.
-    if not metrics_differ(table["balanced_accuracy"], table["accuracy"]):
+    if np.allclose(table["balanced_accuracy"], table["accuracy"], rtol=0, atol=ROUNDING):
         del templates["balanced accuracy"]
     cells = {heading: _cells(table, template) for heading, template in templates.items()}
     shown = table[["variant", "seeds"]].assign(**cells)
     return shown.to_markdown(index=False, disable_numparse=True, stralign="right")
 
 
-def differences_table(groups: Sequence[SeedGroup], confidence: float) -> pd.DataFrame:
-    """A row per pair of groups, the more accurate first, with McNemar's test of their difference.
+def differences_table(groups: Sequence[Sequence[Result]], confidence: float) -> pd.DataFrame:
+    """A row per pair of ranked groups, the more accurate first, with McNemar's test.
 
     `p_value` is the largest over all pairs of seeds, with Bonferroni correction for the number of
     rows. `significant`: it is below 1 - `confidence` and that the more accurate group is ahead
     in every pair of seeds.
     """
-    pairs = list(combinations(rank_groups(groups), 2))
+    pairs = list(combinations(groups, 2))
     rows = []
     for better, worse in pairs:
-        seeds = list(product(better.results, worse.results))
+        seeds = list(product(better, worse))
         p_value = max(mcnemar_p_value(one.correct, other.correct) for one, other in seeds)
         ahead = all(one.metrics.accuracy > other.metrics.accuracy for one, other in seeds)
         corrected = min(1.0, p_value * len(pairs))
-        difference = better.mean("accuracy") - worse.mean("accuracy")
+        difference = mean_accuracy(better) - mean_accuracy(worse)
         significant = ahead and corrected < 1 - confidence
-        rows.append((better.name, worse.name, difference, corrected, significant))
+        rows.append((better[0].variant, worse[0].variant, difference, corrected, significant))
     return pd.DataFrame(rows, columns=["better", "worse", "difference", "p_value", "significant"])
 
 
@@ -104,14 +109,6 @@ def differences_markdown(table: pd.DataFrame) -> str:
     """The result of `differences_table` for neighbours in the ranking."""
     # Rows are sorted by rank: the first one of `better` has its next in the ranking as `worse`.
     return table.drop_duplicates("better").to_markdown(index=False, floatfmt=".3g")
-
-
-def metrics_differ(values: Iterable[float], others: Iterable[float]) -> bool:
-    """Whether two metrics differ for any variant, beyond the rounding of both.
-
-    With equally many test images per class, balanced accuracy is the accuracy.
-    """
-    return any(abs(a - b) > ROUNDING for a, b in zip(values, others, strict=True))
 
 
 def escape_markdown(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The settings of inference and evaluation, as params.yaml has them."""
+"""The settings of inference, evaluation and comparison, as params.yaml has them."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple
@@ -16,6 +16,12 @@ class Evaluate(ConfigModel):
 
     calibration_bins: Annotated[int, pydantic.Field(ge=1, le=1000)]
     misclassified: Annotated[int, pydantic.Field(ge=1, le=100)]  # 100 are 4 million pixels
+
+
+class Compare(ConfigModel):
+    """The confidence level of the intervals and of the paired tests."""
+
+    confidence_level: Annotated[float, pydantic.Field(gt=0, lt=1)]
 
 
 class Predict(ConfigModel):

@@ -15,9 +15,6 @@ from keras import layers
 class FoldedBatchNormalization(layers.BatchNormalization):
     """Keras's layer at inference as one multiplication and one addition."""
 
-    factor: Any = 1.0
-    offset: Any = 0.0
-
     def fold(self) -> None:
         """Compute factor and offset from the layer's weights."""
         variance, mean = np.asarray(self.moving_variance), np.asarray(self.moving_mean)

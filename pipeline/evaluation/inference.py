@@ -25,26 +25,25 @@ def load_model(variant: str, classes: int) -> Any:
     try:
         trained = keras.saving.load_model(path, compile=False, safe_mode=True)
         model = deterministic.make_deterministic(trained)
+        if model.output_shape != (None, classes):
+            raise ValueError(f"its output is {model.output_shape} for {classes} classes")
     except Exception as error:  # a damaged file raises any exception, of any library
         reason = " ".join(str(error).split())[:200]
         raise PipelineError(
             f"{path}: expected a Keras model, found a missing, damaged or foreign file ({reason}); "
             f"delete it and run `dvc repro train@{variant}`"
         ) from error
-    _check_shape(model.output_shape, (classes,), "output", variant)
     return model
 
 
 def predict_logits(
-    model: Any, images: np.ndarray, *, batch_size: int, config: InferenceConfig, variant: str
+    model: Any, images: np.ndarray, *, batch_size: int, config: InferenceConfig
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits float64 (N, K) of `images` float32 (N, S, S, 3) in [0, 1], with and without
     test-time augmentation, both divided by the temperature.
 
-    Raises PipelineError when the model of `variant` takes images of another shape, or a logit is
-    infinite or NaN.
+    Raises PipelineError when a logit is infinite or NaN.
     """
-    _check_shape(model.input_shape, images.shape[1:], "input", variant)
     model.make_predict_function()  # once, before several threads would
 
     # Not by `predict`, which waits at its end for a sleeping thread of tf.data: 20 s instead of 13.
@@ -54,11 +53,3 @@ def predict_logits(
             return np.concatenate(list(pool.map(model.predict_on_batch, batches)))
 
     return predict_with_tta(predict, images, config)
-
-
-def _check_shape(shape: Any, expected: tuple[int, ...], side: str, variant: str) -> None:
-    if tuple(shape[1:]) != tuple(expected):
-        raise PipelineError(
-            f"{paths.model(variant)}: expected an {side} of shape {expected}, found "
-            f"{tuple(shape[1:])}; run `dvc repro train@{variant}`"
-        )

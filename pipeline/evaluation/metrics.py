@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pydantic
@@ -18,6 +18,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.params import ConfigModel
 
 DECIMALS = 6  # 10,000 images resolve 0.0001; float32 probabilities have about seven digits
+# Options of pandas' to_csv: the same bytes on every system.
+CSV: dict[str, Any] = {"index": False, "float_format": f"%.{DECIMALS}f", "lineterminator": "\n"}
 
 
 @dataclass(frozen=True)
@@ -55,16 +57,6 @@ class Metrics(ConfigModel, extra="allow"):
     parameters: pydantic.NonNegativeInt
 
 
-@dataclass(frozen=True)
-class ClassScores:
-    """Per class, arrays (K,): precision, recall and F1 float64 in [0, 1], support int64."""
-
-    precision: np.ndarray
-    recall: np.ndarray
-    f1: np.ndarray
-    support: np.ndarray
-
-
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities float32 (N, K) from `logits` float64 (N, K).
 
@@ -98,25 +90,25 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
     return counts
 
 
-def class_scores(confusion: np.ndarray) -> ClassScores:
-    """Precision, recall and F1 of every class from counts (K, K), rows the true classes.
+def class_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
+    """Per class, arrays (K,): precision, recall and F1 in [0, 1], and the support, its images.
 
     0 / 0 counts as 0, as scikit-learn's zero_division=0: the precision of a class never predicted,
     the recall of a class without images, the F1 of a class with neither.
     """
     hits, predicted, support = np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
-    return ClassScores(
-        precision=hits / np.maximum(predicted, 1),
-        recall=hits / np.maximum(support, 1),
-        f1=2 * hits / np.maximum(predicted + support, 1),
-        support=support,
-    )
+    return {
+        "precision": hits / np.maximum(predicted, 1),
+        "recall": hits / np.maximum(support, 1),
+        "f1": 2 * hits / np.maximum(predicted + support, 1),
+        "support": support,
+    }
 
 
 def balanced_accuracy(confusion: np.ndarray) -> float:
     """The mean recall of the classes that have test images, from counts (K, K)."""
     scores = class_scores(confusion)
-    return float(scores.recall[scores.support > 0].mean())
+    return float(scores["recall"][scores["support"] > 0].mean())
 
 
 def calibration_curve(
@@ -153,7 +145,7 @@ METRICS: dict[str, Callable[[Predictions], float]] = {
     "loss": lambda p: cross_entropy(p.labels, p.logits),
     "top2_accuracy": lambda p: top_k_accuracy(p.labels, p.probabilities, 2),
     "balanced_accuracy": lambda p: balanced_accuracy(p.confusion),
-    "macro_f1": lambda p: float(class_scores(p.confusion).f1.mean()),
+    "macro_f1": lambda p: float(class_scores(p.confusion)["f1"].mean()),
     "calibration_error": lambda p: calibration_error(p.labels, p.probabilities, p.calibration_bins),
     "accuracy_no_tta": lambda p: top_k_accuracy(p.labels, p.logits_no_tta, 1),
     # Test images show one of the classes, so this is the false-rejection rate.

@@ -12,17 +12,15 @@ from pipeline.core.errors import PipelineError
 from pipeline.evaluation.config import InferenceConfig, TestTimeAugmentation
 from pipeline.evaluation.metrics import softmax
 
-Predict = Callable[[np.ndarray], np.ndarray]  # images to logits
-
 
 def predict_with_tta(
-    predict: Predict, images: np.ndarray, config: InferenceConfig
+    predict: Callable[[np.ndarray], np.ndarray], images: np.ndarray, config: InferenceConfig
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits float64 (N, K) of `images` float32 (N, H, W, 3), with and without augmentation.
 
-    Both are divided by the temperature, which calibrates their softmax (Guo et al., On Calibration
-    of Modern Neural Networks, 2017, section 4.2). Raises PipelineError when a logit is infinite or
-    NaN.
+    `predict` gives the logits of a batch. Both are divided by the temperature, which calibrates
+    their softmax (Guo et al., On Calibration of Modern Neural Networks, 2017, section 4.2). Raises
+    PipelineError when a logit is infinite or NaN.
     """
     tta, temperature = config
     no_tta = predict(images).astype(np.float64)

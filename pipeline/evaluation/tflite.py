@@ -1,4 +1,4 @@
-"""Models as .tflite files for LiteRT, with the class names inside.
+"""Models as .tflite files for LiteRT, with the class names inside; the stage export.
 
 As in TensorFlow Lite's metadata, a zip archive with associated files follows the model: LiteRT
 reads the model by its length, any zip program the archive. `unzip -p models/best.tflite labels.txt`
@@ -10,19 +10,40 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline import runtime
 from pipeline.core import files
 from pipeline.core.errors import PipelineError
+from pipeline.core.params import lookup, read_params
+from pipeline.core.splits import read_class_names
+from pipeline.evaluation.inference import load_model
 
+tf = runtime.Lazy("tensorflow")
 LABELS = "labels.txt"
+
+
+def main(_: list[str]) -> None:
+    """Stage export: reports/V.tflite for V = `page.variant`, small enough for git.
+
+    By the TFLite converter's float16 quantization: LiteRT converts the weights to float32 at load.
+    """
+    params = read_params()
+    variant, class_names = lookup(params, "page.variant"), read_class_names()
+    runtime.start(lookup(params, "inference.cpu_isa"))
+    path, model = Path("reports", f"{variant}.tflite"), load_model(variant, len(class_names))
+    float16 = {
+        "optimizations": [tf.lite.Optimize.DEFAULT],
+        "target_spec": {"supported_types": [tf.float16]},
+    }
+    save_tflite(path, model, class_names, **float16)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
 def save_tflite(path: Path, model: Any, class_names: Sequence[str], **options: Any) -> None:
     """Convert the Keras `model` to `path`, the same bytes each time.
 
-    `options` are those of `keras.Model.export`. With allow_custom_ops, the default, a model with an
-    operation that LiteRT lacks is saved, and refused by LiteRT.
+    `options` are those of `keras.Model.export`. With allow_custom_ops a model with an operation
+    that LiteRT lacks is saved, and refused by LiteRT.
     """
-    options = options or {"allow_custom_ops": True}
 
     def save(temporary: Path) -> None:
         model.export(temporary, format="litert", verbose=False, **options)

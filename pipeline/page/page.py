@@ -11,7 +11,7 @@ import yaml
 
 from pipeline.comparison import results
 from pipeline.comparison.results import Result
-from pipeline.comparison.tables import METRICS, metrics_differ
+from pipeline.comparison.tables import METRICS, ROUNDING
 from pipeline.core import files, paths
 from pipeline.core.params import lookup, read_params, read_section
 from pipeline.core.splits import read_split
@@ -133,7 +133,8 @@ def _ranking(
     comparison: pd.DataFrame, significant: pd.DataFrame, times: pd.DataFrame
 ) -> list[RankingRow]:
     """Balanced accuracy is left out where it is the accuracy."""
-    names = [name for name in METRICS if metrics_differ(comparison[name], comparison["accuracy"])]
+    errors = {name: (comparison[name] - comparison["accuracy"]).abs().max() for name in METRICS}
+    names = [name for name, error in errors.items() if error > ROUNDING]
     notebook = times[times["trained"] == training_times.NOTEBOOK].set_index("variant")
     notebook_times = notebook[["seconds", "machine"]].agg(tuple, axis=1).to_dict()
     rows = []
@@ -155,7 +156,7 @@ def _variant(params: Mapping[str, Any], result: Result, settings: Page) -> Varia
         {
             "history": result.history.drop(columns="epoch").to_dict("list"),
             "confusion": result.confusion.tolist(),
-            "scores": {name: values.round(6).tolist() for name, values in vars(scores).items()},
+            "scores": {name: values.round(6).tolist() for name, values in scores.items()},
             "examples": list(examples.itertuples(index=False, name=None)),
             "settings": variant_settings(params, result.variant),
         }

@@ -47,21 +47,15 @@ def format_text(predictor: Predictor, names: Sequence[str], predictions: list[Pr
 
 def format_json(predictor: Predictor, names: Sequence[str], predictions: list[Prediction]) -> str:
     """One object, as docs/predict.md describes it; probabilities to 6 decimals."""
+    rows = []
+    for name, prediction in zip(names, predictions, strict=True):
+        top = [{"class": label, "probability": round(share, 6)} for label, share in prediction.top]
+        rows.append({"image": name, "likely": prediction.is_likely, "top": top})
     content = {
         "variant": predictor.variant,
         "test_accuracy": predictor.test_accuracy,
         "model": predictor.path.as_posix(),
-        "predictions": [
-            {
-                "image": name,
-                "likely": prediction.is_likely,
-                "top": [
-                    {"class": label, "probability": round(probability, 6)}
-                    for label, probability in prediction.top
-                ],
-            }
-            for name, prediction in zip(names, predictions, strict=True)
-        ],
+        "predictions": rows,
     }
     return json.dumps(content, indent=2)
 

@@ -56,7 +56,7 @@ class LiteRTModel:
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises PipelineError when LiteRT cannot run the file, or a class name is missing."""
+        """Raises PipelineError when LiteRT cannot run the file, or it has no class names."""
         self.classes = read_labels(path)
         try:
             with runtime.silence_stderr():  # LiteRT logs its CPU delegate to standard error
@@ -64,8 +64,6 @@ class LiteRTModel:
                 (self._input,) = self._interpreter.get_input_details()
                 (self._output,) = self._interpreter.get_output_details()
                 self._interpreter.allocate_tensors()
-            if len(self.classes) != (outputs := self._output["shape"][-1]):
-                raise ValueError(f"{len(self.classes)} class names for {outputs} outputs")
         except (ValueError, RuntimeError) as error:
             raise PipelineError(
                 f"{path}: expected a model that LiteRT can run, found another "
@@ -83,18 +81,18 @@ class LiteRTModel:
         """
 
         def predict(view: np.ndarray) -> np.ndarray:
-            starts = range(0, len(view), batch_size)
-            return np.concatenate([self._run(view[start : start + batch_size]) for start in starts])
+            logits = []
+            for start in range(0, len(view), batch_size):
+                batch = view[start : start + batch_size]
+                # Both return at once where the size of the batch is as before.
+                self._interpreter.resize_tensor_input(self._input["index"], batch.shape)
+                self._interpreter.allocate_tensors()
+                self._interpreter.set_tensor(self._input["index"], batch)
+                self._interpreter.invoke()
+                logits.append(self._interpreter.get_tensor(self._output["index"]))
+            return np.concatenate(logits)
 
         return predict_with_tta(predict, images, inference_config)[0]
-
-    def _run(self, batch: np.ndarray) -> np.ndarray:
-        # Both return at once where the size of the batch is as before.
-        self._interpreter.resize_tensor_input(self._input["index"], batch.shape)
-        self._interpreter.allocate_tensors()
-        self._interpreter.set_tensor(self._input["index"], batch)
-        self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output["index"])
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ class Predictor:
     def predict(self, photos: Photo | Iterable[Photo], *, top: int = TOP) -> list[Prediction]:
         """Classify one or several `photos`; `top` classes of each, or all where there are fewer.
 
-        Raises PipelineError with a line for each photo that cannot be read.
+        Raises PipelineError that names the first photo that cannot be read.
         """
         if top < 1:
             raise PipelineError(f"top: expected 1 or more, found {top}")
@@ -124,12 +122,13 @@ class Predictor:
         logits = self.model.predict_logits(
             images, batch_size=self.batch_size, inference_config=self.inference_config
         )
-        return [self._prediction(probabilities, top) for probabilities in softmax(logits)]
-
-    def _prediction(self, probabilities: np.ndarray, top: int) -> Prediction:
-        order = np.argsort(-probabilities, kind="stable")[:top]
-        classes = tuple((self.model.classes[k], float(probabilities[k])) for k in order)
-        return Prediction(*classes[0], classes, classes[0][1] >= self.rejection_threshold)
+        predictions = []
+        for probabilities in softmax(logits):
+            order = np.argsort(-probabilities, kind="stable")[:top]
+            classes = tuple((self.model.classes[k], float(probabilities[k])) for k in order)
+            is_likely = classes[0][1] >= self.rejection_threshold
+            predictions.append(Prediction(*classes[0], classes, is_likely))
+        return predictions
 
 
 def load_predictor(root: str | Path = "", variant: str | None = None) -> Predictor:
@@ -188,23 +187,13 @@ def _check_md5(path: Path, root: Path) -> None:
 def load_images(photos: Photo | Iterable[Photo], *, side: int, crop_mode: CropMode) -> np.ndarray:
     """One or several photos as float32 (N, side, side, 3) in [0, 1].
 
-    Raises PipelineError with a line for each photo that cannot be read.
+    Raises PipelineError that names the first photo that cannot be read.
     """
-
-    def load(photo: Photo) -> np.ndarray | PipelineError:
-        try:
-            return _load_image(photo, side, crop_mode)
-        except PipelineError as error:
-            return error
-
     is_single = isinstance(photos, str | os.PathLike | Image.Image) or hasattr(photos, "read")
     batch: Any = [photos] if is_single or getattr(photos, "ndim", 4) < 4 else photos
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        loaded = list(pool.map(load, batch))
-    errors = [str(image) for image in loaded if isinstance(image, PipelineError)]
-    if errors or not loaded:
-        raise PipelineError("\n".join(errors) or "expected at least one image, found none")
-    return np.stack(loaded)  # type: ignore[arg-type]
+        images = pool.map(lambda photo: _load_image(photo, side, crop_mode), batch)
+        return np.stack(list(images))
 
 
 def _load_image(photo: Photo, side: int, crop_mode: CropMode) -> np.ndarray:

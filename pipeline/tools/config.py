@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import pydantic
 
-from pipeline.comparison.settings import Compare
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import (
     PARAMS_FILE,
@@ -24,6 +23,7 @@ from pipeline.core.params import (
 from pipeline.datasets.config import DatasetConfig
 from pipeline.datasets.fetch import Fetch
 from pipeline.evaluation.config import (
+    Compare,
     Evaluate,
     Inference,
     Predict,
