@@ -67,7 +67,6 @@ def make_page(
     )
     digest = training_times.history_digest("final", folder)
     rows = [f"pipeline,final,{digest},75,2 cores", "pipeline,fast,other,9,2 cores"]
-    rows += ["notebook,final,,80,2 cores"]
     files.write_text(folder / training_times.PATH, "\n".join([training_times.HEADER, *rows]))
     with contextlib.chdir(folder):
         compare.main([])

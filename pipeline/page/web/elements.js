@@ -1,8 +1,9 @@
 // Elements of the document, and numbers as text.
 
-const SVG_NAMES = ["svg", "g", "line", "path", "text", "title"];
+const SVG_NAMES = ["svg", "path", "text"];
 const byId = (id) => document.getElementById(id);
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const duration = (seconds) => `${(seconds / 60).toFixed(1)} min`;
 const decimal = (value) => value?.toFixed(4) ?? "";
 
 /** An element with attributes and children; attributes `on…` are event listeners. */
@@ -19,15 +20,9 @@ function make(name, attributes = {}, ...children) {
 }
 
 /** Fills a table; the first cell of each row is its header. */
-function fillTable(table, headers, rows) {
+function fillTable(id, headers, rows) {
   const bodyRows = rows.map(([header, ...cells]) => make("tr", {},
     make("th", { scope: "row" }, header), ...cells.map((cell) => make("td", {}, cell))));
   const head = make("tr", {}, ...headers.map((header) => make("th", { scope: "col" }, header)));
-  table.replaceChildren(make("thead", {}, head), make("tbody", {}, ...bodyRows));
-}
-
-/** Seconds as "1 min 15 s". */
-function duration(seconds) {
-  const total = Math.round(seconds), minutes = Math.floor(total / 60), rest = total % 60;
-  return [minutes && `${minutes} min`, (rest || !minutes) && `${rest} s`].filter(Boolean).join(" ");
+  byId(id).replaceChildren(make("thead", {}, head), make("tbody", {}, ...bodyRows));
 }

@@ -64,7 +64,6 @@ function showSamples() {
   byId("samples").replaceChildren(...rows);
 }
 
-const names = data.ranking.map((row) => row.variant);
 byId("about-network").textContent = `The network is ${network.variant}, with a test accuracy of `
   + `${percent(network.accuracy)}; here its kernels are rounded to 16 bits. An image is rejected `
   + `if the probability of the predicted class is below ${threshold}.`;
@@ -72,7 +71,7 @@ listen();
 showSamples();
 showRanking();
 showTime();
-showCurves(names);
+const names = data.ranking.map((row) => row.variant);
 byId("variant").replaceChildren(...names.map((name) => make("option", {}, name)));
 byId("variant").addEventListener("change", ({ target }) => showVariant(target.value));
 showVariant(names[0]);
