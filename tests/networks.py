@@ -16,17 +16,8 @@ class Machine:
 
     def __init__(self, *before: str) -> None:
         user = () if before or os.geteuid() == 0 else ("--user", "--map-root-user")
-        command = [
-            *before,
-            "unshare",
-            *user,
-            "--net",
-            "--mount",
-            "sh",
-            "-c",
-            "echo; exec sleep 3600",
-        ]
-        self.holder = subprocess.Popen(command, stdout=subprocess.PIPE)
+        command = ("unshare", *user, "--net", "--mount", "sh", "-c", "echo; exec sleep 3600")
+        self.holder = subprocess.Popen([*before, *command], stdout=subprocess.PIPE)
         assert self.holder.stdout
         if not self.holder.stdout.readline():
             pytest.fail("nobody may make networks on this machine: allow user namespaces")

