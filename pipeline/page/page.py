@@ -32,7 +32,7 @@ PAGE = REPORTS / "index.html"
 CARD = REPORTS / "model_card.md"
 CARD_TEMPLATE = Path("pipeline/page/card.md")
 WEB = Path("pipeline/page/web")
-SCRIPTS = ("elements.js", "network.js", "photo.js", "charts.js", "results.js", "page.js")
+SCRIPTS = ("elements.js", "network.js", "photo.js", "results.js", "page.js")
 
 LICENCES = {  # of the model, by the kind of its data set
     "cifar10": "MIT, as the code. CIFAR-10 has no licence of its own; its author asks to cite "
@@ -57,13 +57,8 @@ def main(_: list[str]) -> None:
     name = "CIFAR-10" if dataset.kind == "cifar10" else Path(dataset.folder).name
     result = results.read_result(settings.variant)
     data = collect(params, settings, result)
-    card = render_card(
-        result,
-        kind=dataset.kind,
-        dataset=name,
-        side=data.side,
-        settings=variant_settings(params, settings.variant),
-    )
+    training = variant_settings(params, settings.variant)
+    card = render_card(result, kind=dataset.kind, dataset=name, side=data.side, settings=training)
     page = render_page(data, name, result.test_images)
     files.write_text(CARD, card)
     files.write_text(PAGE, page)

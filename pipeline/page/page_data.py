@@ -1,4 +1,7 @@
-"""Schema of the page: its settings in params.yaml, and the JSON that the scripts in web/ read."""
+"""Schema of the page: its settings in params.yaml, and the JSON that the scripts in web/ read.
+
+Keys of an input that a model lacks are left out; NaN is null in JSON.
+"""
 
 from typing import Annotated, Literal
 
@@ -20,11 +23,7 @@ class Page(ConfigModel):
     samples: Count  # of a class; fewer above page.SAMPLE_PIXELS
 
 
-class PageModel(pydantic.BaseModel):
-    """A part of the data. Other keys of an input are left out; NaN is null in JSON."""
-
-
-class RankingRow(PageModel):
+class RankingRow(pydantic.BaseModel):
     """A row of comparison.csv; the study alone has published figures, several seeds a deviation.
 
     `better_than` has the variants whose accuracy is significantly lower. `time` are the seconds of
@@ -43,7 +42,7 @@ class RankingRow(PageModel):
     time: tuple[float, str] | None
 
 
-class Variant(PageModel):
+class Variant(pydantic.BaseModel):
     """Results of a variant: `history` by epoch, NaN without validation images; `scores` by class.
 
     `confusion` has a row per true class. `examples` has (index, actual, predicted, confidence) of
@@ -60,7 +59,7 @@ class Variant(PageModel):
 Elementwise = Literal["InputLayer", "Activation", "BatchNormalization", "Dropout", "Flatten"]
 
 
-class Layer(PageModel):
+class Layer(pydantic.BaseModel):
     """Configuration of a Keras layer, with the values that network.js computes.
 
     In a chain of layers each is called once, the input never. `weights` are the shapes of its
@@ -83,7 +82,7 @@ class Layer(PageModel):
     axis: Literal[-1] = -1
 
 
-class Network(PageModel):
+class Network(pydantic.BaseModel):
     """The network of `variant`, its test `accuracy` before rounding, and how predict uses it.
 
     `layers` are a chain up to the logits, `data` their weights, little-endian, in base64. Kernels
@@ -99,7 +98,7 @@ class Network(PageModel):
     rejection_threshold: float  # probability of the most probable class below which it is rejected
 
 
-class PageData(PageModel):
+class PageData(pydantic.BaseModel):
     """All data of the page. Of several seeds, `variants` has the first one's results.
 
     `samples` has the class and the PNG file of test images, `examples` the WebP files of all

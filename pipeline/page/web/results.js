@@ -20,9 +20,9 @@ function showTime() {
   const rows = data.ranking.filter((row) => row.time);
   byId("time-note").textContent = rows.map(({ variant, accuracy, time: [seconds, machine] }) =>
     `${variant}: ${decimal(accuracy)} after ${duration(seconds)} on ${machine}`).join("; ");
-  byId("time").append(rows.length ? drawScatter("minutes", "test accuracy",
-    rows.map((row) => row.variant), rows.map((row) => row.time[0] / 60),
-    rows.map((row) => row.accuracy)) : "not measured");
+  const points = rows.map(({ variant, accuracy, time }) => [variant, time[0] / 60, accuracy]);
+  byId("time").append(
+    points.length ? drawScatter("minutes", "test accuracy", points) : "not measured");
 }
 
 /** A figure of a test image [index, actual, predicted, confidence]. */
