@@ -237,7 +237,8 @@ def test_ranking_and_training_times(page: webdriver.Chrome) -> None:
     assert fast["95.0 % interval"] == "0.8265 to 0.8708"
     assert fast["significantly better than"] == "final"
     assert (fast["training time"], final["training time"]) == ("not measured", "1.3 min")
-    assert texts_of(page, "#time text")[-2:] == ["●", "final"]
+    *axes, point, label = texts_of(page, "#time text")
+    assert (point, label, "70.0 %" in axes) == ("●", "final", True)
     assert text_of(page, "time-note") == "final: 0.7000 after 1.3 min on 2 cores"
 
 
