@@ -1,10 +1,9 @@
-"""Machines with networks of their own, on this one: Linux's namespaces, and nobody need be root.
+"""Machines with networks of their own, by Linux's namespaces; root is not needed.
 
 A command runs on one of them by what it is prefixed with.
 """
 
 import os
-import shutil
 import subprocess
 
 import pytest
@@ -13,34 +12,22 @@ CENTRE = "10.7.0.1"  # where all of them reach the first
 
 
 class Machine:
-    """A network and mounts that are seen by what runs with `prefix` alone, until `end`."""
+    """A network and mounts that are seen by what runs with `prefix` alone."""
 
     def __init__(self, *before: str) -> None:
-        if missing := [name for name in ("ip", "nsenter", "unshare") if not shutil.which(name)]:
-            pytest.fail(f"missing: {', '.join(missing)}: install iproute2 and util-linux")
         user = () if before or os.geteuid() == 0 else ("--user", "--map-root-user")
-        self._holder = subprocess.Popen(
-            [*before, "unshare", *user, "--net", "--mount", "sh", "-c", "echo; exec sleep 3600"],
-            stdout=subprocess.PIPE,
-        )
-        assert self._holder.stdout
-        if not self._holder.stdout.readline():
-            pytest.fail("nobody may make networks here: allow user namespaces")
+        command = ("unshare", *user, "--net", "--mount", "sh", "-c", "echo; exec sleep 3600")
+        self.holder = subprocess.Popen([*before, *command], stdout=subprocess.PIPE)
+        assert self.holder.stdout
+        if not self.holder.stdout.readline():
+            pytest.fail("nobody may make networks on this machine: allow user namespaces")
         as_user = () if os.geteuid() == 0 else ("--user", "--preserve-credentials")
-        target = ("--target", str(self._holder.pid))
+        target = ("--target", str(self.holder.pid))
         self.prefix = ("nsenter", *target, *as_user, "--net", "--mount", "--wd=.")
         self.run("ip", "link", "set", "lo", "up")
 
-    @property
-    def pid(self) -> int:
-        return self._holder.pid
-
     def run(self, *command: str) -> None:
         subprocess.run([*self.prefix, *command], check=True)
-
-    def end(self) -> None:
-        self._holder.kill()
-        self._holder.communicate()
 
 
 class Network:
@@ -57,7 +44,7 @@ class Network:
         self.others.append(made)
         number = len(self.others)
         cable = ("ip", "link", "add", f"to{number}", "type", "veth")
-        self.first.run(*cable, "peer", "name", "cable", "netns", str(made.pid))
+        self.first.run(*cable, "peer", "name", "cable", "netns", str(made.holder.pid))
         self.first.run("ip", "address", "add", f"10.7.{number}.1/24", "dev", f"to{number}")
         self.plugged(made, True)
         made.run("ip", "address", "add", f"10.7.{number}.2/24", "dev", "cable")
@@ -72,4 +59,5 @@ class Network:
 
     def end(self) -> None:
         for machine in (*self.others, self.first):
-            machine.end()
+            machine.holder.kill()
+            machine.holder.communicate()

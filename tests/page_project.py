@@ -4,7 +4,6 @@ import base64
 import contextlib
 import io
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,7 @@ def make_page(
     side: int = 32,
 ) -> Path:
     """A project in `folder` after the stages compare and page: two variants, one of two seeds."""
-    for name in ("pipeline/page", "pipeline/comparison", "requirements"):
+    for name in ("pipeline/page", "pipeline/comparison"):
         shutil.copytree(PROJECT / name, folder / name)
     full = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
     settings = {"variant": "fast", "examples": 3, "misclassified": 7, "samples": 2}
@@ -67,7 +66,6 @@ def make_page(
     )
     digest = training_times.history_digest("final", folder)
     rows = [f"pipeline,final,{digest},75,2 cores", "pipeline,fast,other,9,2 cores"]
-    rows += ["notebook,final,,80,2 cores"]
     files.write_text(folder / training_times.PATH, "\n".join([training_times.HEADER, *rows]))
     with contextlib.chdir(folder):
         compare.main([])
@@ -81,19 +79,16 @@ def save_model(path: Path, *, classes: int, side: int) -> None:
 
     path.parent.mkdir()
     keras.utils.set_random_seed(1)
-    image = keras.Input((side, side, 3), name="image")
-    hidden = keras.layers.Conv2D(16, 3, activation="relu", name="convolution")(image)
-    hidden = keras.layers.GlobalMaxPooling2D(name="pooling")(hidden)
-    probabilities = keras.layers.Dense(classes, activation="softmax", name="class")(hidden)
-    keras.Model(image, probabilities, name="airbench").save(path)
+    image = keras.Input((side, side, 3))
+    hidden = keras.layers.GlobalMaxPooling2D()(keras.layers.Conv2D(16, 3, activation="relu")(image))
+    probabilities = keras.layers.Dense(classes, activation="softmax")(hidden)
+    keras.Model(image, probabilities).save(path)
 
 
 def read_data(path: Path = page.PAGE) -> Any:
     """The data in the page."""
-    text = path.read_text(encoding="utf-8")
-    match = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
-    assert match
-    return json.loads(match[1])
+    text = path.read_text(encoding="utf-8").partition('id="data">')[2]
+    return json.loads(text.partition("</script>")[0])
 
 
 def read_image(content: str) -> np.ndarray:

@@ -1,6 +1,5 @@
 """The tables of the comparison and of the differences: data frames, and Markdown of them."""
 
-import re
 from collections.abc import Sequence
 from itertools import combinations, product
 
@@ -20,9 +19,6 @@ METRICS = {
     "rejection_rate": "rejected",
 }
 ROUNDING = 2e-6  # metrics have six decimals
-# Characters with a meaning within a line or a table cell of GitHub's Markdown. An underscore
-# between letters or digits has none.
-_MARKUP = re.compile(r"[\\`*\[<|$~&]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def comparison_table(
@@ -109,11 +105,6 @@ def differences_markdown(table: pd.DataFrame) -> str:
     """The result of `differences_table` for neighbours in the ranking."""
     # Rows are sorted by rank: the first one of `better` has its next in the ranking as `worse`.
     return table.drop_duplicates("better").to_markdown(index=False, floatfmt=".3g")
-
-
-def escape_markdown(text: str) -> str:
-    """`text` with the characters escaped that have a meaning in Markdown."""
-    return _MARKUP.sub(r"\\\g<0>", text)
 
 
 def _cells(table: pd.DataFrame, template: str) -> list[str]:

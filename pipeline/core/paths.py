@@ -38,12 +38,12 @@ def metrics(variant: str) -> Path:
 
 
 def classes(variant: str) -> Path:
-    """Precision, recall and F1 by class (evaluation/tables.py)."""
+    """Precision, recall and F1 by class (evaluation/evaluate.py)."""
     return RESULTS / variant / "classes.csv"
 
 
 def predictions(variant: str) -> Path:
-    """Actual and predicted class of each test image, with the confidence (evaluation/tables.py)."""
+    """Actual and predicted class of each test image, with the confidence (evaluation/evaluate.py)."""
     return RESULTS / variant / "predictions.csv"
 
 

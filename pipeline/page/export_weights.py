@@ -7,55 +7,47 @@ import base64
 import io
 import json
 import zipfile
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pydantic
 
+from pipeline.core import paths
 from pipeline.core.errors import PipelineError
-from pipeline.page.page_data import AnyLayer
+from pipeline.page.page_data import Layer
 
 
-def export_model(path: Path, remedy: str) -> tuple[list[AnyLayer], str]:
-    """Layers and weights of the .keras file `path`, as page_data.Network has them.
+def export_model(variant: str) -> tuple[list[Layer], str]:
+    """Layers and weights of the model of `variant`, as page_data.Network has them.
 
-    Raises PipelineError that ends in `remedy` when the file is missing or damaged, and one that
-    names the layer when network.js cannot compute it.
+    Raises PipelineError when the file is missing or damaged, and one that names the layer when
+    network.js cannot compute it.
     """
+    path, name, layers, data = paths.model(variant), "", [], b""
     try:
         with zipfile.ZipFile(path) as archive:
-            layers = json.loads(archive.read("config.json"))["config"]["layers"]
+            configs = json.loads(archive.read("config.json"))["config"]["layers"]
             with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
                 weights = _read_weights(file)
-        names = [layer["config"]["name"] for layer in layers]
-        arrays = [weights.get(name, []) for name in names]
-        configs = [
-            {
-                "class_name": layer["class_name"],
-                "calls": len(layer["inbound_nodes"]),
-                "weights": [array.shape for array in group],
-                **(layer.get("build_config") or {}),
-                **layer["config"],
-            }
-            for layer, group in zip(layers, arrays, strict=True)
-        ]
-    except (OSError, zipfile.BadZipFile, ValueError, LookupError, TypeError) as error:
-        raise PipelineError(
-            f"{path}: expected a trained Keras model, found {' '.join(str(error).split())}; "
-            f"delete the file and {remedy}"
-        ) from error
-    data = b"".join(array.tobytes() for group in arrays for array in group)
-    try:
-        chain = pydantic.TypeAdapter(list[AnyLayer]).validate_python(configs)
+        configs[-1]["config"]["activation"] = "linear"  # evaluate has refused any but softmax
+        for layer in configs:
+            name, calls = layer["config"]["name"], len(layer["inbound_nodes"])
+            arrays = weights.get(name, [])
+            data += b"".join(array.tobytes() for array in arrays)
+            added = {"calls": calls, "weights": [array.shape for array in arrays]}
+            layers.append(Layer.model_validate(layer["config"] | layer | added))
     except pydantic.ValidationError as error:
-        (number, *key), message = error.errors()[0]["loc"], error.errors()[0]["msg"]
+        key, message = error.errors()[0]["loc"][0], error.errors()[0]["msg"]
         raise PipelineError(
-            f"{path}: layer {names[int(number)]}: {'.'.join(map(str, key))} {message}; set "
-            "page.variant to another variant, or add the layer to page_data.py and "
-            "web/network.js in pipeline/page"
+            f"{path}: layer {name}: {key} {message}; set page.variant to another variant, or add "
+            "the layer to page_data.py and web/network.js in pipeline/page"
         ) from error
-    return chain, base64.b64encode(data).decode()
+    except (OSError, zipfile.BadZipFile, LookupError) as error:
+        raise PipelineError(
+            f"{path}: expected a trained Keras model, found {error}; delete the file and run "
+            f"`dvc repro train@{variant}`"
+        ) from error
+    return layers, base64.b64encode(data).decode()
 
 
 def _read_weights(file: h5py.File) -> dict[str, list[np.ndarray]]:

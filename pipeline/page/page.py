@@ -1,6 +1,12 @@
 """Stage page: all results and a network that classifies images, in one HTML file."""
 
+import base64
 import html
+import io
+import json
+import math
+import re
+import string
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,24 +14,42 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from PIL import Image
 
 from pipeline.comparison import results
 from pipeline.comparison.results import Result
-from pipeline.comparison.tables import METRICS, ROUNDING
-from pipeline.core import files, paths
+from pipeline.core import files
 from pipeline.core.params import lookup, read_params, read_section
 from pipeline.core.splits import read_split
 from pipeline.datasets.config import read_dataset_config
 from pipeline.evaluation.config import Predict, read_inference_config
-from pipeline.evaluation.metrics import class_scores, read_metrics
-from pipeline.page import export_weights, images, model_card, training_times
+from pipeline.evaluation.metrics import class_scores
+from pipeline.page import export_weights, training_times
 from pipeline.page.page_data import Network, Page, PageData, RankingRow, Variant
 
 REPORTS = Path("reports")
 PAGE = REPORTS / "index.html"
 CARD = REPORTS / "model_card.md"
+CARD_TEMPLATE = Path("pipeline/page/card.md")
 WEB = Path("pipeline/page/web")
-SCRIPTS = ("elements.js", "network.js", "photo.js", "charts.js", "results.js", "page.js")
+SCRIPTS = ("elements.js", "network.js", "photo.js", "results.js", "page.js")
+
+LICENCES = {  # of the model, by the kind of its data set
+    "cifar10": "MIT, as the code. CIFAR-10 has no licence of its own; its author asks to cite "
+    "Krizhevsky, *Learning Multiple\nLayers of Features from Tiny Images*, 2009.",
+    "photos": "The code is under MIT. State the licence of the photos, and of a network trained on "
+    "them, before you share it.",
+}
+# Samples are lossless, and not compressed, as the bytes would depend on the version of zlib. Of an
+# example as JPEG, 600 of 850 bytes would be headers.
+SAMPLE_FILE = {"format": "PNG", "compress_level": 0}
+EXAMPLE_FILE = {"format": "WEBP", "quality": 50}
+# Limits of all images together, for a page small enough to send: 4 MB of PNG, 3 MB of WebP.
+SAMPLE_PIXELS = 2**20
+EXAMPLE_PIXELS = 2**23
+# Characters with a meaning within a line or a table cell of GitHub's Markdown. An underscore
+# between letters or digits has none.
+MARKUP = re.compile(r"[\\`*\[<|$~&]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def main(_: list[str]) -> None:
@@ -33,43 +57,42 @@ def main(_: list[str]) -> None:
     params = read_params()
     settings = read_section(params, "page", Page)
     dataset = read_dataset_config(params)
-    data, result = collect(params, settings), results.read_result(settings.variant)
     name = "CIFAR-10" if dataset.kind == "cifar10" else Path(dataset.folder).name
-    parameters = variant_settings(params, settings.variant)
-    card = model_card.render(result, data, dataset.kind, name, parameters)
-    page = render(data, name, result.test_images)
+    result = results.read_result(settings.variant)
+    data = collect(params, settings, result)
+    training = variant_settings(params, settings.variant)
+    card = render_card(result, kind=dataset.kind, dataset=name, side=data.side, settings=training)
+    page = render_page(data, name, result.test_images)
     files.write_text(CARD, card)
     files.write_text(PAGE, page)
     print(f"page: {len(page.encode()) / 1e6:.1f} MB, with the network of {settings.variant}")
 
 
-def collect(params: Mapping[str, Any], settings: Page) -> PageData:
+def collect(params: Mapping[str, Any], settings: Page, result: Result) -> PageData:
     """The data from `params` and what preprocess, train, evaluate and compare wrote.
 
-    Raises PipelineError when results, training times, test images or the model are malformed.
+    `result` is that of the network. Raises PipelineError when results, training times, test images
+    or the model are malformed.
     """
-    times = training_times.read_training_times()
-    comparison = pd.read_csv(REPORTS / "comparison.csv")
-    differences = pd.read_csv(REPORTS / "differences.csv")
-    all_results = results.read_results(comparison["variant"])
-    variants = {result.variant: _variant(params, result, settings) for result in all_results}
+    ranking = _ranking()
+    all_results = results.read_results(row.variant for row in ranking)
+    variants = {each.variant: _variant(params, each, settings) for each in all_results}
     test = read_split("test")
-    labels, size = test.labels.argmax(axis=1), test.images.shape[1]
-    samples = select_samples(labels, settings.samples, size)
+    labels, side = test.labels.argmax(axis=1).tolist(), test.images.shape[1]
+    samples = select_samples(labels, settings.samples, side)
     shown = sorted({row[0] for variant in variants.values() for row in variant.examples})
-    jpeg_header, examples = images.encode_jpegs(test.images, shown, settings.jpeg_quality)
+    example_side = min(side, math.isqrt(EXAMPLE_PIXELS // len(shown)))
     return PageData(
         crop_mode=read_dataset_config(params).crop_mode,
-        side=size,
-        classes=list(all_results[0].classes),
+        side=side,
+        classes=list(result.classes),
         confidence_level=read_section(params, "compare.confidence_level", float),
-        ranking=_ranking(comparison, differences[differences["significant"].astype(bool)], times),
+        ranking=ranking,
         variants=variants,
         max_misclassified=settings.misclassified,
-        samples=[(int(labels[index]), images.encode_png(test.images[index])) for index in samples],
-        jpeg_header=jpeg_header,
-        examples=examples,
-        network=_network(params, settings.variant),
+        samples=[(labels[k], encode_image(test.images[k], side, SAMPLE_FILE)) for k in samples],
+        examples={k: encode_image(test.images[k], example_side, EXAMPLE_FILE) for k in shown},
+        network=_network(params, result),
     )
 
 
@@ -85,11 +108,17 @@ def select_examples(predictions: pd.DataFrame, settings: Page) -> pd.DataFrame:
     return shown.rename_axis("index").reset_index().round({"confidence": 4})
 
 
-def select_samples(labels: np.ndarray, per_class: int, side: int) -> list[int]:
-    """The first test images of each class, at least one, within PNG_PIXELS; `labels` are (N,)."""
-    classes, numbers = np.unique(labels), pd.Series(labels)
-    count = max(1, min(per_class, images.PNG_PIXELS // side**2 // len(classes)))
-    return np.flatnonzero(numbers.groupby(numbers).cumcount() < count).tolist()
+def select_samples(labels: list[int], per_class: int, side: int) -> list[int]:
+    """The first test images of each class, at least one, in SAMPLE_PIXELS."""
+    count = max(1, min(per_class, SAMPLE_PIXELS // side**2 // len(set(labels))))
+    return np.flatnonzero(pd.Series(labels).groupby(labels).cumcount() < count).tolist()
+
+
+def encode_image(image: np.ndarray, side: int, options: Mapping[str, Any]) -> str:
+    """The file in base64 of `image`, float32 (S, S, 3) in [0, 1], resized to `side` pixels."""
+    file, pixels = io.BytesIO(), Image.fromarray(np.rint(image * 255).astype(np.uint8))
+    pixels.resize((side, side), Image.Resampling.LANCZOS).save(file, **options)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def variant_settings(params: Mapping[str, Any], variant: str) -> str:
@@ -100,51 +129,64 @@ def variant_settings(params: Mapping[str, Any], variant: str) -> str:
     return yaml.safe_dump(sections, sort_keys=False, allow_unicode=True, default_flow_style=None)
 
 
-def render(data: PageData, name: str, test_images: int) -> str:
-    """The page of the data set `name`, of `test_images` images.
+def render_page(data: PageData, name: str, test_images: int) -> str:
+    """The page of the data set `name`, of `test_images` images."""
+    best = data.ranking[0]
+    return string.Template(_read("template.html")).substitute(
+        dataset=html.escape(name),
+        classes=len(data.classes),
+        side=data.side,
+        test_images=f"{test_images:,}",
+        best=f"{best.variant} classifies {100 * best.accuracy:.1f} %",
+        style=_read("style.css"),
+        scripts="\n".join(map(_read, SCRIPTS)),
+        data=data.model_dump_json().replace("<", "\\u003c"),  # `</script` would end the element
+    )
 
-    "<" is escaped in the JSON, as `</script` would end the element.
+
+def render_card(result: Result, *, kind: str, dataset: str, side: int, settings: str) -> str:
+    """The model card of the variant of `result`, in the format of Hugging Face.
+
+    It was trained with `settings` on images of `side` pixels of the `dataset` of that name and
+    `kind`.
     """
-    text = data.model_dump_json().replace("<", "\\u003c")
-    best, level = data.ranking[0], f"{100 * data.confidence_level:g} %"
-    accuracy = [f"{100 * x:.1f} %" for x in (best.accuracy, best.accuracy_low, best.accuracy_high)]
-    parts = {
-        "dataset": html.escape(name),
-        "count": f"{len(data.classes)}",
-        "side": f"{data.side}",
-        "test images": f"{test_images:,}",
-        "best": f"{best.variant} classifies {accuracy[0]} of {test_images:,} test images correctly "
-        f"({level} interval {accuracy[1]} to {accuracy[2]}).",
-        "style": _read("style.css"),
-        "scripts": "\n".join(map(_read, SCRIPTS)),
-        "data": text,
-    }
-    page = _read("template.html")
-    for key, part in parts.items():
-        page = page.replace(f"<!-- {key} -->", part)
-    return page
+    is_cifar10, name_in_yaml = kind == "cifar10", json.dumps(dataset, ensure_ascii=False)
+    return string.Template(CARD_TEMPLATE.read_text(encoding="utf-8")).substitute(
+        name=result.variant,
+        parameters=f"{result.metrics.parameters:,}",
+        count=len(result.classes),
+        side=side,
+        classes=", ".join(map(escape_markdown, result.classes)),
+        settings=settings.rstrip(),
+        images=f"{result.test_images:,}",
+        accuracy=result.metrics.accuracy,
+        loss=result.metrics.loss,
+        macro_f1=result.metrics.model_dump()["macro_f1"],
+        dataset=escape_markdown(dataset),
+        dataset_name=name_in_yaml,
+        dataset_type="uoft-cs/cifar10" if is_cifar10 else name_in_yaml,
+        metadata="license: mit\ndatasets: [uoft-cs/cifar10]\n" if is_cifar10 else "",
+        licence=LICENCES[kind],
+    )
+
+
+def escape_markdown(text: str) -> str:
+    """`text` with the characters escaped that have a meaning in Markdown."""
+    return MARKUP.sub(r"\\\g<0>", text)
 
 
 def _read(name: str) -> str:
     return (WEB / name).read_text(encoding="utf-8").rstrip("\n")
 
 
-def _ranking(
-    comparison: pd.DataFrame, significant: pd.DataFrame, times: pd.DataFrame
-) -> list[RankingRow]:
-    """Balanced accuracy is left out where it is the accuracy."""
-    errors = {name: (comparison[name] - comparison["accuracy"]).abs().max() for name in METRICS}
-    names = [name for name, error in errors.items() if error > ROUNDING]
-    notebook = times[times["trained"] == training_times.NOTEBOOK].set_index("variant")
-    notebook_times = notebook[["seconds", "machine"]].agg(tuple, axis=1).to_dict()
-    rows = []
-    for row in comparison.to_dict("records"):
-        variant = row["variant"]
-        row["metrics"] = {METRICS[name]: row[name] for name in names}
-        row["better_than"] = significant["worse"][significant["better"] == variant].tolist()
-        time = training_times.training_time(times, variant)
+def _ranking() -> list[RankingRow]:
+    times = training_times.read_training_times()
+    differences = pd.read_csv(REPORTS / "differences.csv")
+    significant, rows = differences[differences["significant"].astype(bool)], []
+    for row in pd.read_csv(REPORTS / "comparison.csv").to_dict("records"):
+        time = training_times.training_time(times, row["variant"])
         row["time"] = (time.seconds, time.machine) if time else None
-        row["notebook_time"] = notebook_times.get(variant)
+        row["better_than"] = significant["worse"][significant["better"] == row["variant"]].tolist()
         rows.append(RankingRow.model_validate(row))
     return rows
 
@@ -163,14 +205,14 @@ def _variant(params: Mapping[str, Any], result: Result, settings: Page) -> Varia
     )
 
 
-def _network(params: Mapping[str, Any], variant: str) -> Network:
-    remedy = f"run `dvc repro train@{variant}`"
-    layers, data = export_weights.export_model(paths.model(variant), remedy)
+def _network(params: Mapping[str, Any], result: Result) -> Network:
+    variant = result.variant
+    layers, data = export_weights.export_model(variant)
     network, recipe = (lookup(params, f"variants.{variant}.{key}") for key in ("network", "recipe"))
     config = read_inference_config(params, network, recipe)
     return Network(
         variant=variant,
-        accuracy=read_metrics(variant).accuracy,
+        accuracy=result.metrics.accuracy,
         layers=layers,
         data=data,
         tta=config.tta,

@@ -1,8 +1,9 @@
-// Elements of the document, and numbers as text.
+// Elements of the document: tables, charts as SVG, and numbers as text.
 
-const SVG_NAMES = ["svg", "g", "line", "path", "text", "title"];
+const SVG_NAMES = ["svg", "path", "text"];
 const byId = (id) => document.getElementById(id);
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const duration = (seconds) => `${(seconds / 60).toFixed(1)} min`;
 const decimal = (value) => value?.toFixed(4) ?? "";
 
 /** An element with attributes and children; attributes `on…` are event listeners. */
@@ -19,15 +20,67 @@ function make(name, attributes = {}, ...children) {
 }
 
 /** Fills a table; the first cell of each row is its header. */
-function fillTable(table, headers, rows) {
+function fillTable(id, headers, rows) {
   const bodyRows = rows.map(([header, ...cells]) => make("tr", {},
     make("th", { scope: "row" }, header), ...cells.map((cell) => make("td", {}, cell))));
   const head = make("tr", {}, ...headers.map((header) => make("th", { scope: "col" }, header)));
-  table.replaceChildren(make("thead", {}, head), make("tbody", {}, ...bodyRows));
+  byId(id).replaceChildren(make("thead", {}, head), make("tbody", {}, ...bodyRows));
 }
 
-/** Seconds as "1 min 15 s". */
-function duration(seconds) {
-  const total = Math.round(seconds), minutes = Math.floor(total / 60), rest = total % 60;
-  return [minutes && `${minutes} min`, (rest || !minutes) && `${rest} s`].filter(Boolean).join(" ");
+const WIDTH = 720, HEIGHT = 400, LEFT = 62, RIGHT = WIDTH - 18, TOP = 24, BOTTOM = HEIGHT - 48;
+
+const text = (x, y, anchor, content) => make("text", { x, y, "text-anchor": anchor }, content);
+const line = (points, style) => make("path", { d: `M${points.join("L")}`, ...style });
+
+/** Linear axis over `values`, with about five ticks at round numbers. */
+function linearAxis(label, values, format = (value) => +value.toFixed(2)) {
+  const low = Math.min(...values), high = Math.max(...values, low + 0.01), rough = (high - low) / 5;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((n) => n * power).find((size) => size >= rough);
+  const ticks = [];
+  for (let n = Math.ceil(low / step); n * step <= high * (1 + 1e-6); n++) ticks.push(n * step);
+  return { label, format, ticks, share: (value) => (value - low) / (high - low) };
+}
+
+/** The SVG element with both axes, and a function from values to its coordinates. */
+function drawAxes(x, y) {
+  const label = `${y.label} by ${x.label}`;
+  const svg = make("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label });
+  const place = (a, b) =>
+    [LEFT + x.share(a) * (RIGHT - LEFT), BOTTOM - y.share(b) * (BOTTOM - TOP)];
+  for (const value of x.ticks) {
+    const [left] = place(value, 0);
+    svg.append(line([[left, TOP], [left, BOTTOM]], { class: "grid" }),
+      text(left, BOTTOM + 18, "middle", x.format(value)));
+  }
+  for (const value of y.ticks) {
+    const [, top] = place(1, value);
+    svg.append(line([[LEFT, top], [RIGHT, top]], { class: "grid" }),
+      text(LEFT - 8, top + 4, "end", y.format(value)));
+  }
+  svg.append(text(WIDTH / 2, HEIGHT - 8, "middle", x.label), text(0, 12, "start", y.label));
+  return { svg, place };
+}
+
+/** Labelled points [name, x, y]. */
+function drawScatter(xLabel, yLabel, points) {
+  const x = linearAxis(xLabel, [0, 1.15 * Math.max(...points.map((point) => point[1]))]);
+  const { svg, place } = drawAxes(x, linearAxis(yLabel, points.map((point) => point[2]), percent));
+  for (const [name, ...values] of points) {
+    const [left, top] = place(...values);
+    svg.append(text(left, top + 5, "middle", "●"), text(left + 9, top + 4, "start", name));
+  }
+  return svg;
+}
+
+/** A solid and a dashed line over the epochs; the second is left out where its values are null. */
+function drawCurves(label, ...curves) {
+  const shown = curves.filter((values) => values[0] !== null);
+  const epochs = linearAxis("epoch", [0, curves[0].length]);
+  const { svg, place } = drawAxes(epochs, linearAxis(label, shown.flat()));
+  for (const [number, values] of shown.entries()) {
+    const points = values.map((value, i) => place(i + 1, value));
+    svg.append(line(points, { "stroke-dasharray": number ? "7 4" : "none" }));
+  }
+  return svg;
 }

@@ -1,8 +1,5 @@
 // Inference of a Keras model. Tensors are {data, shape}, channels last, without a batch axis.
 
-/** The bytes of base64 text. */
-const decodeBase64 = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-
 /** The value of float16 bits; an exponent of 0 is of subnormal numbers. */
 function float16(bits) {
   const exponent = (bits >> 10) & 31, fraction = bits & 1023;
@@ -12,7 +9,7 @@ function float16(bits) {
 
 /** The layers with their weights as tensors: kernels in float16, vectors in float32. */
 function decodeLayers({ layers, data }) {
-  const { buffer } = decodeBase64(data);
+  const { buffer } = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
   let offset = 0;
   const decode = (shape) => {
     const isVector = shape.length === 1;
@@ -27,13 +24,14 @@ const ACTIVATIONS = {
   linear: (data) => data,
   relu: (data) => data.map((value) => Math.max(value, 0)),
   silu: (data) => data.map((value) => value / (1 + Math.exp(-value))),
-  softmax: (data) => {
-    const highest = Math.max(...data);
-    const powers = Float64Array.from(data, (value) => Math.exp(value - highest));
-    const sum = powers.reduce((a, b) => a + b);
-    return powers.map((value) => value / sum);
-  },
 };
+
+function softmax(logits) {
+  const highest = Math.max(...logits);
+  const powers = Float64Array.from(logits, (value) => Math.exp(value - highest));
+  const sum = powers.reduce((a, b) => a + b);
+  return powers.map((value) => value / sum);
+}
 
 /** Adds to `sums` the product of `count` inputs and the matrix (count, filters) at `tap`. */
 function multiplyAdd(sums, inputs, at, count, kernel, tap) {
@@ -42,53 +40,58 @@ function multiplyAdd(sums, inputs, at, count, kernel, tap) {
   }
 }
 
-/** The maximum of each channel in windows of `size`. */
-function maxPool({ data, shape: [height, width, channels] }, [rows, columns], [down, right]) {
-  const outHeight = Math.floor((height - rows) / down) + 1;
-  const outWidth = Math.floor((width - columns) / right) + 1;
-  const out = new Float32Array(outHeight * outWidth * channels).fill(-Infinity);
-  for (let to = 0; to < out.length; to++) {
-    const k = to % channels, cell = (to - k) / channels, x = cell % outWidth;
-    const first = ((cell - x) / outWidth * down * width + x * right) * channels + k;
-    for (let i = 0; i < rows; i++) {
-      for (let j = 0; j < columns; j++) {
-        out[to] = Math.max(out[to], data[first + (i * width + j) * channels]);
-      }
-    }
-  }
-  return { data: out, shape: [outHeight, outWidth, channels] };
+/** Positions of a window of `length` from `start`, of which `first` to `end` are in the image. */
+function windows(size, length, stride, padding) {
+  const same = padding === "same";
+  const count = same ? Math.ceil(size / stride) : Math.floor((size - length) / stride) + 1;
+  // TensorFlow pads the odd row or column at the end.
+  const pad = same ? Math.max(0, (count - 1) * stride + length - size) >> 1 : 0;
+  return Array.from({ length: count }, (_, i) => i * stride - pad).map((start) =>
+    ({ start, first: Math.max(0, start), end: Math.min(size, start + length) }));
 }
 
-const flatten = ({ data }) => ({ data, shape: [data.length] });
-
+/** The layers by their class in Keras. A vector is an image of one pixel. */
 const LAYERS = {
   InputLayer: (image) => image,
   Dropout: (image) => image,
-  Flatten: flatten,
+  Flatten: ({ data }) => ({ data, shape: [1, 1, data.length] }),
   Activation: ({ data, shape }, { activation }) => ({ data: ACTIVATIONS[activation](data), shape }),
-  MaxPooling2D: (image, { pool_size, strides }) => maxPool(image, pool_size, strides),
-  GlobalMaxPooling2D: (image) => flatten(maxPool(image, image.shape, [1, 1])),
-  Conv2D({ data, shape: [height, width] }, { padding, activation, weights: [kernel, bias] }) {
-    const [rows, columns, channels, filters] = kernel.shape, same = padding === "same";
-    const outHeight = same ? height : height - rows + 1;
-    const outWidth = same ? width : width - columns + 1;
-    // TensorFlow pads the odd row or column at the end.
-    const top = same ? (rows - 1) >> 1 : 0, left = same ? (columns - 1) >> 1 : 0;
-    const out = new Float32Array(outHeight * outWidth * filters), sums = new Float64Array(filters);
-    for (let y = 0; y < outHeight; y++) {
-      for (let x = 0; x < outWidth; x++) {
-        sums.set(bias?.data ?? sums.fill(0));
-        const first = Math.max(0, x - left), end = Math.min(width, x - left + columns);
-        for (let row = Math.max(0, y - top); row < Math.min(height, y - top + rows); row++) {
-          const tap = (row - y + top) * columns + first - x + left;
-          multiplyAdd(sums, data, (row * width + first) * channels, (end - first) * channels,
-            kernel.data, tap * channels * filters);
+  GlobalMaxPooling2D: (image) =>
+    LAYERS.MaxPooling2D(image, { pool_size: image.shape, strides: [1, 1], padding: "valid" }),
+  MaxPooling2D({ data, shape: [height, width, channels] }, { pool_size, strides, padding }) {
+    const down = windows(height, pool_size[0], strides[0], padding);
+    const across = windows(width, pool_size[1], strides[1], padding);
+    const out = new Float32Array(down.length * across.length * channels).fill(-Infinity);
+    for (let to = 0; to < out.length; to++) {
+      const k = to % channels, cell = (to - k) / channels, x = across[cell % across.length];
+      const y = down[Math.floor(cell / across.length)];
+      for (let row = y.first; row < y.end; row++) {
+        for (let column = x.first; column < x.end; column++) {
+          out[to] = Math.max(out[to], data[(row * width + column) * channels + k]);
         }
-        out.set(sums, (y * outWidth + x) * filters);
       }
     }
-    return { data: ACTIVATIONS[activation](out), shape: [outHeight, outWidth, filters] };
+    return { data: out, shape: [down.length, across.length, channels] };
   },
+  Conv2D({ data, shape: [height, width] }, { strides, padding, activation, weights }) {
+    const [{ data: kernel, shape: [rows, columns, channels, filters] }, bias] = weights;
+    const down = windows(height, rows, strides[0], padding);
+    const across = windows(width, columns, strides[1], padding);
+    const shape = [down.length, across.length, filters], sums = new Float64Array(filters);
+    const out = new Float32Array(shape[0] * shape[1] * filters);
+    down.forEach((y, i) => across.forEach((x, j) => {
+      sums.set(bias?.data ?? sums.fill(0));
+      for (let row = y.first; row < y.end; row++) {
+        const tap = (row - y.start) * columns + x.first - x.start;
+        multiplyAdd(sums, data, (row * width + x.first) * channels, (x.end - x.first) * channels,
+          kernel, tap * channels * filters);
+      }
+      out.set(sums, (i * across.length + j) * filters);
+    }));
+    return { data: ACTIVATIONS[activation](out), shape };
+  },
+  Dense: (image, { weights: [{ data, shape }, bias], ...layer }) =>
+    LAYERS.Conv2D(image, { ...layer, weights: [{ data, shape: [1, 1, ...shape] }, bias] }),
   BatchNormalization({ data, shape }, { epsilon, scale, center, weights }) {
     const arrays = weights.map((array) => array.data);
     const gamma = scale && arrays.shift(), beta = center && arrays.shift();
@@ -97,11 +100,6 @@ const LAYERS = {
     const offset = means.map((mean, k) => (beta ? beta[k] : 0) - mean * factor[k]);
     const normalize = (value, i) => value * factor[i % channels] + offset[i % channels];
     return { data: data.map(normalize), shape };
-  },
-  Dense({ data }, { activation, weights: [{ data: kernel, shape: [inputs, units] }, bias] }) {
-    const sums = new Float64Array(bias?.data ?? units);
-    multiplyAdd(sums, data, 0, inputs, kernel, 0);
-    return { data: ACTIVATIONS[activation](sums), shape: [units] };
   },
 };
 
@@ -120,10 +118,9 @@ function augment({ data, shape }, shift, flip) {
 /** A function from an image, float32 (H, W, C) in [0, 1], to the probabilities of the classes. */
 function loadNetwork({ tta, temperature, ...model }) {
   const layers = decodeLayers(model);
-  layers.at(-1).activation = "linear"; // logits
   const compute = (tensor, layer) => LAYERS[layer.class_name](tensor, layer);
   const logits = (image) => layers.reduce(compute, image).data;
-  const probabilities = (values) => ACTIVATIONS.softmax(values.map((value) => value / temperature));
+  const probabilities = (values) => softmax(values.map((value) => value / temperature));
   const { shift } = tta, flips = tta.horizontal_flip ? [false, true] : [false];
   const shifts = shift ? [[0, 0.5], [-shift, 0.25], [shift, 0.25]] : [[0, 1]];
   const views = shifts.flatMap(

@@ -14,8 +14,8 @@ function showPrediction(image, name) {
   const order = [...data.classes.keys()].sort((a, b) => probabilities[b] - probabilities[a]);
   const rejected = probabilities[order[0]] < network.rejection_threshold;
   byId("prediction").replaceChildren(
-    make("p", {}, make("strong", {}, data.classes[order[0]]), `, prediction for ${name}`),
-    make("p", {}, rejected ? `rejected: below the threshold of ${threshold}` : ""),
+    make("p", {}, make("strong", {}, data.classes[order[0]]), `, prediction for ${name}`,
+      rejected ? `, rejected: below the threshold of ${threshold}` : ""),
     ...order.map((k) => make("div", { class: "class" },
       make("span", {}, data.classes[k]),
       make("meter", { value: probabilities[k], "aria-label": data.classes[k] }),
@@ -39,20 +39,18 @@ function classifyFile([file]) {
   if (file) classify(file, file.name || "image");
 }
 
-function listen() {
-  for (const input of document.querySelectorAll("input[type=file]")) {
-    input.addEventListener("change", () => {
-      classifyFile(input.files);
-      input.value = ""; // so that the same file can be chosen again
-    });
-  }
-  document.addEventListener("dragover", (event) => event.preventDefault());
-  document.addEventListener("drop", (event) => {
-    event.preventDefault();
-    classifyFile(event.dataTransfer.files);
+for (const input of document.querySelectorAll("input[type=file]")) {
+  input.addEventListener("change", () => {
+    classifyFile(input.files);
+    input.value = ""; // so that the same file can be chosen again
   });
-  document.addEventListener("paste", (event) => classifyFile(event.clipboardData.files));
 }
+document.addEventListener("dragover", (event) => event.preventDefault());
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  classifyFile(event.dataTransfer.files);
+});
+document.addEventListener("paste", (event) => classifyFile(event.clipboardData.files));
 
 function showSamples() {
   const rows = data.classes.map((name) => make("p", {}, make("span", {}, name)));
@@ -64,15 +62,13 @@ function showSamples() {
   byId("samples").replaceChildren(...rows);
 }
 
-const names = data.ranking.map((row) => row.variant);
 byId("about-network").textContent = `The network is ${network.variant}, with a test accuracy of `
   + `${percent(network.accuracy)}; here its kernels are rounded to 16 bits. An image is rejected `
   + `if the probability of the predicted class is below ${threshold}.`;
-listen();
 showSamples();
 showRanking();
 showTime();
-showCurves(names);
+const names = data.ranking.map((row) => row.variant);
 byId("variant").replaceChildren(...names.map((name) => make("option", {}, name)));
 byId("variant").addEventListener("change", ({ target }) => showVariant(target.value));
 showVariant(names[0]);
