@@ -43,7 +43,7 @@ def classes(variant: str) -> Path:
 
 
 def predictions(variant: str) -> Path:
-    """Actual and predicted class of each test image, with the confidence (evaluation/evaluate.py)."""
+    """True and predicted class of each test image, and its confidence (evaluation/evaluate.py)."""
     return RESULTS / variant / "predictions.csv"
 
 
