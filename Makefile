@@ -23,10 +23,6 @@ SOUND := $(shell $(BIN)/python -I -c 'import os, pip, re; \
 	made_in = re.search(r"(/.*)/python", open("$(BIN)/pip").read(400)).group(1); \
 	print(os.path.samefile(made_in, "$(BIN)") or "")' 2>/dev/null)
 
-# What `make verify` trains again, the first of params.yaml where VARIANT names none, and for how
-# long at most; FULL=1 trains to the end.
-MINUTES ?= 2
-
 # Pixels a side of the images that a new study learns from.
 SIDE ?= 64
 
@@ -67,8 +63,8 @@ plan: .venv/ready ## say what `make repro` would run, and why
 	@$(BIN)/python -m pipeline.tools.config
 	@$(BIN)/python -m pipeline.tools.plan
 
-verify: .venv/ready ## train again from the last commit: compare the bytes with the committed ones; VARIANT=... MINUTES=... FULL=1
-	@$(BIN)/python -m pipeline.tools.verify $(VARIANT) $(if $(FULL),,--minutes $(MINUTES))
+verify: .venv/ready ## train again from the last commit: compare the bytes with the committed ones; VARIANT=... or all, default the first
+	@$(BIN)/python -m pipeline.tools.verify $(VARIANT)
 
 check: .venv/ready ## read DVC's cache and the outputs again, and name what is damaged
 	@$(BIN)/python -m pipeline.tools.cache_check

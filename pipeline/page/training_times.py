@@ -42,6 +42,5 @@ def history_digest(variant: str, folder: Path = Path()) -> str:
 
 def training_time(table: pd.DataFrame, variant: str) -> Any:
     """The row of `table` of the present training of `variant`; None where it has none."""
-    present = {"trained": PIPELINE, "variant": variant, "history": history_digest(variant)}
-    rows = table[(table[list(present)] == pd.Series(present)).all(axis=1)]
-    return next(rows.itertuples(), None)
+    present = (table["variant"] == variant) & (table["history"] == history_digest(variant))
+    return next(table[present].itertuples(), None)
