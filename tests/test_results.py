@@ -69,7 +69,7 @@ def test_readme_shows_the_committed_results() -> None:
     rows = ""
     for row in pd.read_csv(PROJECT / "reports/comparison.csv").to_dict("records"):
         time = training_times.training_time(known, row["variant"])
-        assert time
+        assert time, "run `make repro`"
         accuracy = f"{row['accuracy']:.4f} ± {row['accuracy_deviation']:.4f}".removesuffix(" ± nan")
         interval = f"{row['accuracy_low']:.4f} to {row['accuracy_high']:.4f}"
         duration, parameters = plan.duration(time.seconds), f"{row['parameters']:,}"
