@@ -36,7 +36,7 @@ def lies_in(path: str, parent: str) -> bool:
 def stages(folder: Path) -> dict[str, Stage]:
     """The stages of dvc.yaml in `folder` by name, in the order of the file."""
     with Repo(str(folder), uninitialized=True) as repo:
-        return {each.addressing: _stage(each) for each in repo.index.stages if each.cmd}
+        return {each.name: _stage(each) for each in repo.index.stages if each.cmd}
 
 
 def leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -53,7 +53,7 @@ def leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
 def _stage(stage: Any) -> Stage:
     params = [dep for dep in stage.deps if isinstance(dep, ParamsDependency)]
     return Stage(
-        name=stage.addressing,
+        name=stage.name,
         command=stage.cmd,
         deps=tuple(dep.def_path for dep in stage.deps if dep not in params),
         params=tuple(key for dep in params for key in dep.params),

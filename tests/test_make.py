@@ -202,7 +202,3 @@ def test_study_of_photos(clone: Path) -> None:
     output = workspace.run(folder, "python", "-m", "pipeline.predict", photo)
     assert "rose" in output
     assert "tulip" in output
-    assert "nothing would run" in workspace.run(folder, "python", "-m", "pipeline.tools.plan")
-    next((folder / "data/photos").rglob("*.png")).unlink()
-    output = workspace.run(folder, "python", "-m", "pipeline.tools.plan", "--check", expect=1)
-    assert re.search(r"(?m)^will run +preprocess .*data/photos", output)

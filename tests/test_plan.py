@@ -190,14 +190,6 @@ def test_plan_foresees_repro(
     assert "always" in change or plan_stages() == []
 
 
-def test_run_that_the_run_cache_restores_is_planned(project: Path) -> None:
-    _change(DENSE)
-    _repro()
-    _change("mv params.yaml.before params.yaml")
-    assert [stage.status for stage in plan_stages()] == [WILL, FOLLOW, FOLLOW]
-    assert _repro() == ({"compare"}, {"train@final", "evaluate@final"})
-
-
 def test_changed_parameters() -> None:
     old = {"same": 1, "list": [1, 2], "a": {"b": None, "same": {}, "gone": {}}, "other": {"b": 1}}
     new = {"same": 1, "list": [1], "a": {"b": 3, "same": {}}, "other": "b", "new": {"d": 1}}

@@ -54,15 +54,6 @@ def test_parameters_and_libraries_are_the_recorded_ones(stage: str) -> None:
             assert libraries[library] == version, REMEDY
 
 
-def test_the_optimizer_trial_differs_in_optimizer_and_learning_rate_alone() -> None:
-    variants, recipes = PARAMS["variants"], PARAMS["recipes"]
-    for name in ("adam", "sgd"):
-        changes = {"recipe": f"trial_{name}", "optimizer": name}
-        assert variants[name] == variants["improved"] | changes
-    learning_rate = {"learning_rate": recipes["trial_sgd"]["learning_rate"]}
-    assert recipes["trial_sgd"] == recipes["trial_adam"] | learning_rate
-
-
 def test_readme_shows_the_committed_results() -> None:
     """A row per variant, in the order of the comparison, with its training time."""
     readme, known = (PROJECT / "README.md").read_text(), training_times.read_training_times()

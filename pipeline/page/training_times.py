@@ -1,8 +1,8 @@
 """The table reports/training_times.csv: how long each training took, and on which machine.
 
-A duration is no function of parameters, code and data, so no stage writes this file:
-pipeline/tools/training_times.py does, after DVC. A training keeps the time first measured as long
-as its history has the same bytes; so the page, which shows it, is reproducible.
+No output of a stage, as a duration is no function of parameters, code and data. The page, which
+shows it, is reproducible: a training keeps the time first measured as long as its history has the
+same bytes.
 """
 
 import hashlib

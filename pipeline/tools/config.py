@@ -89,8 +89,7 @@ def _reference_errors(config: Params) -> Iterator[str]:
 
 
 def _variant_errors(params: Mapping[str, Any], size: int) -> Iterator[str]:
-    """A line for each wrong value of a variant or its recipe, and for each network that does not
-    fit its images, of at most `size` pixels a side."""
+    """A line for each wrong value of a variant or its recipe; images have `size` pixels a side."""
     for name in params["variants"]:
         try:
             config = read_training_config(params, name)

@@ -25,8 +25,6 @@ from dvc.stage import Stage
 from pipeline.core.errors import PipelineError
 from pipeline.tools import dvc_project, environment
 
-NOT_IN_CACHE = "not in cache"
-
 
 class Status(enum.StrEnum):
     """What `dvc repro` does with a stage.
@@ -82,7 +80,7 @@ def _planned(stage: Stage, pending: Collection[Stage]) -> PlannedStage | None:
     inputs = list(_changed_inputs(stage, [out for before in pending for out in before.outs]))
     outputs = [item for out in stage.outs for item in out.status().items()]
     reasons = [*inputs, *(f"{path} {state}" for path, state in outputs)]
-    if inputs or any(state == NOT_IN_CACHE for _, state in outputs):
+    if inputs or any(state == "not in cache" for _, state in outputs):
         status = Status.WILL_RUN
     elif upstream:
         status = Status.MAY_FOLLOW
