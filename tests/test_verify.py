@@ -1,6 +1,7 @@
 """`make verify` on small repositories with committed results of stub stages."""
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,10 +25,12 @@ def _result(output: str, variant: str = "baseline") -> str:
     return line
 
 
-@pytest.mark.parametrize("arguments", [[], ["baseline"]])
+@pytest.mark.parametrize(("arguments", "downloads"), [([], True), (["baseline"], False)])
 def test_same_bytes(
-    verifiable: Path, capfd: pytest.CaptureFixture[str], arguments: list[str]
+    verifiable: Path, capfd: pytest.CaptureFixture[str], arguments: list[str], downloads: bool
 ) -> None:
+    if downloads:
+        shutil.rmtree("data/raw")
     Path("params.yaml").write_text("not committed")
     Path("new.py").touch()
     before = verifying.content(verifiable)
@@ -35,7 +38,7 @@ def test_same_bytes(
     out = capfd.readouterr().out
     assert _result(out) == "same bytes"
     assert " M params.yaml\n?? new.py\n" in out
-    assert "stub fetch downloads" not in out, "the project's raw data are taken"
+    assert ("stub fetch downloads" in out) is downloads, "the project's raw data are taken"
     assert verifying.content(verifiable) == before
     assert not verifying.temporary(verifiable)
 
