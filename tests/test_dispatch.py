@@ -35,7 +35,7 @@ def no_stage_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         ([], "usage"),
         (["fecth"], "usage"),
         (["train"], "usage"),
-        (["train", "final", "best"], "usage"),
+        (["evaluate", "final", "best"], "usage"),
         (["train", "finl"], "'final'"),
         (["train", "a/b"], r"variants\.a/b"),
         (["preprocess"], "data/raw"),
