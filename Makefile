@@ -32,9 +32,12 @@ SIDE ?= 64
 given = $(if $(filter command line,$(origin $1)),$($1))
 SIDE_BY_SIDE := $(strip $(if $(call given,CLUSTER),\
 	--scheduler $(CLUSTER) $(if $(call given,PLAIN),--plain),$(if $(call given,JOBS),--jobs $(JOBS))))
+# DVC says "disk I/O error" when this disk is full, or that of its hashes. A model takes up to 8 MB.
+FULL_DISKS = df -Pk . "$${DVC_SITE_CACHE_DIR:-/var/tmp}" | awk 'NR > 1 && $$4 < 10000 \
+	{print "The disk of " $$6 " is full: free space, then run again; finished stages are kept"}'
 # By PATH, which the shell looks up, from .quick/ too: the path itself may hold a dollar sign.
 REPRO = python -m $(if $(SIDE_BY_SIDE),pipeline.cluster $(SIDE_BY_SIDE),dvc repro) \
-	|| { python -m pipeline.tools.cache_check --disks; exit 1; }
+	|| { $(FULL_DISKS) >&2; exit 1; }
 
 # How long trainings took is known after DVC alone; the page shows it, and runs again when it is new.
 TIMED = $(BIN)/python -m pipeline.tools.training_times && \

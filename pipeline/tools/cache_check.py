@@ -6,20 +6,16 @@ workspace for its modification time and size. This check reads every byte, 1.8 G
 
 import os.path
 import shlex
-import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from dvc.dirs import site_cache_dir
 from dvc.output import Output
 from dvc_data.hashfile.tree import Tree
 
 from pipeline.core.errors import PipelineError
 from pipeline.tools import dvc_project, lockfile
-
-FULL_BYTES = 10_000_000  # the largest model and its checkpoint take 16 MB
 
 
 def check_cache() -> int:
@@ -69,21 +65,8 @@ def _damaged(md5s: Mapping[str, str]) -> str:
     return shlex.join(path for path, is_sound in zip(md5s, sound, strict=True) if not is_sound)
 
 
-def full_disks() -> Iterator[str]:
-    """A line for each full disk, where DVC's own message is "disk I/O error"."""
-    for folder in (Path.cwd(), Path(site_cache_dir())):
-        if folder.exists() and shutil.disk_usage(folder).free < FULL_BYTES:
-            yield (
-                f"the disk of {folder} is full: free space, then run again; finished stages are "
-                "kept, and a training resumes after its last epoch"
-            )
-
-
 if __name__ == "__main__":
     try:
-        if sys.argv[1:] == ["--disks"]:
-            print(*full_disks(), sep="\n", file=sys.stderr)
-        else:
-            print(f"DVC's cache and outputs: all {check_cache()} as recorded")
+        print(f"DVC's cache and outputs: all {check_cache()} as recorded")
     except (PipelineError, OSError) as error:
         sys.exit(f"cache_check: {error}")
