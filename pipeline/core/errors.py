@@ -1,6 +1,6 @@
 """The error whose text is meant for the user."""
 
-# Without the project's packages this module can be imported, as it imports nothing.
+# Printed where the project's packages are missing, so this module imports nothing.
 WRONG_PYTHON = (
     "this Python is not the project's: `make setup` once, then `. .venv/bin/activate` in each "
     "terminal; `make repro` needs no activation"
