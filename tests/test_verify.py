@@ -11,10 +11,10 @@ import psutil
 import pytest
 import verifying
 import workspace
-import yaml
 from conftest import PROJECT
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.params import read_params
 from pipeline.tools import quick, verify
 
 BASELINE = ("python", "-m", "pipeline.tools.verify", "baseline")
@@ -82,15 +82,10 @@ def test_one_variant_of_several_differs(
     assert out.count("stub preprocess") == 1
 
 
-PHOTOS = """
-{kind: photos, folder: data/photos, side: 32, crop_mode: centre, validation_share: 0.1,
- test_share: 0.1, seed: 2, duplicates: drop}
-"""
-
-
 def test_other_data_and_photos(verifiable: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    dataset = yaml.safe_load(PHOTOS)
-    workspace.write_params(verifiable, workspace.read_params(verifiable) | {"dataset": dataset})
+    of_photos = read_params(PROJECT / "pipeline/tools/photos_params.yaml")["dataset"]
+    params = workspace.read_params(verifiable) | {"dataset": of_photos | {"seed": 2}}
+    workspace.write_params(verifiable, params)
     verifying.commit(verifiable)
     Path("data/photos").mkdir()
     Path("data/photos/1.jpg").touch()
