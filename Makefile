@@ -23,10 +23,6 @@ SOUND := $(shell $(BIN)/python -I -c 'import os, pip, re; \
 	made_in = re.search(r"(/.*)/python", open("$(BIN)/pip").read(400)).group(1); \
 	print(os.path.samefile(made_in, "$(BIN)") or "")' 2>/dev/null)
 
-# What `make verify` trains again, the first of params.yaml where VARIANT names none, and for how
-# long at most; FULL=1 trains to the end.
-MINUTES ?= 2
-
 # Pixels a side of the images that a new study learns from.
 SIDE ?= 64
 
@@ -36,9 +32,12 @@ SIDE ?= 64
 given = $(if $(filter command line,$(origin $1)),$($1))
 SIDE_BY_SIDE := $(strip $(if $(call given,CLUSTER),\
 	--scheduler $(CLUSTER) $(if $(call given,PLAIN),--plain),$(if $(call given,JOBS),--jobs $(JOBS))))
+# DVC says "disk I/O error" when this disk is full, or that of its hashes. A model takes up to 8 MB.
+FULL_DISKS = df -Pk . "$${DVC_SITE_CACHE_DIR:-/var/tmp}" | awk 'NR > 1 && $$4 < 10000 \
+	{print "The disk of " $$6 " is full: free space, then run again; finished stages are kept"}'
 # By PATH, which the shell looks up, from .quick/ too: the path itself may hold a dollar sign.
 REPRO = python -m $(if $(SIDE_BY_SIDE),pipeline.cluster $(SIDE_BY_SIDE),dvc repro) \
-	|| { python -m pipeline.tools.cache_check --disks; exit 1; }
+	|| { $(FULL_DISKS) >&2; exit 1; }
 
 # How long trainings took is known after DVC alone; the page shows it, and runs again when it is new.
 TIMED = $(BIN)/python -m pipeline.tools.training_times && \
@@ -67,8 +66,8 @@ plan: .venv/ready ## say what `make repro` would run, and why
 	@$(BIN)/python -m pipeline.tools.config
 	@$(BIN)/python -m pipeline.tools.plan
 
-verify: .venv/ready ## train again from the last commit: compare the bytes with the committed ones; VARIANT=... MINUTES=... FULL=1
-	@$(BIN)/python -m pipeline.tools.verify $(VARIANT) $(if $(FULL),,--minutes $(MINUTES))
+verify: .venv/ready ## train again from the last commit: compare the bytes with the committed ones; VARIANT=... or all, default the first
+	@$(BIN)/python -m pipeline.tools.verify $(VARIANT)
 
 check: .venv/ready ## read DVC's cache and the outputs again, and name what is damaged
 	@$(BIN)/python -m pipeline.tools.cache_check

@@ -37,7 +37,7 @@ PARTS: dict[str, tuple[Callable[[], list[str]], str]] = {
     "overheads": (overheads.rows, "seconds"),
     "memory": (overheads.memory_rows, "GiB"),
     "cores": (training_speed.core_rows, "seconds"),
-    "arithmetic": (lambda: training_speed.precision_rows(environment.cpu_flags()), "seconds"),
+    "arithmetic": (training_speed.precision_rows, "seconds"),
     "convolution": (training_speed.convolution_rows, "seconds"),
 }
 

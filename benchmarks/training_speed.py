@@ -133,9 +133,10 @@ def notebook_seconds(seconds: dict[str, Rounds]) -> dict[str, float]:
     }
 
 
-def precision_rows(cpu_flags: set[str]) -> list[str]:
+def precision_rows() -> list[str]:
     """Precisions and instruction sets that the processor has, beside float32 by AVX2."""
-    supported = [setting for setting, flag in PRECISIONS.items() if flag in cpu_flags]
+    cpu_info = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()  # Linux has it
+    supported = [setting for setting, flag in PRECISIONS.items() if flag in cpu_info]
     lines = []
     for variant, images in PRECISION_IMAGES.items():
         reference, *others = _in_turns(

@@ -1,7 +1,7 @@
 """`python -m pipeline STAGE [VARIANT]`: the command of every stage in dvc.yaml.
 
-Checks parameters, packages and inputs, runs the stage, records its duration. It decides only
-whether a stage runs, never what it writes, so no stage depends on this file.
+Checks parameters and packages, runs the stage, records its duration. It decides only whether a
+stage runs, never what it writes, so no stage depends on this file.
 """
 
 import importlib
@@ -11,16 +11,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.tools import activation
+from pipeline.core.errors import WRONG_PYTHON, PipelineError
 
 try:
     from pipeline.core import files
-    from pipeline.core.errors import PipelineError
     from pipeline.core.params import read_params, unknown_key
-    from pipeline.datasets.config import ImageFolderConfig, read_dataset_config
-    from pipeline.tools import config, environment, lockfile, parent_watchdog
+    from pipeline.tools import config, environment, processes
 except ModuleNotFoundError as error:  # `.venv/bin/dvc repro` runs whichever `python` is in PATH
-    sys.exit(f"pipeline: {error}: {activation.REMEDY}")
+    sys.exit(f"pipeline: {error}: {WRONG_PYTHON}")
 
 STAGES = {
     "fetch": "pipeline.datasets.fetch",
@@ -41,12 +39,11 @@ def main(arguments: list[str]) -> None:
 
     Raises PipelineError when a check or the stage fails; then nothing is recorded.
     """
-    parent_watchdog.watch()
+    processes.watch_parent()
     params = read_params()
     config.check(params)
     environment.check()
     name = stage_name(arguments, params["variants"])
-    check_inputs(name, params)
     files.check_writable(environment.path(name))
     started = time.monotonic()
     earlier = run(*arguments)
@@ -63,17 +60,6 @@ def stage_name(arguments: list[str], variants: Mapping[str, Any]) -> str:
     if rest[0] not in variants:
         raise unknown_key(rest[0], variants, "variants")
     return "@".join(arguments)
-
-
-def check_inputs(name: str, params: Mapping[str, Any]) -> None:
-    """Raise PipelineError when the stage should not run on the files that it would read."""
-    if name == "fetch" and isinstance(read_dataset_config(params), ImageFolderConfig):
-        raise PipelineError(
-            "dataset.kind: expected cifar10, the only data set to download, found photos; "
-            "`dvc remove fetch`"
-        )
-    if name in ("compare", "page"):
-        lockfile.check_evaluated(params["variants"])
 
 
 def run(stage: str, *arguments: str) -> float:

@@ -30,8 +30,8 @@ PARAMS = read_params(PROJECT / "params.yaml")
 for name in [name for name in os.environ if name.startswith("PYTHON")]:
     del os.environ[name]
 # Set in a git hook, to its repository.
-for name in git.local_variables():
-    os.environ.pop(name, None)
+for name in os.environ.keys() - git.environment().keys():
+    del os.environ[name]
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,11 @@
-"""The stages of dvc.yaml, parsed without DVC."""
+"""The stages of dvc.yaml as DVC resolves them."""
 
-import functools
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from dvc.dependency import ParamsDependency
+from dvc.repo import Repo
 
 
 @dataclass(frozen=True)
@@ -36,17 +35,8 @@ def lies_in(path: str, parent: str) -> bool:
 
 def stages(folder: Path) -> dict[str, Stage]:
     """The stages of dvc.yaml in `folder` by name, in the order of the file."""
-    params = yaml.safe_load((folder / "params.yaml").read_text())
-    result = {}
-    for name, body in yaml.safe_load((folder / "dvc.yaml").read_text())["stages"].items():
-        if "foreach" not in body:
-            result[name] = _stage(name, _resolve(body, params))
-            continue
-        assert body["foreach"] == "${variants}"
-        for variant, settings in params["variants"].items():
-            full = f"{name}@{variant}"
-            result[full] = _stage(full, _resolve(body["do"], {"key": variant, "item": settings}))
-    return result
+    with Repo(str(folder), uninitialized=True) as repo:
+        return {each.name: _stage(each) for each in repo.index.stages if each.cmd}
 
 
 def leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -60,27 +50,13 @@ def leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
     }
 
 
-def _resolve(body: Any, values: dict[str, Any]) -> Any:
-    """`body` with `${page.variant}`, `${item.network}` and the like replaced by their values."""
-
-    def value(match: re.Match[str]) -> str:
-        return str(functools.reduce(lambda tree, key: tree[key], match[1].split("."), values))
-
-    return yaml.safe_load(re.sub(r"\$\{([\w.]+)\}", value, yaml.safe_dump(body)))
-
-
-def _stage(name: str, body: dict[str, Any]) -> Stage:
-    entries = [entry for kind in ("outs", "plots", "metrics") for entry in body.get(kind, [])]
-    flags = {
-        path: options
-        for entry in entries
-        for path, options in (entry if isinstance(entry, dict) else {entry: {}}).items()
-    }
+def _stage(stage: Any) -> Stage:
+    params = [dep for dep in stage.deps if isinstance(dep, ParamsDependency)]
     return Stage(
-        name=name,
-        command=body["cmd"],
-        deps=tuple(body.get("deps", [])),
-        params=tuple(body.get("params", [])),
-        outs=tuple(flags),
-        in_git=tuple(path for path, options in flags.items() if options.get("cache") is False),
+        name=stage.name,
+        command=stage.cmd,
+        deps=tuple(dep.def_path for dep in stage.deps if dep not in params),
+        params=tuple(key for dep in params for key in dep.params),
+        outs=tuple(out.def_path for out in stage.outs),
+        in_git=tuple(out.def_path for out in stage.outs if not out.use_cache),
     )

@@ -1,8 +1,8 @@
 """Stands in for pipeline/__main__.py in tests of verify: results in the real formats, at once.
 
-As on a real machine, they depend on more than the project: STUB_DRIFT is added to every metric
-from the third epoch on, after STUB_LASTING epochs a training never ends, STUB_FAILS names a stage
-that fails, STUB_OMITS an output that evaluate does not write.
+As on a real machine, they depend on more than the project: STUB_DRIFT is added to the metrics,
+STUB_FAILS names a stage that fails, STUB_HANGS one that never ends, STUB_OMITS an output that
+evaluate does not write.
 """
 
 import os
@@ -10,23 +10,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import yaml
 
 from pipeline.core import files, paths
-from pipeline.datasets.npz import write_npz
-from pipeline.tools import environment, parent_watchdog
-from pipeline.training import history
-from pipeline.training.history import history_csv
+from pipeline.tools import environment, processes
+from pipeline.training.history import METRICS, history_csv
 
-EPOCHS = 5
 DRIFT = float(os.environ.get("STUB_DRIFT", "0"))
-
-
-def read_params() -> Any:
-    return yaml.safe_load(Path("params.yaml").read_text())
 
 
 def fetch() -> None:
@@ -37,30 +28,16 @@ def fetch() -> None:
 
 def preprocess() -> None:
     print("photos:", *Path("data/photos").glob("*"))
+    seed = yaml.safe_load(Path("params.yaml").read_text())["dataset"]["seed"]
     for name in ("train", "validation", "test"):
-        files.write_text(paths.split(name), f"{name} {read_params()['dataset']['seed']}")
+        files.write_text(paths.split(name), f"{name} {seed}")
     files.write_text(paths.CLASS_NAMES, "cat\ndog")
     environment.record("preprocess", 1.0)
 
 
 def train(variant: str) -> None:
-    params, lasting = read_params(), os.environ.get("STUB_LASTING")
-    recipe = params["recipes"][params["variants"][variant]["recipe"]]
-    metrics = {
-        name: [
-            0.3 + 0.1 * epoch + (DRIFT if epoch >= 2 else 0) + len(name) / 1000
-            for epoch in range(int(lasting or EPOCHS))
-        ]
-        for name in history.METRICS
-        if recipe["train_on"] == "train" or not name.startswith("val_")
-    }
-    arrays = {f"history_{name}": np.array(values) for name, values in metrics.items()}
-    write_npz(paths.checkpoint(variant), **arrays)
-    if lasting:
-        time.sleep(3600)
     files.write_text(paths.model(variant), f"weights {variant} {DRIFT}")
-    files.write_text(paths.history(variant), history_csv(metrics))
-    paths.checkpoint(variant).unlink()
+    files.write_text(paths.history(variant), history_csv({name: [DRIFT] for name in METRICS}))
     environment.record(f"train@{variant}", 2.0)
 
 
@@ -73,10 +50,12 @@ def evaluate(variant: str) -> None:
 
 
 def main(stage: str, *arguments: str) -> None:
-    parent_watchdog.watch()
+    processes.watch_parent()
     print(f"stub {stage} {' '.join(arguments)}", flush=True)
     if stage == os.environ.get("STUB_FAILS"):
         sys.exit("stub: out of memory")
+    if stage == os.environ.get("STUB_HANGS"):
+        time.sleep(3600)
     work: dict[str, Callable[..., None]] = {
         "fetch": fetch,
         "preprocess": preprocess,

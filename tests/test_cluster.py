@@ -18,7 +18,7 @@ from processes import left_in
 
 from pipeline.cluster import lock, schedule
 from pipeline.core import files
-from pipeline.tools import environment, memory_estimate
+from pipeline.tools import environment
 
 # The first variant is the slowest, so that the order of ending is not the order of dvc.yaml.
 DVC_YAML = """
@@ -140,8 +140,8 @@ def test_a_signal_leaves_no_process(project: Path, number: signal.Signals) -> No
 
 @pytest.mark.parametrize(("memory", "jobs"), [(2.5, 2), (0, 1)])
 def test_memory_limits_jobs(monkeypatch: pytest.MonkeyPatch, memory: float, jobs: int) -> None:
-    available = int(memory * memory_estimate.LARGEST_TRAINING)
-    monkeypatch.setattr(memory_estimate, "available_memory", lambda: available)
+    available = int(memory * schedule.LARGEST_TRAINING)
+    monkeypatch.setattr(schedule, "available_memory", lambda: available)
     with schedule.local_client(3) as client:
         assert list(schedule.Backend(client).workers().values()) == [jobs]
 

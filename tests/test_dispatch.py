@@ -11,7 +11,6 @@ import workspace
 
 from pipeline import __main__ as dispatch
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import read_params
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def no_stage_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         ([], "usage"),
         (["fecth"], "usage"),
         (["train"], "usage"),
-        (["train", "final", "best"], "usage"),
+        (["evaluate", "final", "best"], "usage"),
         (["train", "finl"], "'final'"),
         (["train", "a/b"], r"variants\.a/b"),
         (["preprocess"], "data/raw"),
@@ -49,12 +48,6 @@ def test_an_error_is_one_line_and_leaves_no_record(
         dispatch.main(list(arguments))
     assert "\n" not in str(error.value)
     assert not list(project.glob("reports/runs/*"))
-
-
-def test_the_command_exits_with_1_and_without_traceback(project: Path) -> None:
-    output = workspace.run(project, "python", "-m", "pipeline", "train", "a/b", expect=1)
-    assert output.startswith("pipeline train a/b: params.yaml: variants.a/b: ")
-    assert len(output.splitlines()) == 1
 
 
 @pytest.mark.usefixtures("no_stage_runs")
@@ -74,16 +67,6 @@ def test_parameters_and_packages_are_checked_before_any_stage(
 
 
 @pytest.mark.usefixtures("no_stage_runs")
-def test_photos_are_not_fetched(project: Path) -> None:
-    params = read_params(project / "params.yaml")
-    of_photos = read_params(project / "pipeline/tools/photos_params.yaml")
-    params["page"]["variant"] = "best"
-    workspace.write_params(project, params | of_photos)
-    with pytest.raises(PipelineError, match=r"dataset\.kind"):
-        dispatch.main(["fetch"])
-
-
-@pytest.mark.usefixtures("no_stage_runs")
 def test_an_unwritable_record_is_noticed_before_the_stage_works(project: Path) -> None:
     shutil.rmtree(project / "reports")
     (project / "reports").touch()
@@ -91,32 +74,34 @@ def test_an_unwritable_record_is_noticed_before_the_stage_works(project: Path) -
         dispatch.main(["train", "final"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("-m pipeline train a/b", "pipeline train a/b: params.yaml: variants.a/b: "),
+        # As where .venv is not activated: without site-packages.
+        ("-S -m pipeline", "`make setup`"),
+        ("-S -m pipeline.predict", "`make setup`"),
+    ],
+)
+def test_the_command_exits_with_1_and_without_traceback(
+    project: Path, arguments: str, message: str
+) -> None:
+    output = workspace.run(project, "python", *arguments.split(), expect=1)
+    assert message in output
+    assert len(output.splitlines()) == 1
+
+
 def test_a_record_adds_the_seconds_of_killed_runs(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.training.train.main", lambda arguments: 1000.0)
+    """And a backend of matplotlib, by which the mere import of Keras may fail, is ignored."""
+
+    def train(arguments: list[str]) -> float:
+        assert (arguments, os.environ.get("MPLBACKEND")) == (["final"], None)
+        return 1000.0
+
+    monkeypatch.setenv("MPLBACKEND", "nonsense")
+    monkeypatch.setattr("pipeline.training.train.main", train)
     dispatch.main(["train", "final"])
     run = json.loads((project / "reports/runs/train@final.json").read_text())
     assert 1000 <= run["seconds"] < 1100
-
-
-@pytest.mark.parametrize("module", ["pipeline", "pipeline.predict"])
-def test_a_python_without_the_packages_explains_itself(project: Path, module: str) -> None:
-    """As `.venv/bin/dvc repro` finds it where .venv is not activated."""
-    output = workspace.run(project, "python", "-S", "-m", module, expect=1)  # no site-packages
-    assert len(output.splitlines()) == 1
-    assert "activate" in output
-
-
-def test_matplotlib_backend_of_another_program_is_ignored(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a name that matplotlib does not know the mere import of Keras fails."""
-    backends: list[str | None] = []
-    monkeypatch.setenv("MPLBACKEND", "nonsense")
-    monkeypatch.setattr(
-        "pipeline.training.train.main",
-        lambda arguments: backends.append(os.environ.get("MPLBACKEND")),
-    )
-    dispatch.main(["train", "final"])
-    assert backends == [None]

@@ -24,8 +24,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("line", ["keras==0.1", "no-such-package==1.0"])
-def test_other_versions_than_the_pinned_ones_are_refused(project: Path, line: str) -> None:
-    assert environment.pins().keys() >= {"numpy", "tensorflow", "keras", "matplotlib", "pandas"}
+@pytest.mark.usefixtures("project")
+def test_other_versions_than_the_pinned_ones_are_refused(line: str) -> None:
     environment.check()
     environment.PINS[1].write_text(f"{line}\n")
     name, _, version = line.partition("==")
@@ -33,19 +33,10 @@ def test_other_versions_than_the_pinned_ones_are_refused(project: Path, line: st
         environment.check()
 
 
-@pytest.mark.parametrize("name", ["KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"])
-def test_variables_that_end_trainings_early_are_refused(
-    project: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setenv(name, "1")
-    with pytest.raises(PipelineError, match=name):
-        environment.check()
-
-
 def test_a_record_is_read_back(project: Path) -> None:
     assert environment.recorded("train@a") == {}
     environment.record("train@a", 12.34)
-    run = environment.recorded("train@a", project)
+    run = environment.recorded("train@a")
     assert run["seconds"] == 12.3
     assert run["libraries"]["keras"] == environment.pins()["keras"][0]
     assert run["cores"] == os.cpu_count()
@@ -57,19 +48,19 @@ def test_a_record_is_read_back(project: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("model name\t: P @ 2.0GHz\nflags\t\t: fpu avx\nmodel name\t: Q", ("P @ 2.0GHz", 2)),
-        ("processor\t: 0\nBogoMIPS\t: 48.00\n", ("unknown", 0)),  # Arm
-        (None, ("unknown", 0)),  # macOS
+        ("model name\t: P @ 2.0GHz\nflags\t\t: fpu avx\nmodel name\t: Q", "P @ 2.0GHz"),
+        ("processor\t: 0\nBogoMIPS\t: 48.00\n", "unknown"),  # Arm
+        (None, "unknown"),  # macOS
     ],
 )
 def test_the_first_processor_is_named(
-    project: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, expected: tuple[str, int]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, expected: str
 ) -> None:
-    monkeypatch.setattr(environment, "CPUINFO", project / "cpuinfo")
+    monkeypatch.setattr(environment, "CPU_INFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(platform, "processor", lambda: "")
     if text is not None:
-        (project / "cpuinfo").write_text(text)
-    assert (environment.processor_name(), len(environment.cpu_flags())) == expected
+        (tmp_path / "cpuinfo").write_text(text)
+    assert environment.processor_name() == expected
 
 
 def test_threads_are_those_of_the_environment_or_the_cores_of_the_process(

@@ -66,18 +66,18 @@ def test_unsuitable_python_or_folder(
 @pytest.mark.parametrize(
     ("arguments", "environment", "expected"),
     [
-        ((), {}, "-m dvc repro"),
-        ((), {"JOBS": "8", "CLUSTER": "staging", "PLAIN": "1"}, "-m dvc repro"),
-        (("JOBS=2",), {}, "-m pipeline.cluster --jobs 2"),
-        (("CLUSTER=a:1", "PLAIN=1"), {}, "-m pipeline.cluster --scheduler a:1 --plain"),
+        (("repro",), {}, "dvc repro"),
+        (("repro",), {"JOBS": "8", "CLUSTER": "staging", "PLAIN": "1"}, "dvc repro"),
+        (("repro", "JOBS=2"), {}, "pipeline.cluster --jobs 2"),
+        (("repro", "CLUSTER=a:1", "PLAIN=1"), {}, "pipeline.cluster --scheduler a:1 --plain"),
+        (("verify", "VARIANT=deep final"), {}, "pipeline.tools.verify deep final"),
     ],
 )
-def test_repro_takes_its_options_from_the_command_line(
+def test_options_are_taken_from_the_command_line(
     arguments: tuple[str, ...], environment: dict[str, str], expected: str
 ) -> None:
-    result = make("--dry-run", "repro", *arguments, folder=PROJECT, **environment)
-    (command,) = re.findall(r"^python (.*) \|\|", result.stdout, re.M)
-    assert command == expected
+    result = make("--dry-run", *arguments, folder=PROJECT, **environment)
+    assert f"python -m {expected}" in result.stdout
 
 
 @pytest.mark.parametrize("name", ["a$HOME", "[x] it's"])
@@ -202,7 +202,3 @@ def test_study_of_photos(clone: Path) -> None:
     output = workspace.run(folder, "python", "-m", "pipeline.predict", photo)
     assert "rose" in output
     assert "tulip" in output
-    assert "nothing would run" in workspace.run(folder, "python", "-m", "pipeline.tools.plan")
-    next((folder / "data/photos").rglob("*.png")).unlink()
-    output = workspace.run(folder, "python", "-m", "pipeline.tools.plan", "--check", expect=1)
-    assert re.search(r"(?m)^will run +preprocess .*data/photos", output)

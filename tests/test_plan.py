@@ -1,11 +1,9 @@
 """The plan against what `dvc repro` then does, in a small pipeline shaped like the project's."""
 
-import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 from dvc.repo import Repo
@@ -87,7 +85,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path_factory.mktemp("site")))
         patch.chdir(root)
-        _lay_out(root)
+        Repo.init(no_scm=True).close()
+        for name, text in (("dvc.yaml", DVC_YAML), ("params.yaml", PARAMS), ("work.sh", WORK)):
+            Path(name).write_text(text)
+        _change("mkdir -p code/train; touch code/train/stage.py; echo pixels > source.txt")
         assert _repro() == (EVERYTHING, set())
     return root
 
@@ -99,16 +100,6 @@ def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     shutil.copytree(finished, root, symlinks=True)
     monkeypatch.chdir(root)
     return root
-
-
-def _lay_out(root: Path) -> None:
-    Repo.init(str(root), no_scm=True).close()
-    (root / "dvc.yaml").write_text(DVC_YAML)
-    (root / "params.yaml").write_text(PARAMS)
-    (root / "work.sh").write_text(WORK)
-    (root / "code/train").mkdir(parents=True)
-    (root / "code/train/stage.py").write_text("# code\n")
-    (root / "source.txt").write_text("pixels\n")
 
 
 def _repro(*targets: str) -> tuple[set[str], set[str]]:
@@ -174,6 +165,11 @@ TABLE = [
         {WILL: {"compare"}},
     ),
     ("rm dvc.lock", "fetch: new stage", {WILL: EVERYTHING}),
+    (
+        "echo '    always_changed: true' >> dvc.yaml",  # compare's
+        "compare: runs every time",
+        {WILL: {"compare"}},
+    ),
 ]
 
 
@@ -191,30 +187,16 @@ def test_plan_foresees_repro(
     ran, restored = _repro()
     assert statuses.get(WILL, set()) - restored <= ran
     assert ran | restored <= set(names)
-    assert plan_stages() == []
+    assert "always" in change or plan_stages() == []
 
 
-def test_run_that_the_run_cache_restores_is_planned(project: Path) -> None:
-    _change(DENSE)
-    _repro()
-    _change("mv params.yaml.before params.yaml")
-    assert [stage.status for stage in plan_stages()] == [WILL, FOLLOW, FOLLOW]
-    assert _repro() == ({"compare"}, {"train@final", "evaluate@final"})
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "lines"),
-    [
-        ({"a": 1, "b": [1, 2]}, {"a": 1, "b": [1]}, ["b [1, 2] -> [1]"]),
-        ({"a": {"b": None, "c": 0.5}}, {"a": {"b": 3, "c": 0.5}}, ["a.b null -> 3"]),
-        ({"a": {"b": 1}}, {"a": {"b": 1}, "c": {"d": 1, "e": 2}}, ["c added"]),
-        ({"a": {"b": 1, "c": {}}}, {"a": {"b": 1}}, ["a.c removed"]),
-        ({"a": {"b": 1}}, {"a": "b"}, ['a {"b": 1} -> "b"']),
-        ({"a": 1}, {"a": 1}, []),
-    ],
-)
-def test_changed_parameters(old: Any, new: Any, lines: list[str]) -> None:
-    assert list(parameter_changes(old, new)) == lines
+def test_changed_parameters() -> None:
+    old = {"same": 1, "list": [1, 2], "a": {"b": None, "same": {}, "gone": {}}, "other": {"b": 1}}
+    new = {"same": 1, "list": [1], "a": {"b": 3, "same": {}}, "other": "b", "new": {"d": 1}}
+    assert list(parameter_changes(old, new)) == [
+        *("list [1, 2] -> [1]", "a.b null -> 3", "a.gone removed"),
+        *('other {"b": 1} -> "b"', "new added"),
+    ]
 
 
 def test_output_and_exit_status(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -232,15 +214,7 @@ def test_output_and_exit_status(project: Path, capsys: pytest.CaptureFixture[str
         ["may follow", "compare", "8 s", "after evaluate@final and 1 more"],
     ]
     assert rows[3][0].endswith(" 14 min 10 s")
-    assert plan.main(["--json", "--check"]) == 1
-    first = json.loads(capsys.readouterr().out)[0]
-    assert first == {
-        "name": "train@final",
-        "upstream": [],
-        "reasons": ["variants.final.dense 512 -> 256"],
-        "seconds": 842.4,
-        "status": "will run",
-    }
+    assert plan.main(["--check"]) == 1
     _change(f"mv params.yaml.before params.yaml; rm {MODEL}")
     assert plan.main(["--check"]) == 0, "a stage that may be restored"
 
@@ -267,8 +241,3 @@ def test_tracked_data_and_frozen_stages(project: Path) -> None:
     assert plan_stages()[0].name == "prepare"
     assert "fetch" not in _repro()[0]
     assert plan_stages() == []
-
-
-def test_stage_that_runs_every_time(project: Path) -> None:
-    _change("echo '    always_changed: true' >> dvc.yaml")  # compare's
-    assert [(stage.name, stage.status) for stage in plan_stages()] == [("compare", WILL)]

@@ -16,7 +16,7 @@ from distributed import KilledWorker
 from pipeline.cluster import lock, remote, schedule
 from pipeline.cluster.worker import DVC, run_process
 from pipeline.core.errors import PipelineError
-from pipeline.tools import signals
+from pipeline.tools import processes
 from pipeline.tools.plan import plan_stages
 
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     """The command line; the exit status is not 0 when a stage failed."""
     options = _parse(arguments)
     logging.disable()  # what matters of Dask's messages is printed by this package
-    signals.raise_exit_on_signals()
+    processes.raise_exit_on_signals()
     stages = plan_stages(options.targets)
     names = [stage.name for stage in stages]
     if not stages:

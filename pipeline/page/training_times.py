@@ -1,8 +1,8 @@
 """The table reports/training_times.csv: how long each training took, and on which machine.
 
-A duration is no function of parameters, code and data, so no stage writes this file:
-pipeline/tools/training_times.py does, after DVC. A training keeps the time first measured as long
-as its history has the same bytes; so the page, which shows it, is reproducible.
+No output of a stage, as a duration is no function of parameters, code and data. The page, which
+shows it, is reproducible: a training keeps the time first measured as long as its history has the
+same bytes.
 """
 
 import hashlib
@@ -42,6 +42,5 @@ def history_digest(variant: str, folder: Path = Path()) -> str:
 
 def training_time(table: pd.DataFrame, variant: str) -> Any:
     """The row of `table` of the present training of `variant`; None where it has none."""
-    present = {"trained": PIPELINE, "variant": variant, "history": history_digest(variant)}
-    rows = table[(table[list(present)] == pd.Series(present)).all(axis=1)]
-    return next(rows.itertuples(), None)
+    present = (table["variant"] == variant) & (table["history"] == history_digest(variant))
+    return next(table[present].itertuples(), None)

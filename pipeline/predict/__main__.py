@@ -5,14 +5,13 @@ import json
 import sys
 from collections.abc import Sequence
 
-from pipeline.tools import activation
+from pipeline.core.errors import WRONG_PYTHON, PipelineError
 
 try:
-    from pipeline.core.errors import PipelineError
     from pipeline.datasets.image_loading import printable
     from pipeline.predict.predictor import TOP, Prediction, Predictor, load_predictor
 except ModuleNotFoundError as error:
-    sys.exit(f"predict: {error}: {activation.REMEDY}")
+    sys.exit(f"predict: {error}: {WRONG_PYTHON}")
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -176,8 +176,7 @@ def load_predictor(root: str | Path = "", variant: str | None = None) -> Predict
 def _check_md5(path: Path, root: Path) -> None:
     """PipelineError when dvc.lock records another MD5 of the output at `path`."""
     out, md5 = path.relative_to(root).as_posix(), lockfile.file_md5(path)
-    entries = (lockfile.read_lock(root) or {}).values()
-    if any(entry.outs.get(out, md5) != md5 for entry in entries):
+    if any(outs.get(out, md5) != md5 for outs in lockfile.read_outputs(root).values()):
         raise PipelineError(
             f"{path}: expected the bytes that {lockfile.LOCK} records, found others; delete it, "
             f"then run `git checkout HEAD -- {out}` where git has it, else `dvc repro`"

@@ -4,9 +4,8 @@ Run before every stage and by make. A stage reads its own sections through pipel
 so that it does not depend on the settings of others.
 """
 
-import fnmatch
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import pydantic
@@ -35,43 +34,17 @@ from pipeline.page.page_data import Page
 from pipeline.training.numerics import Numerics
 from pipeline.training.variant import read_training_config
 
-# Keys of version 1, by their pattern, and what replaced them.
-RENAMED = {
-    "arithmetic": "numerics",
-    "runtime": "inference",
-    "views": "test_time_augmentation",
-    "dataset.framing": "dataset.crop_mode",
-    "predict.unlikely": "predict.rejection_threshold",
-    "evaluate.mistakes": "evaluate.misclassified",
-    "evaluate.examples": "page.examples",
-    "page.mistakes": "page.misclassified",
-    "compare.confidence": "compare.confidence_level",
-    "recipes.*.optimizer": "variants.*.optimizer, of each variant with that recipe",
-    "recipes.*.growth": "recipes.*.progressive_resizing",
-    "recipes.*.micro_batches_at_once": "recipes.*.parallel_micro_batches",
-    "recipes.*.class_weights": "recipes.*.class_weight",
-    "variants.*.arithmetic": "variants.*.numerics",
-}
 # Keys of a variant whose value is a key of a section.
 REFERENCES = (
     ("recipe", "recipes"),
+    ("recipe", "temperatures"),
     ("numerics", "numerics"),
     ("network", "test_time_augmentation"),
 )
-
-
-# Part of stage names, file names and DVC's dotted keys.
-Name = Annotated[str, pydantic.Field(pattern="^[A-Za-z][A-Za-z0-9_-]{0,99}$")]
-
-
-def _check_distinct(group: dict[str, Any]) -> dict[str, Any]:
-    """File systems that ignore case take two such names for one file."""
-    if len({name.lower() for name in group}) < len(group):
-        raise ValueError("names that differ in more than case")
-    return group
-
-
-Named = (pydantic.Field(min_length=1), pydantic.AfterValidator(_check_distinct))
+# Part of stage names, DVC's dotted keys and file names, which some file systems take for the same
+# in upper and lower case.
+Name = Annotated[str, pydantic.Field(pattern="^[a-z][a-z0-9_-]{0,99}$")]
+NotEmpty = pydantic.Field(min_length=1)
 
 
 class Params(ConfigModel):
@@ -81,9 +54,9 @@ class Params(ConfigModel):
     dataset: DatasetConfig
     explore: Explore
     inference: Inference
-    numerics: Annotated[dict[Name, Numerics], *Named]
-    recipes: Annotated[dict[Name, dict[str, Any]], *Named]
-    variants: Annotated[dict[Name, dict[str, Any]], *Named]
+    numerics: Annotated[dict[Name, Numerics], NotEmpty]
+    recipes: Annotated[dict[Name, dict[str, Any]], NotEmpty]
+    variants: Annotated[dict[Name, dict[str, Any]], NotEmpty]
     test_time_augmentation: dict[Name, TestTimeAugmentation]
     temperatures: dict[Name, Temperature]
     predict: Predict
@@ -97,38 +70,16 @@ def check(params: Mapping[str, Any]) -> None:
 
     References between sections are checked after every section is valid, then each variant.
     """
-    _raise_any(_renamed_keys(params))
     config = read_section(params, "", Params)
-    _raise_any(_reference_errors(config))
-    _raise_any(_variant_errors(params, config.dataset.side))
-
-
-def _raise_any(errors: Iterable[str]) -> None:
-    if lines := dict.fromkeys(errors):
-        raise PipelineError("\n".join(lines))
-
-
-def _renamed_keys(params: Mapping[str, Any]) -> Iterator[str]:
-    keys = list(_dotted_keys(params))
-    for pattern, new in RENAMED.items():
-        for key in fnmatch.filter(keys, pattern):
-            yield f"{PARAMS_FILE}: {key}: renamed to {new}; see CHANGELOG.md"
-
-
-def _dotted_keys(section: Mapping[str, Any], parent: str = "") -> Iterator[str]:
-    for name, value in section.items():
-        yield f"{parent}{name}"
-        if isinstance(value, Mapping):
-            yield from _dotted_keys(value, f"{parent}{name}.")
+    errors = list(_reference_errors(config)) or list(_variant_errors(params, config.dataset.side))
+    if errors:
+        raise PipelineError("\n".join(dict.fromkeys(errors)))
 
 
 def _reference_errors(config: Params) -> Iterator[str]:
-    """A line for each name that no section has, and for each key that another one requires."""
+    """A line for each value that should be a key of a section and is none."""
     if config.fetch is None and config.dataset.kind == "cifar10":
         yield f"{PARAMS_FILE}: fetch: Field required for dataset.kind {config.dataset.kind}"
-    for recipe in config.recipes.keys() - config.temperatures.keys():
-        close = suggest(recipe, config.temperatures)
-        yield f"{PARAMS_FILE}: temperatures.{recipe}: Field required, as in recipes{close}"
     references = [("page.variant", config.page.variant, "variants")]
     for name, variant in config.variants.items():
         for key, section in REFERENCES:
@@ -144,8 +95,7 @@ def _reference_errors(config: Params) -> Iterator[str]:
 
 
 def _variant_errors(params: Mapping[str, Any], size: int) -> Iterator[str]:
-    """A line for each wrong value of a variant or its recipe, and for each network that does not
-    fit its images, of at most `size` pixels a side."""
+    """A line for each wrong value of a variant or its recipe; images have `size` pixels a side."""
     for name in params["variants"]:
         try:
             config = read_training_config(params, name)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
@@ -12,14 +11,14 @@ from pipeline.tools import git, lockfile
 
 
 @contextmanager
-def opened(folder: Path = Path(), *, wait: bool) -> Iterator[Repo]:
-    """The project in `folder` under DVC's lock, so that no other dvc writes dvc.lock meanwhile.
+def opened(*, wait: bool) -> Iterator[Repo]:
+    """The project under DVC's lock, so that no other dvc writes dvc.lock meanwhile.
 
     Hold it briefly: a stage that ends meanwhile waits 3 s for the lock, then fails. While another
     dvc holds the lock, waits for it if `wait`, else raises PipelineError, as for damaged files.
     """
     try:
-        with Repo(str(folder), _wait_for_lock=wait) as repo, lock_repo(repo):
+        with Repo(_wait_for_lock=wait) as repo, lock_repo(repo):
             yield repo
     except DvcException as error:
         raise unreadable(error) from error

@@ -20,9 +20,7 @@ from pipeline.core.errors import PipelineError
 
 PINS = tuple(Path("requirements") / f"{name}.txt" for name in ("numpy", "tensorflow", "reports"))
 RUNS = Path("reports/runs")
-CPUINFO = Path("/proc/cpuinfo")
-# Keras's debugging variables end every training early, which no cache key shows.
-FORBIDDEN = {"KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"}
+CPU_INFO = Path("/proc/cpuinfo")
 
 
 def pins() -> dict[str, tuple[str, Path]]:
@@ -32,15 +30,7 @@ def pins() -> dict[str, tuple[str, Path]]:
 
 
 def check() -> None:
-    """Raise PipelineError when an installed version is not the pinned one.
-
-    Also when an environment variable would make Keras end trainings early.
-    """
-    for name in FORBIDDEN & os.environ.keys():
-        raise PipelineError(
-            f"expected no {name} in the environment, found {os.environ[name]}, which ends "
-            f"every training early: `unset {name}`, and set epochs in params.yaml"
-        )
+    """Raise PipelineError when an installed version is not the pinned one."""
     for name, (pinned, path) in pins().items():
         installed = next((d.version for d in importlib.metadata.distributions(name=name)), "none")
         if installed != pinned:
@@ -71,30 +61,20 @@ def record(stage: str, seconds: float) -> None:
     files.write_json(path(stage), run)
 
 
-def recorded(stage: str, folder: Path = Path()) -> Mapping[str, Any]:
-    """The record of the last run of `stage` in `folder`; empty where it is missing or damaged."""
+def recorded(stage: str) -> Mapping[str, Any]:
+    """The record of the last run of `stage`; empty where it is missing or damaged."""
     with suppress(OSError, ValueError):
-        run: Mapping[str, Any] = json.loads((folder / path(stage)).read_text(encoding="utf-8"))
+        run: Mapping[str, Any] = json.loads(path(stage).read_text(encoding="utf-8"))
         return run
     return {}
 
 
 def processor_name() -> str:
     """The model name of the processor; "unknown" where the system does not give one."""
+    text = CPU_INFO.read_text(encoding="utf-8") if CPU_INFO.exists() else ""
+    match = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
     # platform.processor() is empty or generic on Linux.
-    return _cpu_info("model name") or platform.processor() or "unknown"
-
-
-def cpu_flags() -> set[str]:
-    """The instruction sets of an x86-64 processor as Linux names them; empty on other systems."""
-    return set(_cpu_info("flags").split())
-
-
-def _cpu_info(key: str) -> str:
-    """The first value of `key` in /proc/cpuinfo; empty where there is none."""
-    text = CPUINFO.read_text(encoding="utf-8") if CPUINFO.exists() else ""
-    match = re.search(rf"^{key}\s*: (.*)$", text, re.MULTILINE)
-    return match[1].strip() if match else ""
+    return (match[1].strip() if match else platform.processor()) or "unknown"
 
 
 if __name__ == "__main__":

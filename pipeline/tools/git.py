@@ -1,6 +1,5 @@
 """Run git on the project."""
 
-import functools
 import os
 import shutil
 import subprocess
@@ -12,28 +11,20 @@ from pipeline.core.errors import PipelineError
 REMEDY = "fix it, then run again in a clone of the project, or after `git init` and a first commit"
 
 
-@functools.cache
-def local_variables() -> frozenset[str]:
-    """GIT_DIR, GIT_INDEX_FILE and the other variables that bind git to one repository."""
-    command = ["git", "rev-parse", "--local-env-vars"]
-    return frozenset(subprocess.run(command, capture_output=True, text=True).stdout.split())
-
-
 def environment() -> dict[str, str]:
     """The environment for a process that calls git, maybe in another repository.
 
-    Git sets its local variables in every hook; they would redirect the call.
+    Without GIT_DIR and the like, which git sets in every hook: they would redirect the call.
     """
-    return {key: value for key, value in os.environ.items() if key not in local_variables()}
+    command = ["git", "rev-parse", "--local-env-vars"]
+    local = subprocess.run(command, capture_output=True, text=True).stdout.split()
+    return {key: value for key, value in os.environ.items() if key not in local}
 
 
 def output(*arguments: str, folder: Path = Path()) -> bytes:
     """Standard output of `git ARGUMENTS` in `folder`; PipelineError when it fails."""
     command = ["git", "--no-optional-locks", *arguments]
-    try:
-        done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True)
-    except OSError as error:
-        raise PipelineError(f"cannot start git: {error}; install it, then run again") from None
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True)
     if done.returncode:
         message = done.stderr.decode(errors="replace").strip()
         raise PipelineError(f"{folder.resolve()}: `{' '.join(command)}`: {message}; {REMEDY}")

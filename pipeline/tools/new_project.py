@@ -26,7 +26,7 @@ from pipeline.datasets.config import ImageFolderConfig
 from pipeline.datasets.image_folder import ImagesBySplit, list_images
 from pipeline.datasets.splitting import assign_splits, hash_to_unit
 from pipeline.page import training_times
-from pipeline.tools import config, git, signals
+from pipeline.tools import config, git, processes
 
 TEMPLATE = Path(__file__).with_name("photos_params.yaml")
 # What belongs to the results of this project.
@@ -160,7 +160,7 @@ def commit(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    signals.raise_exit_on_signals()
+    processes.raise_exit_on_signals()
     try:
         main(sys.argv[1:])
     except (PipelineError, OSError, subprocess.CalledProcessError) as error:

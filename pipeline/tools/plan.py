@@ -25,8 +25,6 @@ from dvc.stage import Stage
 from pipeline.core.errors import PipelineError
 from pipeline.tools import dvc_project, environment
 
-NOT_IN_CACHE = "not in cache"
-
 
 class Status(enum.StrEnum):
     """What `dvc repro` does with a stage.
@@ -82,7 +80,7 @@ def _planned(stage: Stage, pending: Collection[Stage]) -> PlannedStage | None:
     inputs = list(_changed_inputs(stage, [out for before in pending for out in before.outs]))
     outputs = [item for out in stage.outs for item in out.status().items()]
     reasons = [*inputs, *(f"{path} {state}" for path, state in outputs)]
-    if inputs or any(state == NOT_IN_CACHE for _, state in outputs):
+    if inputs or any(state == "not in cache" for _, state in outputs):
         status = Status.WILL_RUN
     elif upstream:
         status = Status.MAY_FOLLOW
@@ -135,25 +133,10 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def as_text(stages: Sequence[PlannedStage]) -> str:
-    """The plan as a table: a line for each stage, and the time that all take."""
-    if not stages:
-        return "nothing would run"
-    width = max(len(stage.name) for stage in stages)
-    lines = [
-        f"{stage.status:<15} {stage.name:<{width}} {duration(stage.seconds):>12}  "
-        + "; ".join(stage.reasons)
-        for stage in stages
-    ]
-    total = sum(stage.seconds or 0 for stage in stages)
-    return "\n".join([*lines, f"last time all of them took {duration(total)}"])
-
-
 def main(arguments: Sequence[str]) -> int:
-    """Print the plan. Exit status 0; with --check 1 when a stage will run; 2 without a plan."""
+    """Print a line per stage. Exit status 0; with --check 1 when one will run; 2 without a plan."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.tools.plan")
     parser.add_argument("targets", nargs="*", metavar="STAGE", help="plan these and what they need")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a stage will run")
     options = parser.parse_args(arguments)
     try:
@@ -161,8 +144,11 @@ def main(arguments: Sequence[str]) -> int:
     except PipelineError as error:
         print(f"plan: {error}", file=sys.stderr)
         return 2
-    rows = list(map(dataclasses.asdict, stages))
-    print(json.dumps(rows, indent=2) if options.json else as_text(stages))
+    for stage in stages:
+        reasons = "; ".join(stage.reasons)
+        print(f"{stage.status:<15} {stage.name:<20} {duration(stage.seconds):>12}  {reasons}")
+    total = duration(sum(stage.seconds or 0 for stage in stages))
+    print(f"last time all of them took {total}" if stages else "nothing would run")
     return int(options.check and any(stage.status is Status.WILL_RUN for stage in stages))
 
 

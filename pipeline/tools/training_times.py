@@ -1,8 +1,8 @@
 """Training times and accuracy against them: `python -m pipeline.tools.training_times`.
 
-No stage of DVC, as a duration is no function of parameters, code and data. Reads the comparison,
-the records of the last runs and, for CIFAR-10, what `make bench` measured of the notebook. Writes
-reports/training_times.csv and reports/time_to_accuracy.png.
+Run after DVC. Reads the comparison, the records of the last runs and, for CIFAR-10, what
+`make bench` measured of the notebook. Writes reports/training_times.csv and
+reports/time_to_accuracy.png.
 """
 
 import colorsys
@@ -33,26 +33,16 @@ TICKS = {15: "15 s", 30: "30 s", 3600: "1 h"} | {60 * n: f"{n} min" for n in (1,
 
 def pipeline_rows(variants: Iterable[str]) -> list[tuple[Any, ...]]:
     """The rows of training_times.csv for `variants`; a training keeps the time first measured."""
-    known = training_times.PATH.exists()
-    table = training_times.read_training_times() if known else None
-    rows = []
+    table, rows = training_times.read_training_times(), []
     for variant in variants:
-        row = table is not None and training_times.training_time(table, variant)
-        seconds, machine = (row.seconds, row.machine) if row else recorded_time(variant)
+        if row := training_times.training_time(table, variant):
+            seconds, machine = row.seconds, row.machine
+        else:
+            run = json.loads(environment.path(f"train@{variant}").read_text(encoding="utf-8"))
+            seconds, machine = run["seconds"], f"{run['cores']} cores of {run['processor']}"
         digest = training_times.history_digest(variant)
-        rows.append((PIPELINE, variant, digest, seconds, machine))
+        rows.append((PIPELINE, variant, digest, float(seconds), machine))
     return rows
-
-
-def recorded_time(variant: str) -> tuple[float, str]:
-    """Seconds and machine of the last training of `variant`; PipelineError without its record."""
-    stage = f"train@{variant}"
-    if run := environment.recorded(stage):
-        return float(run["seconds"]), f"{run['cores']} cores of {run['processor']}"
-    raise PipelineError(
-        f"{environment.path(stage)}: expected the record of {stage}, found none; take the "
-        f"committed one by `git checkout`, or run `dvc repro --force --single-item {stage}`"
-    )
 
 
 def notebook_rows() -> list[tuple[Any, ...]]:
@@ -73,19 +63,14 @@ def draw_accuracy(path: Path, table: pd.DataFrame) -> None:
     variants = list(dict.fromkeys(table["variant"]))
     with plotting.figure(path, figsize=(10, 6), dpi=150) as (_, axis):
         for row in table.itertuples():
-            number, point = variants.index(row.variant), (row.seconds, row.accuracy)
-            color = colorsys.hsv_to_rgb(number / len(variants), 0.9, 0.75)
-            is_notebook = row.trained == NOTEBOOK
-            axis.plot(
-                *point,
-                marker=MARKERS[number % len(MARKERS)],
-                markersize=9,
-                color=color,
-                markerfacecolor="white" if is_notebook else color,
-            )
-            name = f"{row.variant}, notebook" if is_notebook else row.variant
-            offset: dict[str, Any] = {"xytext": (9, 0), "textcoords": "offset points"}
-            axis.annotate(name, point, va="center_baseline", **offset)
+            number, name = variants.index(row.variant), row.variant
+            color = fill = colorsys.hsv_to_rgb(number / len(variants), 0.9, 0.75)
+            if row.trained == NOTEBOOK:
+                name, fill = f"{name}, notebook", (1, 1, 1)
+            style = {"marker": MARKERS[number % len(MARKERS)], "markersize": 9, "color": color}
+            axis.plot(row.seconds, row.accuracy, markerfacecolor=fill, **style)
+            offset = {"xytext": (9, 0), "textcoords": "offset points"}
+            axis.annotate(name, (row.seconds, row.accuracy), va="center_baseline", **offset)
         axis.set_xscale("log")
         limits = axis.get_xlim()
         axis.set_xticks(list(TICKS), list(TICKS.values()))
@@ -112,8 +97,9 @@ def main() -> None:
         accuracy = [accuracies[trained][variant] for trained, variant, *_ in rows]
     except (OSError, ValueError, LookupError) as error:
         raise PipelineError(
-            f"expected {REPORTS}/comparison.csv, training histories and {MEASURED_NOTEBOOK}, found "
-            f"{type(error).__name__} {error}; run `make repro`, `make bench` for the last"
+            f"expected {REPORTS}/comparison.csv, training histories, {environment.RUNS} and "
+            f"{MEASURED_NOTEBOOK}, found {type(error).__name__} {error}; restore what git has, run "
+            "`make repro`, `make bench` for the last"
         ) from error
     draw_accuracy(FIGURE, times.assign(accuracy=accuracy))
     files.write_text(training_times.PATH, times.to_csv(index=False, lineterminator="\n"))

@@ -1,16 +1,16 @@
-"""Ends a stage when the DVC process that started it is gone, as after `kill -9` of DVC.
-
-Otherwise it would go on in the background and write its outputs during the next `dvc repro`.
-"""
+"""Ends stages and commands without leaving processes or temporary folders behind."""
 
 import os
+import signal
 import sys
 import threading
 import time
 from contextlib import suppress
+from types import FrameType
 
 import psutil
 
+TERMINATION = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_SECONDS = 1.0
 GONE = (
     "the DVC process that started this stage is gone, so the stage ends too; run `dvc repro` "
@@ -18,8 +18,28 @@ GONE = (
 )
 
 
-def watch() -> None:
-    """End this process, as `kill -9` would, once its DVC is gone; does nothing without a DVC."""
+def raise_exit_on_signals() -> None:
+    """From now on Ctrl-C, SIGTERM and SIGHUP raise SystemExit with the shell's status, once.
+
+    So `with` and `finally` blocks clean up. SIGINT also where a shell started the program in the
+    background, which has it ignored.
+    """
+    for number in TERMINATION:
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _exit)
+
+
+def _exit(number: int, _frame: FrameType | None) -> None:
+    for other in TERMINATION:
+        signal.signal(other, signal.SIG_IGN)  # a second one must not interrupt the cleanup
+    raise SystemExit(128 + number)
+
+
+def watch_parent() -> None:
+    """End this stage, as `kill -9` would, once its DVC is gone; does nothing without a DVC.
+
+    After `kill -9` of DVC it would else go on, and write its outputs during the next `dvc repro`.
+    """
     if stage := os.environ.get("DVC_STAGE"):
         ancestors = _up_to_dvc(stage)
         threading.Thread(target=_poll, args=(ancestors,), daemon=True).start()
