@@ -19,6 +19,23 @@ from ruamel.yaml.error import YAMLError
 from pipeline.core.errors import PipelineError
 
 PARAMS_FILE = Path("params.yaml")
+# Keys of version 1, wherever they stood, and what replaced them.
+RENAMED = {
+    "arithmetic": "numerics",
+    "runtime": "inference",
+    "views": "test_time_augmentation",
+    "framing": "crop_mode",
+    "unlikely": "rejection_threshold",
+    "mistakes": "misclassified",
+    "examples": "page.examples",
+    "confidence": "confidence_level",
+    "optimizer": "variants.*.optimizer, of each variant with that recipe",
+    "growth": "progressive_resizing",
+    "micro_batches_at_once": "parallel_micro_batches",
+    "class_weights": "class_weight",
+    "flip_evenly": "alternating_flip",
+    "shift": "translation",
+}
 
 
 class ConfigModel(pydantic.BaseModel):
@@ -113,6 +130,8 @@ def _line(detail: Any, key: list[str], section: Any, missing: Sequence[tuple[Any
         return start
     found = context.get("tag", detail["input"])
     if detail["type"] == "extra_forbidden":  # every key is required, so a misspelt one is missing
+        if new := RENAMED.get(location[-1]):
+            return f"{start}; renamed to {new}, see CHANGELOG.md"
         known = [other[-1] for other in missing if other[:-1] == location[:-1]]
         return start + suggest(location[-1], known)
     known = re.findall("'([^']*)'", context.get("expected", context.get("expected_tags", "")))
