@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 
 from pipeline.core import files, paths
-from pipeline.datasets.npz import write_npz
+from pipeline.datasets.preprocess import write_npz
 from pipeline.tools import environment, parent_watchdog
 from pipeline.training import history
 from pipeline.training.history import history_csv

@@ -12,6 +12,7 @@ import workspace
 from pipeline import __main__ as dispatch
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import read_params
+from pipeline.tools import new_project
 
 
 @pytest.fixture
@@ -75,10 +76,9 @@ def test_parameters_and_packages_are_checked_before_any_stage(
 
 @pytest.mark.usefixtures("no_stage_runs")
 def test_photos_are_not_fetched(project: Path) -> None:
-    params = read_params(project / "params.yaml")
-    of_photos = read_params(project / "pipeline/tools/photos_params.yaml")
+    params = new_project.from_template(read_params(project / "params.yaml"))
     params["page"]["variant"] = "best"
-    workspace.write_params(project, params | of_photos)
+    (project / "params.yaml").write_text(json.dumps(params))
     with pytest.raises(PipelineError, match=r"dataset\.kind"):
         dispatch.main(["fetch"])
 

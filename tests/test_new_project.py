@@ -13,13 +13,10 @@ from PIL import Image
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import read_params
-from pipeline.datasets.config import ImageFolderConfig
-from pipeline.datasets.image_folder import list_images
-from pipeline.datasets.splitting import hash_to_unit
 from pipeline.tools import config, new_project
 
 COLOURS = {"dahlia": (200, 40, 60), "rose & thorn": (220, 180, 30), "Tülpe": (110, 40, 180)}
-TEMPLATE = yaml.safe_load(new_project.TEMPLATE.read_text(encoding="utf-8"))
+TEMPLATE = new_project.from_template(read_params(PROJECT / "params.yaml"))
 
 
 def make_photos(folder: Path, each: int) -> Path:
@@ -95,16 +92,22 @@ def test_code_is_committed_and_results_stay_behind(made: Path) -> None:
 def test_params_are_the_project_s_and_the_template_s_fitted_to_the_photos(made: Path) -> None:
     params, project = read_params(made / "params.yaml"), read_params(PROJECT / "params.yaml")
     config.check(params)
-    assert params["dataset"] | {"seed": 1} == TEMPLATE["dataset"] | {"side": 48}
+    assert params["dataset"] == TEMPLATE["dataset"] | {"side": 48}
+    assert params["variants"] == TEMPLATE["variants"]
     assert params["page"] == project["page"] | {"variant": "best"}
     assert params.keys() == project.keys() - {"fetch"}
     assert {key for key in params if params[key] == project[key]} >= {"explore", "numerics"}
     assert list(params["variants"]) == ["quick", "final", "best"]
+    assert params["variants"]["quick"] == project["variants"]["fast"] | {
+        "recipe": "quick",
+        "widths": [32, 64, 64],
+    }
     assert params["recipes"]["best"]["batch_size"] == 32
     assert params["recipes"]["study"]["epochs"] == 120  # of 30 photos, four times as many
     text = (made / "params.yaml").read_text(encoding="utf-8")
     assert "    early_stopping: null       # or: patience" in text
     assert "# Precision, instruction set and device" in text
+    assert "# `network`, `optimizer` and" in text
 
 
 @pytest.mark.parametrize(
@@ -128,20 +131,6 @@ def test_recipes_suit_few_photos_and_many(
     for key in ("bias_learning_rate", "head_learning_rate", "parallel_micro_batches"):
         assert recipe[key] == chosen[key] * ratio
     assert recipe["learning_rate"] == chosen["learning_rate"]
-
-
-def test_seed_gives_every_split_a_photo_of_small_classes(tmp_path: Path) -> None:
-    photos = list_images(make_photos(tmp_path / "few", each=9))
-    dataset = ImageFolderConfig(**TEMPLATE["dataset"])
-    seed = new_project.lowest_seed(photos, dataset)
-    assert seed > 1
-    for paths in photos["train"].values():  # by the shares: validation follows on test
-        drawn = [hash_to_unit(path.read_bytes(), seed) for path in paths]
-        assert min(drawn) < 0.1
-        assert any(0.1 <= one < 0.2 for one in drawn)
-    photos = list_images(make_photos(tmp_path / "fewer", each=1))
-    with pytest.raises(PipelineError, match="class"):
-        new_project.lowest_seed(photos, dataset)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE, ConfigModel, read_params, read_section
 from pipeline.core.validation_messages import shorten, suggest
 from pipeline.datasets.config import DatasetConfig
+from pipeline.datasets.explore import Explore
 from pipeline.datasets.fetch import Fetch
 from pipeline.evaluation.config import (
     Evaluate,
@@ -24,7 +25,6 @@ from pipeline.evaluation.config import (
     Temperature,
     TestTimeAugmentation,
 )
-from pipeline.explore.explore import Explore
 from pipeline.page.page_data import Page
 from pipeline.training.numerics import Numerics
 from pipeline.training.variant import read_training_config
