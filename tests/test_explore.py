@@ -97,9 +97,7 @@ def test_bars_of_the_images_per_class(
 def test_summary_of_counts_duplicates_and_channels() -> None:
     parts = make_parts()
     train, validation, test = (parts[name].images for name in splits.NAMES)
-    train *= np.float32(0.5)
-    np.rint(train * 255, out=train)
-    train /= np.float32(255)
+    train[:] = np.rint(train * 100) / 255
     train[7] = train[8]
     train[7, 31, 31, 2] += np.float32(1 / 255)  # nearly a duplicate
     train[5] = train[9] = train[2]
