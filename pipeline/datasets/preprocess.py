@@ -68,7 +68,7 @@ def load_image_folder(config: ImageFolderConfig) -> Dataset:
     }
     problems = [
         f"{folder}: class {name!r}: expected at least one image in {split}, found none; add "
-        "images, or change the shares, the seed or the duplicates of dataset"
+        "images, or change the shares or the duplicates of dataset"
         for split, (_, own) in subsets.items()
         for label, name in enumerate(names)
         if label not in own
