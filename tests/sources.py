@@ -113,6 +113,8 @@ def serving() -> Iterator[Server]:
             page = server.pages.get(self.path, Page(status=404))
             wanted = self.headers["Range"]
             page.ranges.append(wanted)
+            if self.headers["Accept-Encoding"] != "identity":
+                return self.send_error(406)  # a Range would count compressed bytes
             if page.status != 200:
                 return self.send_error(page.status)
             start = int(wanted[len("bytes=") : -1]) if wanted and page.honours_range else 0

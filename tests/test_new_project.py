@@ -145,12 +145,10 @@ def flowers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ("", "flowers", "64", "usage"),
         ("new", "", "64", "usage"),
-        ("new", "none", "64", "none"),
         ("flowers", "flowers", "64", "^DIR"),
         ("flowers/new", "flowers", "64", "^DIR"),
         (str(PROJECT / "new"), "flowers", "64", "^DIR"),
         ("new", "flowers", "24", r"variants\.final: .*24"),
-        ("new", "flowers", "257", r"dataset\.side"),
         ("new", "flowers", "large", r"dataset\.side"),
         ("new", "empty class", "64", "'empty'"),
     ],
