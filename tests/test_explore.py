@@ -105,7 +105,6 @@ def test_summary_of_counts_duplicates_and_channels() -> None:
     validation[0] = test[20]
     names = ["images", "a|b", *CLASSES[2:]]  # a class of any name has its row
     summary = explore.summarize(parts, names)
-    assert "32 x 32 x 3" in summary
     lines = [line for line in summary.splitlines() if line.startswith("|")]
     rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
     assert rows[0] == ["", "train", "validation", "test"]

@@ -100,7 +100,7 @@ def test_params_are_the_project_s_and_the_template_s_fitted_to_the_photos(made: 
     assert params["variants"]["quick"] == project["variants"]["fast"] | quick
     assert params.keys() == project.keys() - {"fetch"}
     assert {key for key in params if params[key] == project[key]} >= {"explore", "numerics"}
-    assert params["recipes"]["best"]["batch_size"] == 32
+    assert [recipe["epochs"] for recipe in TEMPLATE["recipes"].values()] == [30, 8, 28]
     assert params["recipes"]["study"]["epochs"] == 120  # of 30 photos, four times as many
     text = (made / "params.yaml").read_text(encoding="utf-8")
     assert "    early_stopping: null       # or: patience" in text
@@ -146,6 +146,7 @@ def flowers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("", "flowers", "64", "usage"),
         ("new", "", "64", "usage"),
         ("flowers", "flowers", "64", "^DIR"),
+        ("empty class", "flowers", "64", "^DIR"),
         ("flowers/new", "flowers", "64", "^DIR"),
         (str(PROJECT / "new"), "flowers", "64", "^DIR"),
         ("new", "flowers", "24", r"variants\.final: .*24"),

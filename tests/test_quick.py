@@ -15,6 +15,7 @@ def test_recipes_and_networks_get_small_and_nothing_else_changes() -> None:
     params["variants"]["baseline"]["widths"] = [4, 999]
     small = quick.quick_params(params)
     config.check(small)
+    assert params["recipes"]["study"]["epochs"] == 30
     for recipe in params["recipes"].values():
         recipe |= {"epochs": 1, "progressive_resizing": {}}
     for variant in params["variants"].values():
