@@ -23,7 +23,7 @@ except ModuleNotFoundError as error:  # `.venv/bin/dvc repro` runs whichever `py
 STAGES = {
     "fetch": "pipeline.datasets.fetch",
     "preprocess": "pipeline.datasets.preprocess",
-    "explore": "pipeline.explore.explore",
+    "explore": "pipeline.datasets.explore",
     "train": "pipeline.training.train",
     "evaluate": "pipeline.evaluation.evaluate",
     "export": "pipeline.evaluation.tflite",

@@ -9,13 +9,10 @@ import pandas as pd
 
 from pipeline.comparison.results import Result
 from pipeline.core import files, paths
+from pipeline.datasets.cifar10 import CLASSES
 from pipeline.evaluation.metrics import CSV, METRICS, Metrics, class_scores
 
-# In the order of tables and figures.
-NAMES = [
-    *("airplane", "automobile", "bird", "cat", "deer"),
-    *("dog", "frog", "horse", "ship", "truck"),
-]
+NAMES = list(CLASSES)
 PER_CLASS = 100  # test images
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipeline.comparison import compare
 from pipeline.core import files, paths
-from pipeline.datasets.npz import write_npz
+from pipeline.datasets.preprocess import write_npz
 from pipeline.page import page, training_times
 
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.datasets import cifar10
-from pipeline.datasets.npz import write_npz
+from pipeline.datasets.preprocess import write_npz
 
 # A colour and a stripe direction per class survive flips, so augmented training learns them too.
 HEX = "c83c3c 3cc83c 3c3cc8 c8c83c c83cc8 3cc8c8 d2d2d2 323232 dc8228 6e46a0"

@@ -11,11 +11,11 @@ from conftest import PROJECT
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import read_params
-from pipeline.tools import config
+from pipeline.tools import config, new_project
 
 TEXT = (PROJECT / "params.yaml").read_text(encoding="utf-8")
 SETTINGS = yaml.safe_load(TEXT)
-OF_PHOTOS = read_params(PROJECT / "pipeline/tools/photos_params.yaml")
+OF_PHOTOS = new_project.from_template(SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +186,5 @@ def test_all_mistakes_are_reported_and_long_values_shortened() -> None:
 
 def test_the_committed_files_are_valid() -> None:
     config.check(yaml.safe_load(TEXT))
-    of_photos = edited("page.variant", "best") | OF_PHOTOS
-    config.check({key: of_photos[key] for key in of_photos if key != "fetch"})
+    config.check(new_project.from_template(edited("page.variant", "best")))
     config.check(edited("fetch") | {"dataset": OF_PHOTOS["dataset"]})

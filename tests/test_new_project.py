@@ -13,13 +13,10 @@ from PIL import Image
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import read_params
-from pipeline.datasets.config import ImageFolderConfig
-from pipeline.datasets.image_folder import list_images
-from pipeline.datasets.splitting import hash_to_unit
 from pipeline.tools import config, new_project
 
 COLOURS = {"dahlia": (200, 40, 60), "rose & thorn": (220, 180, 30), "Tülpe": (110, 40, 180)}
-TEMPLATE = yaml.safe_load(new_project.TEMPLATE.read_text(encoding="utf-8"))
+TEMPLATE = new_project.from_template(read_params(PROJECT / "params.yaml"))
 
 
 def make_photos(folder: Path, each: int) -> Path:
@@ -95,16 +92,19 @@ def test_code_is_committed_and_results_stay_behind(made: Path) -> None:
 def test_params_are_the_project_s_and_the_template_s_fitted_to_the_photos(made: Path) -> None:
     params, project = read_params(made / "params.yaml"), read_params(PROJECT / "params.yaml")
     config.check(params)
-    assert params["dataset"] | {"seed": 1} == TEMPLATE["dataset"] | {"side": 48}
+    assert params["dataset"] == TEMPLATE["dataset"] | {"side": 48}
     assert params["page"] == project["page"] | {"variant": "best"}
+    assert params["variants"] == TEMPLATE["variants"]
+    assert list(params["variants"]) == ["quick", "final", "best"]
+    quick = {"recipe": "quick", "widths": [32, 64, 64]}
+    assert params["variants"]["quick"] == project["variants"]["fast"] | quick
     assert params.keys() == project.keys() - {"fetch"}
     assert {key for key in params if params[key] == project[key]} >= {"explore", "numerics"}
-    assert list(params["variants"]) == ["quick", "final", "best"]
-    assert params["recipes"]["best"]["batch_size"] == 32
+    assert [recipe["epochs"] for recipe in TEMPLATE["recipes"].values()] == [30, 8, 28]
     assert params["recipes"]["study"]["epochs"] == 120  # of 30 photos, four times as many
     text = (made / "params.yaml").read_text(encoding="utf-8")
     assert "    early_stopping: null       # or: patience" in text
-    assert "# Precision, instruction set and device" in text
+    assert "  # `network`, `optimizer` and" in text
 
 
 @pytest.mark.parametrize(
@@ -130,20 +130,6 @@ def test_recipes_suit_few_photos_and_many(
     assert recipe["learning_rate"] == chosen["learning_rate"]
 
 
-def test_seed_gives_every_split_a_photo_of_small_classes(tmp_path: Path) -> None:
-    photos = list_images(make_photos(tmp_path / "few", each=9))
-    dataset = ImageFolderConfig(**TEMPLATE["dataset"])
-    seed = new_project.lowest_seed(photos, dataset)
-    assert seed > 1
-    for paths in photos["train"].values():  # by the shares: validation follows on test
-        drawn = [hash_to_unit(path.read_bytes(), seed) for path in paths]
-        assert min(drawn) < 0.1
-        assert any(0.1 <= one < 0.2 for one in drawn)
-    photos = list_images(make_photos(tmp_path / "fewer", each=1))
-    with pytest.raises(PipelineError, match="class"):
-        new_project.lowest_seed(photos, dataset)
-
-
 @pytest.fixture
 def flowers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with photos, and others that cannot be used."""
@@ -151,7 +137,6 @@ def flowers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_photos(tmp_path / "flowers", each=9)
     shutil.copytree(tmp_path / "flowers", tmp_path / "empty class")
     (tmp_path / "empty class/empty").mkdir()
-    (tmp_path / "file").touch()
     return tmp_path
 
 
@@ -160,13 +145,11 @@ def flowers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ("", "flowers", "64", "usage"),
         ("new", "", "64", "usage"),
-        ("new", "none", "64", "none"),
         ("flowers", "flowers", "64", "^DIR"),
-        ("file", "flowers", "64", "^DIR"),
+        ("empty class", "flowers", "64", "^DIR"),
         ("flowers/new", "flowers", "64", "^DIR"),
         (str(PROJECT / "new"), "flowers", "64", "^DIR"),
         ("new", "flowers", "24", r"variants\.final: .*24"),
-        ("new", "flowers", "257", r"dataset\.side"),
         ("new", "flowers", "large", r"dataset\.side"),
         ("new", "empty class", "64", "'empty'"),
     ],

@@ -1,6 +1,7 @@
-"""Stage preprocess: arrays of CIFAR-10 and of folders of images, and the checks that read them."""
+"""Stage preprocess: arrays and splits of CIFAR-10 and of folders of images."""
 
 import hashlib
+import io
 import re
 import shutil
 from collections.abc import Callable
@@ -13,30 +14,18 @@ import synthetic
 import yaml
 from PIL import Image
 
-from pipeline.core import files, paths, splits
+from pipeline.core import paths, splits
 from pipeline.core.errors import PipelineError
 from pipeline.core.splits import Split, read_class_names, read_split
 from pipeline.datasets import cifar10, image_loading, preprocess
-from pipeline.datasets.npz import write_npz
+from pipeline.datasets.config import Cifar10Config, ImageFolderConfig
+from pipeline.datasets.preprocess import DROPPED, TEST, TRAIN, VALIDATION, write_npz
 
 RAW, PHOTOS, PROCESSED = Path("data/raw"), Path("my photos"), Path("data/processed")
-CIFAR10 = {
-    "kind": "cifar10",
-    "folder": str(RAW),
-    "train_images": 400,
-    "validation_images": 50,
-    "seed": 1,
-}
-FOLDER = {
-    "kind": "photos",
-    "folder": str(PHOTOS),
-    "side": 16,
-    "crop_mode": "centre",
-    "validation_share": 0.2,
-    "test_share": 0.2,
-    "seed": 1,
-    "duplicates": "keep",
-}
+CIFAR10: dict[str, Any] = {"kind": "cifar10", "folder": str(RAW), "seed": 1}
+CIFAR10 |= {"train_images": 400, "validation_images": 50}
+FOLDER: dict[str, Any] = {"kind": "photos", "folder": str(PHOTOS), "seed": 1, "side": 16}
+FOLDER |= {"crop_mode": "centre", "duplicates": "keep", "validation_share": 0.2, "test_share": 0.2}
 # Of 500 training and 100 test images by the first release.
 SHA256 = {
     "train": "eff5cb5d878eca99935acc5e8a541a439ba15e000a4b723a3652dcfd98911253",
@@ -75,14 +64,14 @@ def colour(number: int) -> Colour:
     return (number % 256, number // 256, 77)
 
 
-def save(path: Path, shown: Colour, kind: str = "PNG") -> None:
+def save(path: Path, shown: Colour, kind: str = "BMP") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (20, 16), shown).save(path, kind)
 
 
-def class_folders() -> None:
-    for number in range(80):
-        save(PHOTOS / ("cat" if number < 40 else "dog") / f"{number}.png", colour(number))
+def class_folders(each: int = 40) -> None:
+    for number in range(2 * each):
+        save(PHOTOS / ("cat" if number < each else "dog") / f"{number}.png", colour(number))
 
 
 def split_folders(names: tuple[str, ...] = ("cat", "dog")) -> None:
@@ -115,22 +104,47 @@ def test_cifar10_has_the_bytes_of_the_first_release_twice() -> None:
     assert same == {"train": False, "validation": False, "test": True}
 
 
+def test_a_record_of_cifar10_is_a_label_and_three_planes_row_by_row() -> None:
+    first, second = (
+        bytearray([label, *1024 * [red], *1024 * [green], *1024 * [blue]])
+        for label, red, green, blue in ((0, 1, 2, 3), (7, 10, 20, 30))
+    )
+    second[1 + 1024 + 32 * 3 + 5] = 99  # green, row 3, column 5
+    images, labels = cifar10.decode(bytes(first + second))
+    assert images.shape == (2, 32, 32, 3)
+    assert images.dtype == labels.dtype == np.uint8
+    assert labels.tolist() == [0, 7]
+    assert images[0, 31, 31].tolist() == [1, 2, 3]
+    assert images[1, 3, 5].tolist() == [10, 99, 30]
+    assert images[1, 5, 3].tolist() == [10, 20, 30]
+    assert cifar10.encode(images, labels) == first + second
+
+
+def test_stratified_split_is_even_disjoint_ascending_and_nested() -> None:
+    labels = np.append(synthetic.make_images(500, seed=5)[1], np.zeros(70, np.uint8))  # uneven
+    (few, validation), (many, again) = (
+        preprocess.stratified_split(labels, Cifar10Config(**CIFAR10 | {"train_images": images}))
+        for images in (100, 450)
+    )
+    np.testing.assert_array_equal(validation, again)
+    assert np.bincount(labels[many]).tolist() == [45] * 10
+    assert np.bincount(labels[validation]).tolist() == [5] * 10
+    assert not set(many) & set(validation)
+    assert set(few) < set(many)
+    assert (np.diff(many) > 0).all()
+    assert (np.diff(validation) > 0).all()
+
+
 @pytest.mark.parametrize(
-    ("changes", "key"),
+    ("key", "value"),
     [
-        ({"side": 15}, "dataset.side"),
-        ({"side": 257}, "dataset.side"),
-        ({"crop_mode": "center"}, "dataset.crop_mode"),
-        ({"validation_share": 0}, "dataset.validation_share"),
-        ({"test_share": 1}, "dataset.test_share"),
-        ({"validation_share": 0.5, "test_share": 0.5}, "dataset"),
-        ({"duplicates": True}, "dataset.duplicates"),
-        ({"folder": ""}, "dataset.folder"),
+        *(("side", 15), ("side", 257), ("crop_mode", "center"), ("duplicates", True)),
+        *(("validation_share", 0), ("test_share", 1), ("test_share", 0.8), ("folder", "")),
     ],
 )
-def test_wrong_settings_of_a_folder_are_refused(changes: dict[str, object], key: str) -> None:
-    (line,) = refusal(FOLDER, **changes)
-    assert line.startswith(f"params.yaml: {key}: ")
+def test_wrong_settings_of_a_folder_are_refused(key: str, value: object) -> None:
+    (line,) = refusal(FOLDER, **{key: value})
+    assert line.startswith(f"params.yaml: dataset{'' if value == 0.8 else f'.{key}'}: ")
 
 
 def test_split_folders_give_splits_labels_and_names() -> None:
@@ -149,13 +163,10 @@ def test_split_folders_give_splits_labels_and_names() -> None:
 @pytest.mark.parametrize("crop_mode", ["centre", "whole"])
 def test_pixels_are_those_that_predict_loads(crop_mode: Any) -> None:
     split_folders()
-    levels = np.random.default_rng(1).integers(256, size=(31, 47, 3), dtype=np.uint8)
-    for name in splits.NAMES:
-        Image.fromarray(levels).save(PHOTOS / name / "cat/0.jpg")
-    for split in run(FOLDER, crop_mode=crop_mode).values():
-        path = PHOTOS / "train/cat/0.jpg"
-        expected = image_loading.load_image(path, side=16, crop_mode=crop_mode)
-        np.testing.assert_array_equal(split.images[0], expected)
+    path = PHOTOS / "train/cat/0.jpg"
+    Image.effect_noise((47, 31), 64).save(path)
+    expected = image_loading.load_image(path, side=16, crop_mode=crop_mode)
+    np.testing.assert_array_equal(run(FOLDER, crop_mode=crop_mode)["train"].images[0], expected)
 
 
 def test_all_unreadable_images_are_named_at_once() -> None:
@@ -171,20 +182,84 @@ def test_all_unreadable_images_are_named_at_once() -> None:
     assert "'dog'" in line
 
 
-def test_an_added_removed_or_renamed_image_moves_no_other() -> None:
-    class_folders()
+def test_content_and_seed_decide_the_split_of_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    class_folders(each=10)
     before = split_of_colour(run(FOLDER))
-    assert set(before.values()) == set(splits.NAMES)
-    save(PHOTOS / "cat/00 new.png", colour(1000))
+    numbers = {"validation": [1, 2, 14, 16], "test": [3, 7, 13, 19]}  # those of every machine
+    expected = {colour(number): name for name, own in numbers.items() for number in own}
+    assert {shown: name for shown, name in before.items() if name != "train"} == expected
     (PHOTOS / "cat/7.png").rename(PHOTOS / "cat/z.png")
-    (PHOTOS / "dog/49.png").unlink()
-    after = split_of_colour(run(FOLDER))
-    del after[colour(1000)], before[colour(49)]
-    assert after == before
-    other_side = split_of_colour(run(FOLDER, side=24))
-    assert {shown: other_side[shown] for shown in after} == after
-    other_seed = split_of_colour(run(FOLDER, seed=2))
-    assert {shown: other_seed[shown] for shown in after} != after
+    assert split_of_colour(run(FOLDER, side=24)) == before
+    assert split_of_colour(run(FOLDER, seed=2)) != before
+    written = []
+    for threads in (1, 7):
+        monkeypatch.setattr("os.cpu_count", lambda threads=threads: threads)
+        run(FOLDER)
+        written.append(digests())
+    assert written[0] == written[1]
+
+
+def assigned(hashes: list[str], labels: list[int], *folders: str, **changes: Any) -> list[int]:
+    """The splits of images, the last ones of which are in split folders."""
+    config = ImageFolderConfig(**FOLDER | changes)
+    all_folders = ["train"] * (len(hashes) - len(folders)) + list(folders)
+    found = preprocess.assign_splits(all_folders, np.array(labels), np.array(hashes), config)
+    return [int(split) for split in found]
+
+
+@pytest.mark.parametrize("folders", [(), ("test",), ("validation",), ("validation", "test")])
+def test_each_class_gives_its_share_to_the_splits_without_a_folder(
+    folders: tuple[str, ...],
+) -> None:
+    """Of 8 images 0.2 and 0.1 are 2 and 1; of 3, at least one each."""
+    test, validation = (
+        TRAIN if name in folders else splits.NAMES.index(name) for name in ("test", "validation")
+    )
+    expected = {
+        0: [test, test, *[TRAIN] * 5, validation],
+        1: [test, TRAIN, validation],
+        2: [splits.NAMES.index(name) for name in folders],
+    }
+    rows = [(label, split) for label, own in expected.items() for split in own]
+    hashes, labels = [f"{row:02}" for row in range(len(rows))], [label % 2 for label, _ in rows]
+    found = assigned(hashes, labels, *folders, validation_share=0.1)
+    assert found == [split for _, split in rows]
+
+
+@pytest.mark.parametrize(("validation", "test"), [(0.1, 0.1), (0.3, 0.15), (0.24, 0.51)])
+def test_an_added_or_removed_image_moves_at_most_one_into_or_out_of_a_split(
+    validation: float, test: float
+) -> None:
+    shares: dict[str, Any] = {"validation_share": validation, "test_share": test}
+    generator = np.random.default_rng(1)
+    for count in range(4, 40):
+        labels = [0] * count + [1] * 9
+        hashes = [str(value) for value in generator.random(len(labels))]
+        before = assigned(hashes, labels, **shares)
+        for row in range(count):
+            after = assigned(hashes[:row] + hashes[row + 1 :], labels[1:], **shares)
+            kept = before[:row] + before[row + 1 :]
+            moved = [{one, new} for one, new in zip(kept, after, strict=True) if one != new]
+            assert all(sum(split in pair for pair in moved) <= 1 for split in (VALIDATION, TEST))
+            assert kept[-9:] == after[-9:]
+
+
+def test_copies_count_as_one_image_and_stay_together() -> None:
+    labels = [0] * 20
+    hashes = [*"abcdefghij", *"aaaaajjjjj"]
+    expected = [TEST, TEST, *[TRAIN] * 6, VALIDATION, VALIDATION, *[TEST] * 5, *[VALIDATION] * 5]
+    assert assigned(hashes, labels) == expected
+
+
+def test_classes_of_too_few_images_are_named() -> None:
+    class_folders(each=3)
+    run(FOLDER)
+    shutil.rmtree(PROCESSED)
+    (PHOTOS / "cat/0.png").unlink()
+    (line,) = refusal(FOLDER)
+    assert re.search("class 'cat': .* in train", line)
+    (PHOTOS / "cat/1.png").unlink()
+    assert len(refusal(FOLDER)) == 2
 
 
 def test_duplicates_in_two_splits_are_kept_or_dropped(capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,77 +267,54 @@ def test_duplicates_in_two_splits_are_kept_or_dropped(capsys: pytest.CaptureFixt
     (PHOTOS / "train/cat/1.json").touch()
     for name, kind in zip(splits.NAMES, ("PNG", "BMP", "TIFF"), strict=True):
         save(PHOTOS / name / "cat/same.png", colour(999), kind)
-    kept = run(FOLDER)
-    assert [len(split.images) for split in kept.values()] == [5, 5, 5]
-    dropped = run(FOLDER, duplicates="drop")
-    assert [len(split.images) for split in dropped.values()] == [4, 4, 5]
-    assert split_of_colour(dropped)[colour(999)] == "test"
+    counts = {
+        choice: [len(split.images) for split in run(FOLDER, duplicates=choice).values()]
+        for choice in ("keep", "drop")
+    }
+    assert counts == {"keep": [5, 5, 5], "drop": [4, 4, 5]}
     output = capsys.readouterr().out
     assert "15 photos, 1 other files" in output
     assert "2 duplicates" in output
-    shutil.rmtree(PROCESSED)
-    for split in ("validation", "test"):
-        shutil.rmtree(PHOTOS / split)
-    lines = "\n".join(refusal(FOLDER, seed=0))  # few images do not fill all splits
-    lacking = [("cat", "validation"), ("dog", "validation"), ("dog", "test")]
-    assert re.findall(r"class '(\w+)': .* in (\w+)", lines) == lacking
 
 
-def test_bytes_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    class_folders()
-    found = []
-    for threads in (1, 7):
-        monkeypatch.setattr("os.cpu_count", lambda threads=threads: threads)
-        run(FOLDER)
-        found.append(digests())
-    assert found[0] == found[1]
+def test_duplicates_stay_in_the_last_split_alone() -> None:
+    distinct = np.zeros((5, 8, 8, 3), np.uint8)
+    distinct[:, 7, 7, 2] = range(5)  # one level apart
+    rows = [
+        *((0, TRAIN, DROPPED), (0, VALIDATION, DROPPED), (0, TEST, TEST)),
+        *((1, TRAIN, DROPPED), (1, VALIDATION, VALIDATION), (1, VALIDATION, VALIDATION)),
+        *((2, TRAIN, DROPPED), (2, TRAIN, DROPPED), (2, TEST, TEST), (2, TEST, TEST)),
+        *((3, TRAIN, TRAIN), (3, TRAIN, TRAIN), (4, TRAIN, TRAIN)),
+    ]
+    images, before, after = (np.array(column) for column in zip(*rows, strict=True))
+    assert preprocess.drop_duplicates(before, distinct[images]).tolist() == after.tolist()
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\xff\n"])
-def test_class_names_that_cannot_be_read_are_an_error(content: bytes | None) -> None:
-    if content is not None:
-        files.write(paths.CLASS_NAMES, lambda temporary: temporary.write_bytes(content))
-    with pytest.raises(PipelineError, match=r"classes\.txt: .*repro preprocess"):
-        read_class_names()
+def changed(array: np.ndarray, place: tuple[int, ...], value: float) -> np.ndarray:
+    copy = array.copy()
+    copy[place] = value
+    return copy
 
 
-@pytest.mark.parametrize("damage", ["missing", "lacking", "truncated", "flipped", "foreign"])
-def test_splits_that_cannot_be_read_are_an_error(damage: str) -> None:
-    images, labels = synthetic.arrays(20, seed=1)
-    path = paths.split("train")
-    write_npz(path, images=images, **({} if damage == "lacking" else {"labels": labels}))
-    content = path.read_bytes()
-    changed = {"truncated": content[:30_000], "foreign": b"text"}
-    changed["flipped"] = content[:20_000] + bytes([content[20_000] ^ 1]) + content[20_001:]
-    path.write_bytes(changed.get(damage, content))
-    if damage == "missing":
-        path.unlink()
-    with pytest.raises(PipelineError, match=r"train\.npz: .*repro preprocess"):
-        read_split("train")
+Spoil = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+SPOILT: list[tuple[Spoil, str]] = [
+    (lambda i, y: (i[:, :31], y), "images: .*shape"),
+    (lambda i, y: (i[:0], y[:0]), "images: .*shape"),
+    (lambda i, y: (i, y[:19]), "labels: .*shape"),
+    (lambda i, y: (i, y[:, :9]), "labels: .*shape"),
+    (lambda i, y: (i.astype(np.float64), y), "images: .*dtype"),
+    (lambda i, y: (i, y.astype(np.int64)), "labels: .*dtype"),
+    (lambda i, y: (changed(i, (3, 1, 2, 0), np.nan), y), "images: .*1 NaN"),
+    (lambda i, y: (i, changed(y, (3, 1), np.nan)), "labels: .*1 NaN"),
+    (lambda i, y: (i * 255, y), "images: .*values"),
+    (lambda i, y: (i - np.float32(0.5), y), "images: .*values"),
+    (lambda i, y: (i, changed(y, (4,), 1)), "labels: .*one-hot.*row 4"),
+    (lambda i, y: (i, y * np.float32(0.5)), "labels: .*one-hot"),
+]
 
 
-@pytest.mark.parametrize(
-    ("spoil", "field"),
-    [
-        (lambda i, y: (i[:, :31], y), "images: .*shape"),
-        (lambda i, y: (i[0], y), "images: .*shape"),
-        (lambda i, y: (i[:0], y[:0]), "images: .*shape"),
-        (lambda i, y: (i, y[:19]), "labels: .*shape"),
-        (lambda i, y: (i, y[:, :9]), "labels: .*shape"),
-        (lambda i, y: (i.astype(np.float64), y), "images: .*dtype"),
-        (lambda i, y: (i, y.astype(np.int64)), "labels: .*dtype"),
-        (lambda i, y: (changed(i, (3, 1, 2, 0), np.nan), y), "images: .*1 NaN"),
-        (lambda i, y: (i, changed(y, (3, 1), np.nan)), "labels: .*1 NaN"),
-        (lambda i, y: (i * 255, y), "images: .*values"),
-        (lambda i, y: (i - np.float32(0.5), y), "images: .*values"),
-        (lambda i, y: (i, changed(y, (4,), 0)), "labels: .*one-hot.*row 4"),
-        (lambda i, y: (i, changed(y, (4,), 1)), "labels: .*one-hot.*row 4"),
-        (lambda i, y: (i, y * np.float32(0.5)), "labels: .*one-hot"),
-    ],
-)
-def test_splits_that_are_not_as_documented_are_refused(
-    spoil: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]], field: str
-) -> None:
+@pytest.mark.parametrize(("spoil", "field"), SPOILT)
+def test_splits_that_are_not_as_documented_are_refused(spoil: Spoil, field: str) -> None:
     good = Split(*synthetic.arrays(20, seed=1))
     write_npz(paths.split("train"), **good._asdict())
     np.testing.assert_array_equal(read_split("train", like=good).images, good.images)
@@ -272,7 +324,25 @@ def test_splits_that_are_not_as_documented_are_refused(
         read_split("train", like=good)
 
 
-def changed(array: np.ndarray, place: tuple[int, ...], value: float) -> np.ndarray:
-    copy = array.copy()
-    copy[place] = value
-    return copy
+def npz_of_a_split() -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, **Split(*synthetic.arrays(20, seed=1))._asdict())
+    return stream.getvalue()
+
+
+NPZ = npz_of_a_split()
+DAMAGED = [
+    *((paths.CLASS_NAMES, content) for content in (None, b"", b"\xff\n")),
+    *((paths.split("train"), content) for content in (None, b"text", NPZ[:30_000])),
+    (paths.split("train"), NPZ[:20_000] + bytes([NPZ[20_000] ^ 1]) + NPZ[20_001:]),
+    (paths.split("train"), NPZ.replace(b"labels", b"absent")),
+]
+
+
+@pytest.mark.parametrize(("path", "content"), DAMAGED)
+def test_files_that_cannot_be_read_are_an_error(path: Path, content: bytes | None) -> None:
+    if content is not None:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+    with pytest.raises(PipelineError, match=rf"{path}: .*repro preprocess"):
+        read_class_names() if path == paths.CLASS_NAMES else read_split("train")

@@ -17,7 +17,7 @@ from pipeline import runtime
 from pipeline.core import checkpoint, paths
 from pipeline.core.errors import PipelineError
 from pipeline.core.splits import read_split
-from pipeline.datasets.npz import write_npz
+from pipeline.datasets.preprocess import write_npz
 from pipeline.training import train
 
 pytestmark = pytest.mark.usefixtures("tensorflow_started", "training_project")

@@ -22,7 +22,7 @@ from pipeline.core.params import ConfigModel
 
 State: TypeAlias = Mapping[str, np.ndarray]
 
-# Longer than a training lives whose DVC was killed (pipeline/tools/parent_watchdog.py).
+# Longer than a training lives whose DVC was killed (pipeline/tools/processes.py).
 LOCK_TIMEOUT = 30  # seconds
 _FINGERPRINT = "fingerprint"
 

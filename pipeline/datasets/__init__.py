@@ -1,1 +1,1 @@
-"""Data sets: download, folders of images, splits and the arrays made of them."""
+"""Data sets: download, folders of images, splits, their arrays, and an exploration of these."""

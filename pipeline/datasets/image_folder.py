@@ -6,7 +6,7 @@ suffix. Hidden files and `name~` never do: .dvcignore keeps DVC from tracking th
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,19 +15,16 @@ from PIL import Image
 from pipeline.core.errors import PipelineError
 from pipeline.datasets.image_loading import FORMATS
 
-SPLIT_FOLDERS: Mapping[str, tuple[str, ...]] = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing", "eval", "evaluation"),
+SPLIT_OF: Mapping[str, str] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
-SPLIT_OF = {name: split for split, names in SPLIT_FOLDERS.items() for name in names}
-SUFFIXES = tuple(
-    suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS
-)
+SUFFIXES = [suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS]
 # Thumbnails and deleted files, as network storages and operating systems keep them.
 IGNORED_FOLDERS = ("#recycle", "$recycle.bin", "@eadir", "__macosx", "thumbnails", "thumbs")
 
-ImagesBySplit: TypeAlias = Mapping[str, Mapping[str, tuple[Path, ...]]]
+ImagesBySplit: TypeAlias = Mapping[str, Mapping[str, Sequence[Path]]]
 
 
 def list_images(folder: Path) -> ImagesBySplit:
@@ -44,31 +41,27 @@ def list_images(folder: Path) -> ImagesBySplit:
             f"{folder}: expected folders of splits ({', '.join(SPLIT_OF)}) or of classes, found "
             f"both: {', '.join(tops)}; move or rename some"
         )
-    if tops and not has_splits and all(_has_training_split(folder / name) for name in tops):
+    if tops and not has_splits and all((folder / name / "train").is_dir() for name in tops):
         raise PipelineError(
             f"{folder}: expected classes in folders of splits, train/{tops[0]}, found splits in "
             f"folders of classes, {tops[0]}/train; swap the levels"
         )
-    by_split = {split: defaultdict[str, list[Path]](list) for split in SPLIT_FOLDERS}
+    by_split = {split: defaultdict[str, list[Path]](list) for split in SPLIT_OF.values()}
     for path in paths:
-        is_folder = path.is_dir()
-        folders = list((path if is_folder else path.parent).relative_to(folder).parts)
+        folders = list((path if path.is_dir() else path.parent).relative_to(folder).parts)
         split = SPLIT_OF[folders.pop(0).lower()] if has_splits and folders else "train"
         if folders:
             # NFC: macOS writes an umlaut as two characters, other systems as one.
-            by_split[split][unicodedata.normalize("NFC", folders[0])] += [] if is_folder else [path]
+            own = by_split[split][unicodedata.normalize("NFC", folders[0])]
+            own += [] if path.is_dir() else [path]
     images = {
-        split: {name: tuple(by_class[name]) for name in sorted(by_class)}
+        split: dict(sorted(by_class.items()))
         for split, by_class in by_split.items()
         if by_class or split == "train"
     }
     if problems := _class_problems(folder, images):
         raise PipelineError("\n".join(problems))
     return images
-
-
-def _has_training_split(folder: Path) -> bool:
-    return any(SPLIT_OF.get(path.name.lower()) == "train" for path in folder.iterdir())
 
 
 def _walk(folder: Path) -> list[Path]:
@@ -90,17 +83,16 @@ def _walk(folder: Path) -> list[Path]:
 
 def _class_problems(folder: Path, images: ImagesBySplit) -> list[str]:
     classes = dict.fromkeys(name for by_class in images.values() for name in by_class)
-    problems = [
+    if len(classes) < 2:
+        return [
+            f"dataset.folder: expected a folder of images for each of at least 2 classes in "
+            f"{folder}, found {', '.join(classes) or 'none'}; correct params.yaml, or `dvc pull` "
+            "if the images are tracked"
+        ]
+    return [
         f"{folder}: class {name!r} has no photo in {split}; add some ({', '.join(FORMATS)}) or "
         "delete it"
         for name in classes
         for split, by_class in images.items()
         if not by_class.get(name)
     ]
-    if len(classes) < 2:
-        problems.append(
-            f"dataset.folder: expected a folder of images for each of at least 2 classes in "
-            f"{folder}, found {', '.join(classes) or 'none'}; correct params.yaml, or `dvc pull` "
-            "if the images are tracked"
-        )
-    return problems

@@ -33,27 +33,19 @@ def load_image(
 
     Raises PipelineError with one line that names the file when it is missing, damaged or no image.
     """
-    return load_with_content(source, side=side, crop_mode=crop_mode)[0]
-
-
-def load_with_content(
-    source: str | os.PathLike[str] | BinaryIO, *, side: int, crop_mode: CropMode
-) -> tuple[np.ndarray, bytes]:
-    """The array of `load_image`, and the bytes of the file."""
-    name = source if isinstance(source, (str, os.PathLike)) else getattr(source, "name", "image")
+    if isinstance(source, (str, os.PathLike)):
+        name, read = str(source), Path(source).read_bytes
+    else:
+        name, read = str(getattr(source, "name", "image")), source.read
     try:
-        if isinstance(source, (str, os.PathLike)):
-            content = Path(source).read_bytes()
-        else:
-            content = source.read()
-        return _decode(content, side, crop_mode), content
+        return _decode(read(), side, crop_mode)
     except UnidentifiedImageError:
         problem = f"expected an image ({', '.join(FORMATS)}), found other content"
     except Exception as error:  # Pillow raises anything at damaged files, even IndexError
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         problem = f"cannot read this image: {reason}"
     # Raised outside of `except`, as the traceback kept there holds the pixels in memory.
-    raise PipelineError(f"{printable(str(name))}: {problem}; check or replace the file")
+    raise PipelineError(f"{printable(name)}: {problem}; check or replace the file")
 
 
 def image_to_array(image: Image.Image, *, side: int, crop_mode: CropMode) -> np.ndarray:

@@ -20,6 +20,7 @@ from pipeline.core.params import (
     suggest,
 )
 from pipeline.datasets.config import DatasetConfig
+from pipeline.datasets.explore import Explore
 from pipeline.datasets.fetch import Fetch
 from pipeline.evaluation.config import (
     Compare,
@@ -29,7 +30,6 @@ from pipeline.evaluation.config import (
     Temperature,
     TestTimeAugmentation,
 )
-from pipeline.explore.explore import Explore
 from pipeline.page.page_data import Page
 from pipeline.training.numerics import Numerics
 from pipeline.training.variant import read_training_config

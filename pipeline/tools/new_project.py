@@ -4,6 +4,7 @@ Copies the code and the photos, writes params.yaml from photos_params.yaml, and 
 DVC repository with one commit.
 """
 
+import copy
 import io
 import os
 import shutil
@@ -15,16 +16,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from dvc.utils.serialize import modify_yaml
 from ruamel.yaml import YAML
+from ruamel.yaml.representer import SafeRepresenter
 
-from pipeline.core import files, splits
+from pipeline.core import files
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE, read_section
 from pipeline.datasets.config import ImageFolderConfig
 from pipeline.datasets.image_folder import ImagesBySplit, list_images
-from pipeline.datasets.splitting import assign_splits, hash_to_unit
 from pipeline.page import training_times
 from pipeline.tools import config, git, processes
 
@@ -45,7 +45,6 @@ DVC_CONFIG = """[core]
 CHOSEN_PHOTOS, CHOSEN_SIDE = 3_409, 64
 # With fewer photos a batch is halved until an epoch has so many steps, or the batch so many photos.
 STEPS_PER_EPOCH, SMALLEST_BATCH = 8, 32
-SEEDS = range(1, 101)
 
 
 def main(arguments: list[str]) -> None:
@@ -85,15 +84,12 @@ def fitted_params(photos: ImagesBySplit, side: str) -> str:
     """
     yaml = YAML()  # keeps comments
     yaml.width = 200
-    yaml.representer.add_representer(
-        type(None), lambda own, _: own.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
-    params = yaml.load(PARAMS_FILE) | yaml.load(TEMPLATE)
+    yaml.representer.add_representer(type(None), SafeRepresenter.represent_none)  # as null
+    params = from_template(yaml.load(PARAMS_FILE))
     params.pop("fetch", None)
     params["page"]["variant"] = "best"
     params["dataset"]["side"] = int(side) if side.isdecimal() else side
     dataset = read_section(params, "dataset", ImageFolderConfig)
-    params["dataset"]["seed"] = lowest_seed(photos, dataset)
     count = sum(map(len, photos["train"].values()))
     for recipe in params["recipes"].values():
         fit_recipe(recipe, count, dataset.side)
@@ -101,6 +97,16 @@ def fitted_params(photos: ImagesBySplit, side: str) -> str:
     text = io.StringIO()
     yaml.dump(params, text)
     return text.getvalue()
+
+
+def from_template(params: Any) -> Any:
+    """`params` with the sections of TEMPLATE, whose recipes and variants start from theirs."""
+    template = YAML().load(TEMPLATE)
+    for section in ("recipes", "variants"):
+        for name, changes in template[section].items():
+            template[section][name] = copy.deepcopy(params[section][changes.pop("from")])
+            template[section][name].update(changes)
+    return params | template
 
 
 def fit_recipe(recipe: Any, photos: int, side: int) -> None:
@@ -118,31 +124,10 @@ def fit_recipe(recipe: Any, photos: int, side: int) -> None:
     scale = min(max(ratio * CHOSEN_PHOTOS / photos, 0.5), 4.0)
     recipe["epochs"] = round(recipe["epochs"] * scale)
     sizes = recipe["progressive_resizing"]
-    for key in sizes if side == CHOSEN_SIDE else ():
-        sizes[key] = round(sizes[key] * scale)
     if side != CHOSEN_SIDE:
         sizes.clear()
-
-
-def lowest_seed(photos: ImagesBySplit, dataset: ImageFolderConfig) -> int:
-    """The lowest seed by which every split gets a photo of every class; PipelineError if none."""
-    smallest_first = sorted(photos["train"], key=lambda name: len(photos["train"][name]))
-    for seed in SEEDS:
-        if all(_is_in_all_splits(photos, name, dataset, seed) for name in smallest_first):
-            return seed
-    raise PipelineError(
-        f"class {smallest_first[0]!r}: expected photos for {', '.join(splits.NAMES)}, found "
-        f"too few: no seed to {SEEDS[-1]} gives each one; add some to the smallest classes"
-    )
-
-
-def _is_in_all_splits(
-    photos: ImagesBySplit, name: str, dataset: ImageFolderConfig, seed: int
-) -> bool:
-    given = [split for split, classes in photos.items() for _ in classes[name]]
-    paths = [path for classes in photos.values() for path in classes[name]]
-    drawn = np.array([hash_to_unit(path.read_bytes(), seed) for path in paths])
-    return len(set(assign_splits(given, drawn, dataset).tolist())) == len(splits.NAMES)
+    for key in sizes:
+        sizes[key] = round(sizes[key] * scale)
 
 
 def commit(folder: Path) -> None:

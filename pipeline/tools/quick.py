@@ -4,6 +4,7 @@ The copy has no git, so nothing that DVC does in it touches committed results. O
 is the same, so one download serves both.
 """
 
+import copy
 import shutil
 import sys
 from pathlib import Path
@@ -21,27 +22,21 @@ from pipeline.tools import config, git
 FOLDER = Path(".quick")
 IMAGES = {"train_images": 4000, "validation_images": 1000}
 WIDTH = 16  # of the widest layer: at full width the evaluation of `best` takes minutes
-TTA = {"shift": 0}
 
 
 def quick_params(params: dict[str, Any]) -> dict[str, Any]:
-    """`params` with one epoch, narrow networks and, of CIFAR-10, fewer images."""
-    variants = {
-        name: variant | {key: [min(width, WIDTH) for width in variant[key]] for key in keys}
-        for name, variant in params["variants"].items()
-        for keys in [{"widths"} & variant.keys()]
-    }
-    return params | {
-        "dataset": params["dataset"] | (IMAGES if params["dataset"]["kind"] == "cifar10" else {}),
-        "recipes": {
-            name: recipe | {"epochs": 1, "progressive_resizing": {}}
-            for name, recipe in params["recipes"].items()
-        },
-        "variants": variants,
-        "test_time_augmentation": {
-            name: tta | TTA for name, tta in params["test_time_augmentation"].items()
-        },
-    }
+    """A copy of `params` with one epoch, narrow networks and, of CIFAR-10, fewer images."""
+    quick = copy.deepcopy(params)
+    if quick["dataset"]["kind"] == "cifar10":
+        quick["dataset"] |= IMAGES
+    for recipe in quick["recipes"].values():
+        recipe |= {"epochs": 1, "progressive_resizing": {}}
+    for variant in quick["variants"].values():
+        if "widths" in variant:
+            variant["widths"] = [min(width, WIDTH) for width in variant["widths"]]
+    for views in quick["test_time_augmentation"].values():
+        views["shift"] = 0
+    return quick
 
 
 def prepare(folder: Path, *, project: Path) -> None:

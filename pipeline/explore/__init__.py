@@ -1,1 +1,0 @@
-"""Exploratory data analysis: figures and summary statistics of the three splits."""
