@@ -10,7 +10,7 @@ import yaml
 from conftest import PROJECT
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import read_params
+from pipeline.core.params import RENAMED, read_params
 from pipeline.tools import config, new_project
 
 TEXT = (PROJECT / "params.yaml").read_text(encoding="utf-8")
@@ -105,6 +105,7 @@ WRONG: list[tuple[Any, ...]] = [
     ("variants.baseline.widths", 16),
     ("variants.baseline.widths", [16, 0], "variants.baseline.widths.1"),
     ("variants.sprint.dropout", 0.5),
+    ("variants.sprint.seed", 2**31),
     ("variants.deep.network", [1]),
     ("variants.final.augmentation.kind", "../config"),
     ("variants.a b", SETTINGS["variants"]["sgd"]),
@@ -170,6 +171,8 @@ def test_a_missing_or_misspelt_key_is_named(key: str, wrong: str) -> None:
     assert named.keys() == expected
     is_close = wrong[:4] == name[:4]
     assert is_close is any(line.endswith(f"did you mean '{name}'?") for line in named.values())
+    if wrong in RENAMED:
+        assert f"renamed to {name}," in named[".".join([*parents, wrong])]
 
 
 def test_all_mistakes_are_reported_and_long_values_shortened() -> None:

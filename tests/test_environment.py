@@ -66,8 +66,9 @@ def test_the_first_processor_is_named(
 def test_threads_are_those_of_the_environment_or_the_cores_of_the_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("THREADS", "5")
-    assert runtime.threads() == 5
+    for number in (1, 5, 1024):
+        monkeypatch.setenv("THREADS", str(number))
+        assert runtime.threads() == number
     monkeypatch.delenv("THREADS")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 4, 5}, raising=False)
     assert runtime.threads() == 3

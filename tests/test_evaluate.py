@@ -198,6 +198,7 @@ def test_gallery_has_the_most_confident_errors_first(
         (table.head(1), 20, {}),
     ):
         evaluate.draw_gallery(tmp_path / "a.png", "a", images, predictions, count)
+        assert drawn["a.png"].get_size_inches().tolist() == pytest.approx([9, 2.8])  # a row
         axes = [axis for axis in drawn["a.png"].axes if axis.images]
         assert [axis.get_title() for axis in axes] == list(shown.values())
         for axis, index in zip(axes, shown, strict=True):
