@@ -188,8 +188,6 @@ def test_other_data_is_not_resumed(resumes: Callable[[], bool], name: str, array
         ("requirements/tensorflow.txt", False),
         ("pipeline/training/__pycache__/fit.pyc", True),
         ("pipeline/optimizers/muon.py", True),  # another's
-        ("pipeline/networks/airbench.py", True),
-        ("pipeline/augmentations/standard.py", True),
         ("pipeline/core/files.py", True),
         ("requirements/reports.txt", True),
     ],
@@ -202,12 +200,9 @@ def test_other_code_or_libraries_are_not_resumed(
     with file.open("a") as opened:
         opened.write("\n# changed\n")
     assert resumes() == expected
-
-
-def test_renamed_files_of_code_are_not_resumed(resumes: Callable[[], bool]) -> None:
-    file = Path("pipeline/training/layers.py")
-    file.rename(file.with_name("layers_2.py"))  # in the same position of the order
-    assert not resumes()
+    if path == "pipeline/training/fit.py":
+        file.rename(file.with_name("fit_2.py"))  # in the same position of the order
+        assert not resumes()
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "empty"])
