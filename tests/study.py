@@ -16,10 +16,6 @@ from conftest import PROJECT
 
 from pipeline.datasets import cifar10
 
-HASH_SEED = {"PYTHONHASHSEED": "0"}
-VALIDATION_IMAGES = 200
-
-
 Outputs: TypeAlias = dict[str, str]  # SHA-256 by path
 
 
@@ -28,7 +24,6 @@ class Circumstances:
     """What may differ on another machine."""
 
     folder: str = "study"
-    python: str = sys.executable
     prefix: tuple[str, ...] = ()  # a command that runs its arguments
     environment: Mapping[str, str] = field(default_factory=dict)
     process: Mapping[str, Any] = field(default_factory=dict)  # for subprocess.run
@@ -51,14 +46,14 @@ def prepare(
     folder.mkdir(parents=True, exist_ok=True)
     workspace.copy_files(folder)
     params = workspace.light(workspace.read_params(PROJECT))
-    params["dataset"] |= {"train_images": 32 * steps, "validation_images": VALIDATION_IMAGES}
+    params["dataset"] |= {"train_images": 32 * steps, "validation_images": 200}
     for section in (params["inference"], *params["numerics"].values()):
         section["cpu_isa"] = cpu_isa
     for shared in params["recipes"].values():
         shared["epochs"] = epochs
     workspace.write_params(folder, params)
     workspace.drop_variants(folder, *set(params["variants"]) - set(variants))
-    each = math.ceil((32 * steps + VALIDATION_IMAGES) / len(cifar10.TRAIN_FILES) / 10) * 10
+    each = math.ceil((32 * steps + 200) / len(cifar10.TRAIN_FILES) / 10) * 10
     synthetic.write_batches(folder / "data/raw", images_per_file=each)
 
 
@@ -75,9 +70,9 @@ def run(folder: Path, circumstances: Circumstances, *stages: str) -> Outputs:
         commands = [["-c", "\n".join(["from pipeline.__main__ import main", *calls])]]
     for command in commands:
         done = subprocess.run(
-            [*circumstances.prefix, circumstances.python, *command],
+            [*circumstances.prefix, sys.executable, *command],
             cwd=folder,
-            env={**workspace.environment(), **HASH_SEED, **circumstances.environment},
+            env={**workspace.environment(), "PYTHONHASHSEED": "0", **circumstances.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,

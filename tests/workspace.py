@@ -83,16 +83,13 @@ def commit(folder: Path) -> Path:
 
 def light(params: dict[str, Any]) -> dict[str, Any]:
     """`params` with narrow airbench networks and at most one epoch of smaller images."""
-    variants = {
-        name: variant | ({"widths": [8, 8, 8]} if variant["network"] == "airbench" else {})
-        for name, variant in params["variants"].items()
-    }
-    recipes = {
-        name: recipe
-        | ({"progressive_resizing": {"px24": 1}} if recipe["progressive_resizing"] else {})
-        for name, recipe in params["recipes"].items()
-    }
-    return params | {"variants": variants, "recipes": recipes}
+    for variant in params["variants"].values():
+        if variant["network"] == "airbench":
+            variant["widths"] = [8, 8, 8]
+    for recipe in params["recipes"].values():
+        if recipe["progressive_resizing"]:
+            recipe["progressive_resizing"] = {"px24": 1}
+    return params
 
 
 def run(folder: Path, *command: str, expect: int = 0) -> str:
