@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(3600),
     pytest.mark.skipif(sys.platform != "linux", reason="taskset, setpriv and qemu are Linux's"),
-]
+]  # Debian's gcc, libc6-dev, locales and qemu-user (7.2 or newer)
 
 STEPS: dict[str, Any] = {"steps": 150, "epochs": 2}
 # More at once than the usual machine has cores, so that every study but the first is disturbed.
@@ -51,7 +51,7 @@ MATPLOTLIBRC = "figure.dpi: 40\nsavefig.dpi: 30\nfont.size: 30\naxes.facecolor: 
 def four_cpus(scratch: Path) -> Circumstances:
     shim = scratch / "four_cpus.so"
     source = PROJECT / "tests/four_cpus.c"
-    _run_tool(["cc", "-shared", "-fPIC", "-o", str(shim), str(source), "-ldl"], "gcc and libc6-dev")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(shim), str(source), "-ldl"], check=True)
     environment = {"LD_PRELOAD": str(shim)}
     count = "import os; print(os.cpu_count(), len(os.sched_getaffinity(0)))"
     seen = subprocess.check_output([sys.executable, "-c", count], env=environment, text=True)
@@ -72,7 +72,8 @@ def another_user(scratch: Path) -> Circumstances:
     ):
         (scratch / name).parent.mkdir(parents=True)
         (scratch / name).write_text(content)
-    _run_tool(["localedef", "-i", "de_DE", "-f", "ISO-8859-1", str(scratch / locale)], "locales")
+    localedef = ("localedef", "-i", "de_DE", "-f", "ISO-8859-1", str(scratch / locale))
+    subprocess.run(localedef, check=True)
     own: dict[str, Any] = {
         "folder": "a longer path/with spaces, ümläuts and 猫",
         "environment": HOSTILE
@@ -153,9 +154,6 @@ def test_every_output_has_the_same_bytes_under(
 
 
 def test_every_output_has_the_same_bytes_on_other_processors(scratch: Path) -> None:
-    if shutil.which("qemu-x86_64") is None:
-        pytest.fail("qemu-x86_64 is missing: install Debian's qemu-user, 7.2 or newer")
-
     def emulated(name: str) -> Outputs:
         study.prepare(scratch / name, **FEW_STEPS)
         prefix = ("qemu-x86_64", "-cpu", name)
@@ -183,11 +181,3 @@ def _outputs(folder: Path, vary: Callable[[Path], Circumstances]) -> Outputs:
         for path in (project, *project.rglob("*")):
             shutil.chown(path, circumstances.owner, circumstances.owner)
     return study.run(project, circumstances)
-
-
-def _run_tool(command: list[str], package: str) -> None:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.fail(f"{command[0]} is missing: install Debian's {package}, or the like")
-    assert done.returncode == 0, f"{command} (Debian's {package}):\n{done.stderr}"
