@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from pipeline import runtime
 from pipeline.core.params import read_params, read_section
@@ -16,10 +17,6 @@ from pipeline.evaluation.config import Inference
 from pipeline.tools import git
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from clusters import Cluster
-
     from pipeline.plotting import Figure
     from pipeline.training.variant import TrainingConfig
 
@@ -87,10 +84,16 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> "dict[str, Figure]":
 
 @pytest.fixture(scope="session")
 def reproduced_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project with a single variant after `dvc repro` with stub stages."""
-    import one_variant
+    """A repository of one variant without compare and page, after `dvc repro`, committed."""
+    import workspace
 
-    return one_variant.reproduced(tmp_path_factory.mktemp("reproduced") / "project")
+    folder = tmp_path_factory.mktemp("reproduced") / "project"
+    workspace.with_stub_stages(workspace.copy_project(folder), "final")
+    stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
+    del stages["compare"], stages["page"]
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
+    workspace.run(folder, "dvc", "repro", "--quiet")
+    return workspace.commit(folder)
 
 
 @pytest.fixture
@@ -101,25 +104,6 @@ def reproduced(reproduced_once: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))  # as workspace.run has it
     monkeypatch.chdir(folder)
     return folder
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> "Iterator[Cluster]":
-    """A scheduler without workers."""
-    from clusters import Cluster
-
-    (tmp_path / "cluster").mkdir()
-    cluster = Cluster(tmp_path / "cluster")
-    yield cluster
-    cluster.end()
-
-
-@pytest.fixture
-def clustered(tmp_path: Path) -> Path:
-    """A project whose stages workers can run."""
-    import clusters
-
-    return clusters.committed_project(tmp_path)
 
 
 def small_params(epochs: int) -> dict[str, Any]:

@@ -16,25 +16,24 @@ KEY = {"AWS_ACCESS_KEY_ID": "key-of-tests", "AWS_SECRET_ACCESS_KEY": "secret-of-
 # Connects as soon as a server listens; sends what makes a bucket.
 CONNECT = """
 import contextlib, socket, sys, time
-host, port, request = sys.argv[1:]
+address, request = ("127.0.0.1", int(sys.argv[1])), sys.argv[2]
 for attempt in range(600):  # a minute; two seconds where the machine is idle
-    with contextlib.suppress(OSError), socket.create_connection((host, int(port))) as connection:
+    with contextlib.suppress(OSError), socket.create_connection(address) as connection:
         connection.sendall(request.encode())
         sys.exit(not connection.recv(1))
     time.sleep(0.1)
-sys.exit(f"nothing listens at {host}:{port}")
+sys.exit(f"nothing listens at {address}")
 """
 
 
 @contextmanager
-def s3(folder: Path, host: str = "127.0.0.1", prefix: Sequence[str] = ()) -> Iterator[str]:
-    """The endpoint of moto's S3 server, started by a command with `prefix`; it has a `bucket`."""
+def s3(folder: Path) -> Iterator[str]:
+    """The endpoint of moto's S3 server, which has a `bucket`."""
     port = free_port()
-    command = (*prefix, sys.executable, "-m", "moto.server", "-H", host, "-p", port)
-    request = f"PUT /bucket HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n"
-    with running(command, folder / "moto.log"):
-        subprocess.run([*prefix, sys.executable, "-c", CONNECT, host, port, request], check=True)
-        yield f"http://{host}:{port}"
+    request = "PUT /bucket HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n"
+    with running((sys.executable, "-m", "moto.server", "-p", port), folder / "moto.log"):
+        subprocess.run([sys.executable, "-c", CONNECT, port, request], check=True)
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
@@ -63,7 +62,7 @@ Subsystem sftp internal-sftp
     if os.geteuid() == 0:  # sshd of root requires it
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     with running((sshd, "-D", "-e", "-f", str(folder / "sshd_config")), folder / "sshd.log"):
-        subprocess.run([sys.executable, "-c", CONNECT, "127.0.0.1", port, ""], check=True)
+        subprocess.run([sys.executable, "-c", CONNECT, port, ""], check=True)
         yield f"127.0.0.1:{port}", pwd.getpwuid(os.geteuid()).pw_name
 
 

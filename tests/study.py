@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import declared
@@ -17,11 +16,6 @@ from conftest import PROJECT
 
 from pipeline.datasets import cifar10
 
-SEVERAL_STAGES = Path(__file__).parent / "whole_study.py"
-HASH_SEED = {"PYTHONHASHSEED": "0"}
-VALIDATION_IMAGES = 200
-
-
 Outputs: TypeAlias = dict[str, str]  # SHA-256 by path
 
 
@@ -30,7 +24,6 @@ class Circumstances:
     """What may differ on another machine."""
 
     folder: str = "study"
-    python: str = sys.executable
     prefix: tuple[str, ...] = ()  # a command that runs its arguments
     environment: Mapping[str, str] = field(default_factory=dict)
     process: Mapping[str, Any] = field(default_factory=dict)  # for subprocess.run
@@ -44,24 +37,23 @@ def prepare(
     steps: int,
     epochs: int,
     cpu_isa: str = "AVX2",
-    recipe: Mapping[str, object] = MappingProxyType({}),
     variants: tuple[str, ...] = workspace.KINDS,
 ) -> None:
     """Make `folder` a project with raw data and `epochs` epochs of `steps` batches of 32 images.
 
-    `recipe` replaces settings in every recipe. Airbench networks are narrow.
+    Airbench networks are narrow.
     """
     folder.mkdir(parents=True, exist_ok=True)
     workspace.copy_files(folder)
     params = workspace.light(workspace.read_params(PROJECT))
-    params["dataset"] |= {"train_images": 32 * steps, "validation_images": VALIDATION_IMAGES}
+    params["dataset"] |= {"train_images": 32 * steps, "validation_images": 200}
     for section in (params["inference"], *params["numerics"].values()):
         section["cpu_isa"] = cpu_isa
     for shared in params["recipes"].values():
-        shared |= {"epochs": epochs, **recipe}
+        shared["epochs"] = epochs
     workspace.write_params(folder, params)
     workspace.drop_variants(folder, *set(params["variants"]) - set(variants))
-    each = math.ceil((32 * steps + VALIDATION_IMAGES) / len(cifar10.TRAIN_FILES) / 10) * 10
+    each = math.ceil((32 * steps + 200) / len(cifar10.TRAIN_FILES) / 10) * 10
     synthetic.write_batches(folder / "data/raw", images_per_file=each)
 
 
@@ -72,15 +64,15 @@ def run(folder: Path, circumstances: Circumstances, *stages: str) -> Outputs:
     """
     known = declared.stages(folder)
     names = stages or tuple(name for name in known if name != "fetch")
-    if circumstances.command_per_stage:
-        commands = [known[name].command.split()[1:] for name in names]
-    else:
-        commands = [[str(SEVERAL_STAGES), *names]]
+    commands = [known[name].command.split()[1:] for name in names]  # less `python`
+    if not circumstances.command_per_stage:  # TensorFlow takes longer to start than a stage
+        calls = [f"main({arguments})" for _, _, *arguments in commands]  # less `-m pipeline`
+        commands = [["-c", "\n".join(["from pipeline.__main__ import main", *calls])]]
     for command in commands:
         done = subprocess.run(
-            [*circumstances.prefix, circumstances.python, *command],
+            [*circumstances.prefix, sys.executable, *command],
             cwd=folder,
-            env={**workspace.environment(), **HASH_SEED, **circumstances.environment},
+            env={**workspace.environment(), "PYTHONHASHSEED": "0", **circumstances.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,

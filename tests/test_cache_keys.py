@@ -17,7 +17,7 @@ import yaml
 from conftest import PROJECT
 
 from pipeline.__main__ import STAGES
-from pipeline.core import checkpoint, files, paths, splits
+from pipeline.core import paths, splits
 from pipeline.core.params import lookup, read_params, read_section
 from pipeline.tools.config import Params
 from pipeline.training.variant import read_training_config
@@ -81,26 +81,19 @@ def in_core(module: str) -> bool:
 
 
 @pytest.mark.parametrize("stage", GRAPH)
-def test_modules_declared_are_modules_imported(stage: str) -> None:
+def test_modules_and_pins_declared_are_those_imported(stage: str) -> None:
     used = {name for name in imported(stage) if name in MODULES and not in_core(name)}
     assert used - declared_by(stage) == set(), "add them to deps"
     unused = declared_by(stage) - used
     assert unused <= FOR_SOME if stage.startswith("train@") else not unused, "remove them from deps"
-
-
-def test_modules_for_some_trainings_are_used() -> None:
-    assert set().union(*map(imported, GRAPH)) >= FOR_SOME
-
-
-@pytest.mark.parametrize("stage", GRAPH)
-def test_pins_declared_are_libraries_imported(stage: str) -> None:
-    used = {PINNED_IN[name] for name in imported(stage) & set(PINNED_IN)}
+    pins = {PINNED_IN[name] for name in imported(stage) & set(PINNED_IN)}
     if stage == "fetch":
-        used = set()  # its output has fixed digests
-    assert {dep for dep in GRAPH[stage].deps if dep.startswith("requirements/")} == used
+        pins = set()  # its output has fixed digests
+    assert {dep for dep in GRAPH[stage].deps if dep.startswith("requirements/")} == pins
 
 
 def test_no_module_is_imported_in_another_way() -> None:
+    assert set().union(*map(imported, GRAPH)) >= FOR_SOME
     functions = ("import_module", "__import__")
     dynamic = {name for name in MODULES if any(calls_of(each, name) for each in functions)}
     assert dynamic == {"pipeline.__main__", "pipeline.runtime", "pipeline.training.variant"}
@@ -142,49 +135,17 @@ def test_a_training_has_the_settings_of_the_file(variant: str) -> None:
     assert [each.model_dump(mode="json") for each in config.sections] == [*sections, *shared]
 
 
-def exact(array: np.ndarray) -> object:
-    """All of `array`, for comparisons bit for bit."""
-    return array.dtype, array.shape, array.tobytes()
-
-
 def test_splits_are_the_arrays_of_the_file(tmp_path: Path) -> None:
     images = np.random.default_rng(1).random((4, 2, 2, 3), np.float32)
     images.flat[:3] = 1e-45, -0.0, 1
-    labels = np.eye(4, dtype=np.float32)
+    arrays = (images, np.eye(4, dtype=np.float32))
     (tmp_path / "data/processed").mkdir(parents=True)
-    np.savez(tmp_path / "data/processed/test.npz", images=images, labels=labels)
+    np.savez(tmp_path / "data/processed/test.npz", images=arrays[0], labels=arrays[1])
     (tmp_path / "data/processed/classes.txt").write_text(" b \nà\n", encoding="utf-8")
     split = splits.read_split("test", root=tmp_path)
-    assert [*map(exact, split)] == [exact(images), exact(labels)]
+    assert [(a.dtype, a.tobytes()) for a in split] == [(a.dtype, a.tobytes()) for a in arrays]
     assert splits.read_class_names(tmp_path) == (" b ", "à")
     assert (splits.NAMES, splits.CHANNELS) == (("train", "validation", "test"), 3)
-
-
-def test_files_have_the_bytes_given(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "file.x"
-    files.write(path, lambda temporary: temporary.write_bytes(b"\r\n\0 \xff"))
-    assert path.read_bytes() == b"\r\n\0 \xff"
-    files.write_text(path, "à\r\n b \n\n")
-    assert path.read_bytes() == b"\xc3\xa0\r\n b \n"
-    files.write_json(path, {"b": 0.1, "a": [1, None], "c": "à"})
-    assert path.read_bytes() == (
-        b'{\n  "b": 0.1,\n  "a": [\n    1,\n    null\n  ],\n  "c": "\\u00e0"\n}\n'
-    )
-
-
-def test_a_checkpoint_gives_back_the_state(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "final.npz"
-    state = {
-        "weights": np.array([[np.nan, -0.0, 1e-45]], np.float32),
-        "step": np.array(2**40),
-        "flag": np.array([True]),
-    }
-    checkpoint.save(path, "fingerprint", state)
-    loaded = checkpoint.load(path, "fingerprint")
-    assert loaded is not None
-    assert {name: exact(array) for name, array in loaded.items()} == {
-        name: exact(array) for name, array in state.items()
-    }
 
 
 def test_paths_are_those_of_dvc_yaml() -> None:

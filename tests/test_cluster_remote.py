@@ -1,70 +1,198 @@
-"""Stages on other machines: workers with homes and clones of their own, on loopback."""
+"""Stages on other machines: workers with homes and clones of their own, a git and a DVC remote."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
 
 import declared
 import pytest
+import servers
 import workspace
-from clusters import Cluster, commit, finished, ran, stages, wait_for
+from conftest import PROJECT
+from networks import CENTRE, Network
 
-from pipeline.cluster import lock, worker
-from pipeline.cluster.remote import RemoteBackend
+from pipeline.cluster import schedule, worker
 from pipeline.core.errors import PipelineError
 
+VARIANTS = ("baseline", "fast")
+STAGES = sorted(
+    ["fetch", "preprocess", "explore", "export", "compare", "page"]
+    + [f"{kind}@{name}" for kind in ("train", "evaluate") for name in VARIANTS]
+)
+HTTP = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
 LONG = {"STUB_SECONDS": "120"}  # of a training
+# Fills the disk as soon as there is a clone.
+FILL = "until test -e {0}/dask*/*/*/.git; do sleep 0.1; done; dd if=/dev/zero of={0}/rest bs=1M"
 slow = pytest.mark.slow
 pytestmark = pytest.mark.timeout(600)
 
 
+class Cluster:
+    """A Dask scheduler at `host`, and workers in `folder`, each a process of its own session.
+
+    Encrypted where `environment` names a configuration; the scheduler and the head are started by
+    commands with `prefix`.
+    """
+
+    def __init__(
+        self, folder: Path, host: str = "127.0.0.1", prefix: Sequence[str] = (), **environment: str
+    ) -> None:
+        folder.mkdir()
+        self.folder, self.prefix, self.environment = folder, prefix, environment
+        scheme = "tls" if "DASK_CONFIG" in environment else "tcp"
+        port = servers.free_port()
+        self.address = f"{scheme}://{host}:{port}"
+        address = ("--host", host, "--port", port, "--protocol", scheme)
+        self.scheduler = self._start((*prefix, sys.executable), "scheduler", *address)
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def work(
+        self, prefix: Sequence[str] = (), python: str = sys.executable, **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """Start one more worker, as on a machine of its own, with its home in home0 and so on."""
+        home = self.folder / f"home{len(self.workers)}"
+        home.mkdir(exist_ok=True)
+        options = (self.address, "--nthreads", "1", "--no-nanny", "--local-directory", str(home))
+        variables = {"HOME": str(home), **environment}
+        self.workers.append(self._start((*prefix, python), "worker", *options, **variables))
+        return self.workers[-1]
+
+    def _start(
+        self, command: Sequence[str], kind: str, *arguments: str, **environment: str
+    ) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{kind}.log").open("ab") as log:
+            return subprocess.Popen(
+                [*command, "-m", f"distributed.cli.dask_{kind}", *HTTP, *arguments],
+                cwd=self.folder,
+                env={**workspace.environment(), **self.environment, **environment},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def head(self, project: Path, *arguments: str) -> subprocess.Popen[str]:
+        """Start a run of `project` on the cluster."""
+        command = (sys.executable, "-m", "pipeline.cluster", "--scheduler", self.address)
+        plain = () if self.address.startswith("tls") else ("--plain",)
+        site = {"DVC_SITE_CACHE_DIR": str(project.parent / "site")}
+        return subprocess.Popen(
+            [*self.prefix, *command, *plain, *arguments],
+            cwd=project,
+            env={**workspace.environment(), **self.environment, **site},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def left(self) -> list[int]:
+        """The processes in the clones, once those that end have ended."""
+        clones = [path.parent for path in self.folder.rglob(".git")]
+        return [process.pid for clone in clones for process in workspace.left_in(clone)]
+
+    def end(self) -> None:
+        for process in (*self.workers, self.scheduler):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """A scheduler without workers."""
+    cluster = Cluster(tmp_path / "cluster")
+    yield cluster
+    cluster.end()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project of few stub stages, committed and pushed, with a DVC remote."""
+    project = workspace.copy_project(tmp_path / "head")
+    workspace.with_stub_stages(project, *VARIANTS)
+    workspace.run(tmp_path, "git", "init", "--quiet", "--bare", "-b", "main", "shared.git")
+    workspace.run(project, "git", "remote", "add", "origin", str(tmp_path / "shared.git"))
+    workspace.run(project, "dvc", "remote", "add", "--default", "store", f"{tmp_path}/store")
+    with (project / ".gitignore").open("a") as ignored:
+        ignored.write("/ran.txt\n")
+    push(project)
+    return project
+
+
+def push(project: Path) -> None:
+    workspace.run(workspace.commit(project), "git", "push", "--quiet", "origin", "HEAD:main")
+
+
+def finished(head: subprocess.Popen[str], expect: int = 0) -> str:
+    output, _ = head.communicate(timeout=280)
+    assert head.returncode == expect, output
+    assert "Traceback" not in output
+    return output
+
+
+def ran(project: Path) -> list[str]:
+    """The stages that ran on any worker, sorted, by their logs on the head."""
+    logs = "".join(path.read_text() for path in project.glob("logs/*"))
+    return sorted(re.findall("Running stage '(.+)'", logs))
+
+
+def wait_for(project: Path, stage: str) -> None:
+    """Wait until a worker has started `stage`, the start of a name."""
+    deadline = time.monotonic() + 240  # 15 where the machine is idle
+    while not any(name.startswith(stage) for name in ran(project)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 @slow
 def test_the_lock_and_the_outputs_are_those_of_one_machine(
-    clustered: Path, cluster: Cluster, tmp_path: Path
+    project: Path, cluster: Cluster, tmp_path: Path
 ) -> None:
     """Though the remote is away for a moment, and a worker is killed during a training."""
     store = tmp_path / "store"
     store.write_text("no folder")
     lost = cluster.work(**LONG)
-    head = cluster.head(clustered)
-    wait_for(clustered, "fetch")
+    head = cluster.head(project)
+    wait_for(project, "fetch")
     time.sleep(10)  # DVC fails within 2 s
     store.unlink()
-    wait_for(clustered, "train@")
+    wait_for(project, "train@")
     os.killpg(lost.pid, signal.SIGKILL)  # the stage is of another session, as on any machine
     cluster.work()
     cluster.work()
     finished(head)
 
     assert cluster.left() == []
-    (again,) = [name for name in stages() if ran(clustered).count(name) == 2]
-    assert ran(clustered) == sorted([*stages(), again])
+    (again,) = [name for name in STAGES if ran(project).count(name) == 2]
+    assert ran(project) == sorted([*STAGES, again])
     assert again.startswith("train@")
-    assert not (clustered / "ran.txt").exists()
-    assert workspace.run(clustered, "dvc", "status", "--quiet") == ""
+    assert workspace.run(project, "dvc", "status", "--quiet") == ""
     alone = tmp_path / "alone"
     workspace.run(tmp_path, "git", "clone", "--quiet", str(tmp_path / "shared.git"), str(alone))
     workspace.run(alone, "dvc", "repro", "--quiet")
-    assert (clustered / "dvc.lock").read_bytes() == (alone / "dvc.lock").read_bytes()
-    for stage in declared.stages(clustered).values():
-        for path in stage.outs:
-            workspace.run(tmp_path, "diff", "--recursive", f"{clustered}/{path}", f"{alone}/{path}")
-    assert "everything is up to date" in finished(cluster.head(clustered))
+    outs = [out for stage in declared.stages(project).values() for out in stage.outs]
+    for path in ["dvc.lock", *outs]:
+        workspace.run(tmp_path, "diff", "--recursive", f"{project}/{path}", f"{alone}/{path}")
+    runs = [{run.name for run in path.glob(".dvc/cache/runs/*/*/*")} for path in (project, alone)]
+    assert runs[0] >= runs[1] > set()
+    assert "everything is up to date" in finished(cluster.head(project))
 
 
 @slow
 @pytest.mark.parametrize("interrupted", [True, False])
 def test_no_stage_outlives_the_head_or_the_scheduler(
-    clustered: Path, cluster: Cluster, interrupted: bool
+    project: Path, cluster: Cluster, interrupted: bool
 ) -> None:
     cluster.work(**LONG)
-    head = cluster.head(clustered)
-    wait_for(clustered, "train@")
+    head = cluster.head(project)
+    wait_for(project, "train@")
     if interrupted:
         head.send_signal(signal.SIGINT)
         finished(head, 130)
@@ -72,40 +200,39 @@ def test_no_stage_outlives_the_head_or_the_scheduler(
         cluster.scheduler.kill()
         assert "the Dask scheduler is gone" in finished(head, 1)
     assert cluster.left() == []
-    recorded = (clustered / "dvc.lock").read_text()
+    recorded = (project / "dvc.lock").read_text()
     assert "preprocess:" in recorded  # what has ended is kept
     assert "train@" not in recorded
 
 
 @slow
-def test_workers_get_what_the_head_made_since_the_commit(clustered: Path, cluster: Cluster) -> None:
+def test_workers_get_what_the_head_made_since_the_commit(project: Path, cluster: Cluster) -> None:
     """A failed stage leaves its log on the head, and what needs it is not started."""
-    with (clustered / "pipeline/__main__.py").open("a") as stub:
+    with (project / "pipeline/__main__.py").open("a") as stub:
         stub.write('if sys.argv[1:] == ["evaluate", "fast"]:\n    sys.exit("no memory")\n')
-    commit(clustered)
-    workspace.run(clustered, "dvc", "repro", "--quiet", "train@fast")
+    push(project)
+    workspace.run(project, "dvc", "repro", "--quiet", "train@fast")
     cluster.work()
 
-    output = finished(cluster.head(clustered), 1)
+    output = finished(cluster.head(project), 1)
 
     made = ["evaluate@baseline", "evaluate@fast", "explore", "export", "train@baseline"]
-    assert ran(clustered) == made
-    assert (clustered / "models/baseline.tflite").exists()
-    assert "evaluate@fast  failed" in output
+    assert ran(project) == made
+    assert (project / "models/baseline.tflite").exists()
     assert "\n  no memory\n" in output
     assert output.endswith("not started: compare, page\n")
 
 
 @slow
 def test_unsuitable_workers_are_named_and_get_no_more_stages(
-    clustered: Path, cluster: Cluster
+    project: Path, cluster: Cluster
 ) -> None:
     """One without git, and one with another version of Python than its libraries are for."""
     cluster.work(PATH="/nonexistent")
     if other := next(Path(sys.base_prefix).parent.glob("3.13*/bin/python"), None):
         cluster.work(python=str(other), PYTHONPATH=sysconfig.get_path("purelib"))
     unsuitable = len(cluster.workers)
-    head = cluster.head(clustered, "train@fast")
+    head = cluster.head(project, "train@fast")
     assert head.stdout
     for _ in range(unsuitable):
         while "returned by tcp://" not in head.stdout.readline():
@@ -114,46 +241,83 @@ def test_unsuitable_workers_are_named_and_get_no_more_stages(
     while not (line := head.stdout.readline()).startswith("train@fast"):
         assert line
         assert "returned" not in line
-    wait_for(clustered, "train@fast")
+    wait_for(project, "train@fast")
     cluster.workers[-1].kill()  # the only one that the stage may run on
     cluster.work()
     finished(head)
-    others = [name for name in ran(clustered) if name != "fetch"]  # which an unsuitable one ran
+    others = [name for name in ran(project) if name != "fetch"]  # which an unsuitable one ran
     assert others == ["preprocess", "train@fast", "train@fast"]
     cluster.workers[-1].kill()
-    output = finished(cluster.head(clustered, "train@baseline"), 1)
+    output = finished(cluster.head(project, "train@baseline"), 1)
     assert "expected a suitable Dask worker" in output
 
 
-def test_what_workers_cannot_get_is_refused(
-    clustered: Path, monkeypatch: pytest.MonkeyPatch
+@slow
+@pytest.mark.skipif(sys.platform != "linux", reason="namespaces as Linux has them")
+def test_a_full_disk_then_a_late_worker_then_a_minute_without_network(
+    project: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(clustered)
-    lock.write_entries({})
+    """On machines with networks of their own, by TLS."""
+    script = re.search(r"<<'END'\n(.*?)\nEND", (PROJECT / "docs/cluster.md").read_text(), re.S)
+    assert script
+    config = tmp_path / "cluster.yaml"
+    config.write_text(workspace.run(tmp_path, sys.executable, "-c", script[1]))
+    network, folder = Network(), tmp_path / "cluster"
+    small, late = network.machine(), network.machine()
+    with ExitStack() as stack:
+        stack.callback(network.end)
+        cluster = Cluster(folder, CENTRE, network.first.prefix, DASK_CONFIG=str(config))
+        stack.callback(cluster.end)
+        home = folder / "home0"
+        home.mkdir()
+        small.run("mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", str(home))
+        fill = (*small.prefix, "sh", "-c", FILL.format(home))
+        filling = stack.enter_context(servers.running(fill, tmp_path / "fill.log"))
+        cluster.work(small.prefix)
+        head = cluster.head(project)
+        filling.wait(240)
+        time.sleep(5)
+        cluster.work(late.prefix, STUB_SECONDS="20")
+        wait_for(project, "train@")
+        network.plugged(late, False)
+        time.sleep(60)
+        network.plugged(late, True)
+        output = finished(head)
+
+    assert re.search(r"fetch  returned by tls://\S+: .*expected 256 MiB free", output)
+    assert ran(project) == STAGES  # none twice
+    assert workspace.run(project, "dvc", "status", "--quiet") == ""
+
+
+def test_what_workers_cannot_get_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(schedule, "Client", Mock())
+    connect = partial(schedule.RemoteBackend, "tcp://127.0.0.1:8786", plain=True)
+    Path("dvc.lock").write_text("schema: '2.0'\nstages: {}")
     Path("reports/new.csv").touch()
     url = "https://me:secret@example.org/it.git"
-    workspace.run(clustered, "git", "remote", "set-url", "origin", url)
-    first, second = RemoteBackend(Mock(), []), RemoteBackend(Mock(), [])
-    assert first.changed == {Path("dvc.lock"), Path("reports/new.csv")}
+    workspace.run(project, "git", "remote", "set-url", "origin", url)
+    first, second = connect(), connect()
+    assert first.changed == {"dvc.lock", "reports/new.csv"}
     assert first.common["repository"] == "https://example.org/it.git"  # workers' own password
     assert first.common["topic"] != second.common["topic"]  # each head listens to its own stages
     for command, match in (
-        (("dvc", "remote", "remove", "store"), r"committed: \.dvc/config"),
+        (("dvc", "remote", "remove", "store"), r"commit and push \.dvc/config"),
         (("git", "commit", "--quiet", "--all", "--message", "local"), "git push"),
         (("git", "update-ref", "refs/remotes/origin/main", "HEAD"), "dvc remote add"),
         (("git", "remote", "remove", "origin"), "origin"),
     ):
-        workspace.run(clustered, *command)
+        workspace.run(project, *command)
         with pytest.raises(PipelineError, match=match):
-            RemoteBackend(Mock(), [])
+            connect()
 
 
 def test_a_command_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[int] = []
-    monkeypatch.setattr("pipeline.cluster.worker.time.sleep", slept.append)
     statuses = iter([1, 1, 0, 1, 1])
-    worker.run_with_retries(lambda *_: next(statuses), "dvc", "pull", pauses=(1, 2, 4))
-    assert slept == [1, 2]
+    monkeypatch.setattr("time.sleep", slept.append)
+    monkeypatch.setattr(worker, "run_process", lambda *_: next(statuses))
+    worker.check_process("dvc", "pull", pauses=(1, 2, 4))
     with pytest.raises(subprocess.CalledProcessError, match="pull"):
-        worker.run_with_retries(lambda *_: next(statuses), "dvc", "pull", pauses=(8,))
-    assert slept == [1, 2, 8]
+        worker.check_process("dvc", "pull", pauses=(8,))
+    assert slept == [0, 1, 2, 0, 8]

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
-from typing import Any
 
 import declared
 import pytest
@@ -27,15 +26,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository after one short run of every stage, committed."""
     workspace.run(PROJECT, "python", "-c", "from pipeline.datasets import fetch; fetch.main([])")
     folder = workspace.copy_project(tmp_path_factory.mktemp("end_to_end") / "project")
-    workspace.write_params(folder, quick.quick_params(workspace.read_params(PROJECT)))
-    variants = workspace.read_params(folder)["variants"]
-    workspace.drop_variants(folder, *set(variants) - set(VARIANTS))
+    params = quick.quick_params(workspace.read_params(PROJECT))
+    workspace.write_params(folder, params)
+    workspace.drop_variants(folder, *params["variants"].keys() - set(VARIANTS))
     workspace.run(folder, "python", "-m", "pipeline", "fetch", str(PROJECT / "data/raw"))
     assert _ran(workspace.run(folder, "dvc", "repro")) == set(declared.stages(folder))
-    workspace.run(folder, "git", "add", "--all")
-    workspace.run(folder, "git", "commit", "--quiet", "--message", "first")
-    workspace.run(folder, "git", "branch", "--force", "--move", "main")
-    return folder
+    workspace.run(folder, "git", "checkout", "--quiet", "-B", "main")
+    return workspace.commit(folder)
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +56,9 @@ def test_every_output_is_there_and_nothing_is_left_to_do(project: Path) -> None:
 
 
 def test_a_changed_parameter_runs_one_variant(project: Path) -> None:
-    _set(project, "variants.final.dense", 256)
+    params = workspace.read_params(project)
+    params["variants"]["final"]["dense"] = 256
+    workspace.write_params(project, params)
     with chdir(project):
         plan = plan_stages()
     reasons = {stage.name: stage.reasons for stage in plan if stage.status is Status.WILL_RUN}
@@ -75,7 +74,9 @@ def test_a_changed_parameter_runs_one_variant(project: Path) -> None:
 
 
 def test_equal_metrics_stop_the_run_before_compare(project: Path) -> None:
-    _set(project, "evaluate.misclassified", 10)
+    params = workspace.read_params(project)
+    params["evaluate"]["misclassified"] = 10
+    workspace.write_params(project, params)
     stages = {name for name in declared.stages(project) if name.startswith("evaluate@")}
     assert _ran(workspace.run(project, "dvc", "repro")) == stages
 
@@ -91,16 +92,6 @@ def test_dvc_shows_metrics_plots_and_an_experiment(project: Path) -> None:
     workspace.run(project, *command.split())
     difference = workspace.run(project, "dvc", "exp", "diff", "main", "narrow")
     assert re.search(r"variants\.baseline\.dense\s+16\s+8", difference)
-
-
-def _set(project: Path, leaf: str, value: Any) -> None:
-    params = workspace.read_params(project)
-    section = params
-    *parents, key = leaf.split(".")
-    for parent in parents:
-        section = section[parent]
-    section[key] = value
-    workspace.write_params(project, params)
 
 
 def _ran(output: str) -> set[str]:

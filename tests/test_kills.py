@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import processes
 import psutil
 import pytest
 import synthetic
@@ -20,10 +19,6 @@ from conftest import small_params
 from pipeline.core import paths
 
 pytestmark = pytest.mark.slow
-
-# One for each kind of state: Adam's and dropout's, nothing but weights, Muon's and batch
-# normalization's.
-VARIANTS = ("deep", "sgd", "fast")
 
 
 @pytest.fixture
@@ -53,14 +48,13 @@ def run(folder: Path, variant: str) -> None:
 
 
 def kill_training(dvc: subprocess.Popen[bytes]) -> None:
-    """The training alone, as when memory runs out; nothing where DVC has none at the moment."""
     for child in psutil.Process(dvc.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             child.kill()
 
 
 # Both at once, as when a machine is shut down; DVC alone, by a signal that it does not pass on to
-# its training, which has to notice; the training alone.
+# its training, which has to notice; the training alone, as when memory runs out.
 WAYS: tuple[Callable[[subprocess.Popen[bytes]], None], ...] = (
     lambda dvc: os.killpg(dvc.pid, signal.SIGKILL),
     subprocess.Popen.kill,
@@ -82,7 +76,7 @@ def forget(folder: Path, variant: str) -> None:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", workspace.KINDS)
 def test_killed_training_ends_in_the_same_bytes(project: Path, variant: str) -> None:
     moments = random.Random(variant)
     started = time.monotonic()
@@ -106,7 +100,7 @@ def test_killed_training_ends_in_the_same_bytes(project: Path, variant: str) -> 
             assert outputs(project, variant) == whole
             forget(project, variant)
             continue
-        assert not processes.left_in(project)
+        assert not workspace.left_in(project)
         ways.pop()
 
     run(project, variant)

@@ -51,7 +51,7 @@ def reads(tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None) ->
 
 
 @pytest.mark.parametrize("stage", GRAPH)
-def test_parameters_declared_are_parameters_read(stage: str, reads: dict[str, Reads]) -> None:
+def test_parameters_and_data_declared_are_those_read(stage: str, reads: dict[str, Reads]) -> None:
     params = yaml.safe_load((PROJECT / "params.yaml").read_text())
     params["variants"] = {name: params["variants"][name] for name in KINDS}
     used = {variant["recipe"] for variant in params["variants"].values()}
@@ -67,17 +67,12 @@ def test_parameters_declared_are_parameters_read(stage: str, reads: dict[str, Re
         unread = {leaf for leaf in unread if not leaf.startswith(BY_VARIANT)}
     assert unread == set(), "use it, or declare less"
 
-
-@pytest.mark.parametrize("stage", GRAPH)
-def test_data_declared_is_data_read(stage: str, reads: dict[str, Reads]) -> None:
-    deps, outs = GRAPH[stage].deps, GRAPH[stage].outs
-    read = {
-        path for path in reads[stage].files if not any(declared.lies_in(path, out) for out in outs)
-    }
+    outs, files = GRAPH[stage].outs, reads[stage].files
+    read = {path for path in files if not any(declared.lies_in(path, out) for out in outs)}
     assert {path for path in read if not GRAPH[stage].reads(path)} == set(), "add it to deps"
-    data = {dep for dep in deps if not dep.startswith(("pipeline", "requirements"))}
-    unread = {dep for dep in data if not any(declared.lies_in(path, dep) for path in read)}
-    assert unread == set(), "remove it from deps"
+    data = {dep for dep in GRAPH[stage].deps if not dep.startswith(("pipeline", "requirements"))}
+    unused = {dep for dep in data if not any(declared.lies_in(path, dep) for path in read)}
+    assert unused == set(), "remove it from deps"
 
 
 def _spy_on_fields(patch: pytest.MonkeyPatch) -> set[str]:

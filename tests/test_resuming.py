@@ -1,5 +1,6 @@
 """A training that was killed resumes to the result of one that was not."""
 
+import itertools
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -50,12 +51,6 @@ def kill_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
     return train_in_part
 
 
-def seconds(variant: str) -> float:
-    """The duration of the killed runs."""
-    with np.load(paths.checkpoint(variant)) as archive:
-        return float(archive["seconds"])
-
-
 # One for each kind of state: Adam's and dropout's, nothing but weights, Muon's and batch
 # normalization's.
 @pytest.mark.parametrize("variant", ["deep", pytest.param("sgd", marks=pytest.mark.slow), "fast"])
@@ -68,10 +63,10 @@ def test_result_is_that_of_an_uninterrupted_training(
     paths.model(variant).unlink()
     kill_after(variant, 3)
     assert not paths.model(variant).exists()
-    killed = seconds(variant)
+    killed = np.load(paths.checkpoint(variant))["seconds"]
     capsys.readouterr()
     kill_after(variant, 1)
-    seconds_of_both = seconds(variant)
+    seconds_of_both = np.load(paths.checkpoint(variant))["seconds"]
     lines = capsys.readouterr().out.splitlines()
     assert ["epoch 3/4" in lines[0], "epoch 4/4" in lines[-1], len(lines)] == [True, True, 2]
     assert train.main([variant]) == seconds_of_both > killed
@@ -143,11 +138,9 @@ AIRBENCH = {"kind": "airbench", "alternating_flip": 0.5, "translation": 0.1}
         ("recipes.study", {"learning_rate": 0.002}, False),
         ("numerics.study", {"precision": "bfloat16", "cpu_isa": "DEFAULT"}, False),
         ("variants.baseline", {"seed": 2}, False),
-        ("variants.baseline", {"optimizer": "sgd"}, False),
         ("variants.baseline", {"augmentation": AIRBENCH}, False),
         ("variants.baseline", {}, True),
         ("numerics.own", {"precision": "bfloat16", "cpu_isa": "DEFAULT"}, True),  # another's
-        ("recipes.fast", {"epochs": 3}, True),
         ("variants.deep", {"seed": 2}, True),
     ],
 )
@@ -167,14 +160,12 @@ def test_other_parameters_are_not_resumed(
     assert resumes() == expected
 
 
-@pytest.mark.parametrize("name", ["train", "validation"])
-@pytest.mark.parametrize("array", [0, 1])
-def test_other_data_is_not_resumed(resumes: Callable[[], bool], name: str, array: int) -> None:
-    split = read_split(name)
-    split[array][-1] = np.roll(split[array][-1], 1)
-    write_npz(paths.split(name), images=split.images, labels=split.labels)
-    assert not resumes()
-    assert resumes()
+def test_other_data_is_not_resumed(resumes: Callable[[], bool]) -> None:
+    for name, array in itertools.product(("train", "validation"), (0, 1)):
+        split = read_split(name)
+        split[array][-1] = np.roll(split[array][-1], 1)
+        write_npz(paths.split(name), images=split.images, labels=split.labels)
+        assert [resumes(), resumes()] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -188,8 +179,6 @@ def test_other_data_is_not_resumed(resumes: Callable[[], bool], name: str, array
         ("requirements/tensorflow.txt", False),
         ("pipeline/training/__pycache__/fit.pyc", True),
         ("pipeline/optimizers/muon.py", True),  # another's
-        ("pipeline/networks/airbench.py", True),
-        ("pipeline/augmentations/standard.py", True),
         ("pipeline/core/files.py", True),
         ("requirements/reports.txt", True),
     ],
@@ -202,12 +191,9 @@ def test_other_code_or_libraries_are_not_resumed(
     with file.open("a") as opened:
         opened.write("\n# changed\n")
     assert resumes() == expected
-
-
-def test_renamed_files_of_code_are_not_resumed(resumes: Callable[[], bool]) -> None:
-    file = Path("pipeline/training/layers.py")
-    file.rename(file.with_name("layers_2.py"))  # in the same position of the order
-    assert not resumes()
+    if path == "pipeline/training/fit.py":
+        file.rename(file.with_name("fit_2.py"))  # in the same position of the order
+        assert not resumes()
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "empty"])

@@ -3,11 +3,9 @@
 The number of threads is tested with the environment, in test_environment.py.
 """
 
-import importlib
 import os
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import lazy
@@ -60,17 +58,7 @@ def test_settings_of_the_user_are_overridden() -> None:
     assert keras.image_data_format() == "channels_last"
     assert is_op_determinism_enabled()
     assert lazy.tf.config.threading.get_intra_op_parallelism_threads() == 1
-
-
-def test_converted_code_leaves_no_compiled_copy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """TensorFlow imports the code that it converts from the temporary folder."""
-    (tmp_path / "converted_code.py").write_text("")
-    monkeypatch.syspath_prepend(tmp_path)
-    importlib.import_module("converted_code")
-    assert [path.name for path in tmp_path.iterdir()] == ["converted_code.py"]
-    assert sys.dont_write_bytecode
+    assert sys.dont_write_bytecode  # of code converted by TensorFlow, in the temporary folder
 
 
 def test_silenced_stderr_returns(capfd: pytest.CaptureFixture[str]) -> None:

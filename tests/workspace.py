@@ -5,9 +5,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 from conftest import PROJECT
 
@@ -19,9 +21,6 @@ COPIED = (
     *("dvc.yaml", "params.yaml", "pipeline", "requirements", ".gitignore", ".dvcignore"),
     "reports/training_times.csv",
 )
-
-# Its outputs are functions of its dependencies, without comments.
-STUB = Path(__file__).parent / "stub_stage.py"
 
 
 def copy_project(folder: Path) -> Path:
@@ -45,9 +44,11 @@ def copy_files(folder: Path) -> None:
             shutil.copy(source, folder / name)
 
 
-def with_stub_stages(folder: Path) -> Path:
-    """Replace the dispatcher of the copy at `folder`."""
-    shutil.copy(STUB, folder / "pipeline" / "__main__.py")
+def with_stub_stages(folder: Path, *variants: str) -> Path:
+    """Replace the dispatcher of the copy at `folder`, and keep `variants` where any are named."""
+    shutil.copy(PROJECT / "tests/stub_stage.py", folder / "pipeline/__main__.py")
+    if variants:
+        drop_variants(folder, *read_params(folder)["variants"].keys() - set(variants))
     return folder
 
 
@@ -73,18 +74,22 @@ def drop_variants(folder: Path, *names: str) -> None:
     write_params(folder, params)
 
 
+def commit(folder: Path) -> Path:
+    """Commit everything in `folder`."""
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", "test")
+    return folder
+
+
 def light(params: dict[str, Any]) -> dict[str, Any]:
     """`params` with narrow airbench networks and at most one epoch of smaller images."""
-    variants = {
-        name: variant | ({"widths": [8, 8, 8]} if variant["network"] == "airbench" else {})
-        for name, variant in params["variants"].items()
-    }
-    recipes = {
-        name: recipe
-        | ({"progressive_resizing": {"px24": 1}} if recipe["progressive_resizing"] else {})
-        for name, recipe in params["recipes"].items()
-    }
-    return params | {"variants": variants, "recipes": recipes}
+    for variant in params["variants"].values():
+        if variant["network"] == "airbench":
+            variant["widths"] = [8, 8, 8]
+    for recipe in params["recipes"].values():
+        if recipe["progressive_resizing"]:
+            recipe["progressive_resizing"] = {"px24": 1}
+    return params
 
 
 def run(folder: Path, *command: str, expect: int = 0) -> str:
@@ -114,3 +119,17 @@ def environment() -> dict[str, str]:
     identity |= {f"GIT_{role}_EMAIL": "test@example.org" for role in ("AUTHOR", "COMMITTER")}
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, **identity, "PATH": path, "DVC_NO_ANALYTICS": "1"}
+
+
+def left_in(folder: Path) -> list[psutil.Process]:
+    """The processes whose current folder is `folder`, after ten seconds in which killed ones end.
+
+    That takes them milliseconds where the machine is idle.
+    """
+    for _ in range(200):
+        running = [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(folder)]
+        left = [process for process in running if process.pid != os.getpid()]
+        if not left:
+            break
+        time.sleep(0.05)
+    return left

@@ -1,5 +1,8 @@
-"""Submits stages to Dask as soon as their inputs are ready, and reports their ends."""
+"""Submits stages to Dask, which runs them in threads of this process or on other machines."""
 
+import inspect
+import platform
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,13 +10,19 @@ from typing import Any
 from uuid import uuid4
 
 import psutil
-from distributed import Client, Future
+from distributed import Client, Future, Security
+from dvc.utils.serialize import dump_yaml, load_yaml, loads_yaml
 
-from pipeline.cluster.worker import DVC, POLL_SECONDS, raise_if_cancelled, run_process
+from pipeline.cluster import worker
+from pipeline.core import files
 from pipeline.core.errors import PipelineError
-from pipeline.tools.plan import PlannedStage
+from pipeline.tools import dvc_project, environment, git
+from pipeline.tools.lockfile import LOCK
+from pipeline.tools.plan import overlap
 
 WAIT_SECONDS = 60  # without a worker that can run stages
+# Of worker.py, whose source every version of Python compiles for itself, unlike pickled code.
+RUN = "exec(source, scope := {'__name__': 'worker'}) or scope['run_stage'](job)"
 LARGEST_TRAINING = 3.9 * 2**30  # bytes, measured: `best` on CIFAR-10 with eight threads
 MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of the control group of a container
 
@@ -45,86 +54,148 @@ class Backend:
 
     def __init__(self, client: Client) -> None:
         self.client = client
-        self.unsuitable: set[str] = set()
+        self._running: dict[str, Future[Any]] = {}
+        self._unsuitable: set[str] = set()
         self._last_seen = time.monotonic()
 
     def task(self, stage: str) -> tuple[Any, ...]:
-        """A function and its arguments, which Dask runs.
-
-        It returns the `files` that the stage wrote, nothing when the stage failed, or why its
-        `worker` is `unsuitable`.
-        """
+        """The arguments of Client.submit for a task that returns what `worker.run_stage` does."""
         return _run_stage, stage
 
     def write_results(self, results: Mapping[str, dict[str, bytes]]) -> None:
         """Take over the `files` of stages; those of children are in place."""
 
-    def workers(self) -> dict[str, int]:
-        """The threads of each suitable worker; PipelineError after WAIT_SECONDS without one."""
+    def submit(self, ready: Sequence[str]) -> None:
+        """Start as many of the stages `ready` as suitable workers have free threads.
+
+        Raises PipelineError after WAIT_SECONDS without such a worker.
+        """
         known = self.client.scheduler_info(n_workers=-1)["workers"]
         # Dask gives no tasks to workers that are still starting, whose status is `init`.
-        started = {name for name in known if known[name]["status"] != "init"}
-        threads = {name: known[name]["nthreads"] for name in started - self.unsuitable}
-        if threads:
+        workers = [w for w in known.keys() - self._unsuitable if known[w]["status"] != "init"]
+        if workers:
             self._last_seen = time.monotonic()
-        elif time.monotonic() - self._last_seen > WAIT_SECONDS:
+        else:
+            self._running.clear()  # Dask keeps tasks waiting for `workers` that are gone
+        if time.monotonic() - self._last_seen > WAIT_SECONDS:
             raise PipelineError(
                 f"expected a suitable Dask worker, found none in {WAIT_SECONDS} s; docs/cluster.md"
             )
-        return threads
+        options: Any = {"workers": workers, "allow_other_workers": True} if self._unsuitable else {}
+        free = sum(known[name]["nthreads"] for name in workers) - len(self._running)
+        for stage in [name for name in ready if name not in self._running][: max(0, free)]:
+            print(f"{stage}  started, log in {log_path(stage)}", flush=True)
+            key = f"{stage}-{uuid4().hex}"
+            self._running[stage] = self.client.submit(*self.task(stage), key=key, **options)
 
-    def submit(self, stage: str, workers: Sequence[str]) -> Future[Any]:
-        """Run `stage` on one of `workers`, or on another when they are gone."""
-        print(f"{stage}  started, log in {log_path(stage)}", flush=True)
-        options: dict[str, Any] = {"key": f"{stage}-{uuid4().hex}"}
-        if self.unsuitable:
-            options |= {"workers": workers, "allow_other_workers": True}
-        return self.client.submit(*self.task(stage), **options)
-
-    def results(self, running: Mapping[str, Future[Any]]) -> dict[str, dict[str, Any]]:
-        """The results of the stages that have ended, after `write_results`.
+    def ended(self) -> dict[str, bool]:
+        """Whether each of the stages that have ended since the last call succeeded.
 
         Raises PipelineError without the scheduler, KilledWorker for a stage that ended workers.
         """
-        if self.client.status != "running" or any(f.cancelled() for f in running.values()):
+        if self.client.status != "running" or any(f.cancelled() for f in self._running.values()):
             raise PipelineError("the Dask scheduler is gone; start it and its workers, run again")
-        results = {name: future.result() for name, future in running.items() if future.done()}
-        if files := {name: each["files"] for name, each in results.items() if "files" in each}:
-            self.write_results(files)
-        return results
-
-
-def run_stages(stages: Sequence[PlannedStage], backend: Backend) -> dict[str, bool]:
-    """Run `stages`: whether each succeeded, without those behind a failed one.
-
-    Of the stages that are ready, those of unknown duration are submitted first, then the longest.
-    """
-    longest_first = sorted(stages, key=lambda stage: stage.seconds or float("inf"), reverse=True)
-    for stage in stages:
-        log_path(stage.name).unlink(missing_ok=True)
-    running: dict[str, Future[Any]] = {}
-    ended: dict[str, bool] = {}
-    while ready := [
-        stage.name
-        for stage in longest_first
-        if stage.name not in ended and all(map(ended.get, stage.upstream))
-    ]:
-        workers = backend.workers()
-        if not workers:
-            running.clear()  # Dask keeps tasks for `workers` waiting where no other was there
-        waiting = [name for name in ready if name not in running]
-        for name in waiting[: max(0, sum(workers.values()) - len(running))]:
-            running[name] = backend.submit(name, list(workers))
-        time.sleep(POLL_SECONDS)
-        for name, result in backend.results(running).items():
-            del running[name]
+        results = {name: future.result() for name, future in self._running.items() if future.done()}
+        if written := {name: each["files"] for name, each in results.items() if "files" in each}:
+            self.write_results(written)
+        for name, result in results.items():
+            del self._running[name]
             if reason := result.get("unsuitable"):
-                backend.unsuitable.add(result["worker"])
+                self._unsuitable.add(result["worker"])
                 print(f"{name}  returned by {result['worker']}: {reason}", flush=True)
             else:
-                ended[name] = "files" in result
-                print(f"{name}  {'ended' if ended[name] else 'failed'}", flush=True)
-    return ended
+                print(f"{name}  {'ended' if name in written else 'failed'}", flush=True)
+        return {n: n in written for n in results if "unsuitable" not in results[n]}
+
+
+class RemoteBackend(Backend):
+    """The workers of the scheduler at `address`, which get commits by git, data by a DVC remote.
+
+    Raises PipelineError without TLS unless `plain`, and for what workers cannot get: files that are
+    not committed, a commit that was not pushed, data where there is no DVC remote.
+    """
+
+    def __init__(self, address: str, *, plain: bool) -> None:
+        try:
+            super().__init__(Client(address, security=Security(require_encryption=not plain)))
+        except (OSError, RuntimeError, TypeError, ValueError) as error:
+            raise PipelineError(f"CLUSTER={address}: {error} (without TLS: PLAIN=1)") from error
+        listing = git.output("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
+        self.changed = {line[3:] for line in listing.decode().split("\0") if line}
+        made = {path for path in self.changed if path.startswith("reports/")} | {str(LOCK)}
+        if code := ", ".join(sorted(self.changed - made)):
+            raise PipelineError(f"workers check out commits: commit and push {code} first")
+        commit = git.output("rev-parse", "HEAD").decode().strip()
+        url = git.output("remote", "get-url", "origin").decode().strip()
+        if not git.output("branch", "--remotes", "--contains", commit, "--list", "origin/*"):
+            raise PipelineError(f"workers clone origin, which has no commit {commit}: `git push`")
+        self.common = {
+            "commit": commit,
+            # Without user name and password: workers have their own.
+            "repository": re.sub(r"^(https?://)[^/@]*@", r"\1", url),
+            "machine": platform.machine(),
+            "topic": f"pipeline-{uuid4().hex}",  # of this run: a scheduler may have several heads
+        }
+        with dvc_project.opened(wait=True) as repo:
+            repo.cloud.get_remote()  # DVC's error where none is configured
+            self._graph = repo.index.graph
+        worker.check_process(*worker.DVC, "push", "--quiet")
+        self.client.subscribe_topic(self.common["topic"], _append_output)
+
+    def task(self, stage: str) -> tuple[Any, ...]:
+        """Compile worker.py and call its `run_stage` with what `stage` needs and writes."""
+        node = next(node for node in self._graph if node.addressing == stage)
+        deps = [Path(dep.def_path) for dep in node.deps]
+        cached = [out.def_path for up in self._graph[node] for out in up.outs if out.use_cache]
+        in_git = [out.def_path for out in node.outs if not out.use_cache]
+        changed, inputs = (
+            [path for path in paths if any(overlap(Path(path), dep) for dep in deps)]
+            for paths in (self.changed, cached)
+        )
+        job = {
+            **self.common,
+            "stage": stage,
+            "files": worker.read_files([*changed, str(LOCK)]),
+            "inputs": inputs,
+            "outputs": [*in_git, str(environment.path(stage)), str(LOCK)],
+        }
+        return eval, RUN, {"source": inspect.getsource(worker), "job": job}
+
+    def write_results(self, results: Mapping[str, dict[str, bytes]]) -> None:
+        """Write the outputs in git and the entries of dvc.lock, pull the other outputs.
+
+        All at once: DVC takes seconds to read and write the lock of many stages.
+        """
+        with dvc_project.opened(wait=True) as repo:
+            entries = read_entries()
+            for name, contents in results.items():
+                entries[name] = loads_yaml(contents.pop(str(LOCK)).decode())["stages"][name]
+                worker.write_files(contents)
+                self.changed |= set(contents)
+            _write_entries(entries)
+            for stage in repo.index.stages:
+                if stage.addressing in results:
+                    repo.stage_cache.save(stage)  # DVC's run cache
+        worker.check_process(*worker.DVC, "pull", "--quiet", *results)
+
+
+def read_entries() -> dict[str, Any]:
+    """The entries of dvc.lock by stage, in the order of the file."""
+    return load_yaml(LOCK)["stages"] if LOCK.exists() else {}
+
+
+def _write_entries(entries: Mapping[str, Any]) -> None:
+    content = {"schema": "2.0", "stages": entries}
+    files.write(LOCK, lambda temporary: dump_yaml(temporary, content))
+
+
+def sort_entries(order: Sequence[str]) -> None:
+    """Sort dvc.lock by `order`, other stages last: DVC appends an entry when its stage ends."""
+    with dvc_project.opened(wait=True):  # another DVC may be writing
+        entries = read_entries()
+        names = [name for name in dict.fromkeys([*order, *entries]) if name in entries]
+        if names != list(entries):
+            _write_entries({name: entries[name] for name in names})
 
 
 def log_path(stage: str) -> Path:
@@ -135,6 +206,11 @@ def log_path(stage: str) -> Path:
 
 def _run_stage(stage: str) -> dict[str, Any]:
     with log_path(stage).open("wb") as log:
-        command = (*DVC, "repro", "--single-item", stage)
-        status = run_process(*command, output=log, poll=raise_if_cancelled)
+        command = (*worker.DVC, "repro", "--single-item", stage)
+        status = worker.run_process(*command, output=log, poll=worker.raise_if_cancelled)
     return {} if status else {"files": {}}
+
+
+def _append_output(event: tuple[float, Mapping[str, str]]) -> None:
+    with log_path(event[1]["stage"]).open("a", encoding="utf-8") as log:
+        log.write(event[1]["output"])

@@ -1,19 +1,16 @@
 """Runs one stage on a Dask worker, in a clone at the commit that the head names.
 
-The head sends this module as source text, which every version of Python compiles for itself, so it
-imports only the standard library and Dask.
+The head sends this module as text: it imports only the standard library and Dask.
 """
 
 import os
 import platform
 import shutil
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -60,24 +57,20 @@ def raise_if_cancelled() -> None:
     """Raise RuntimeError when nobody waits for the current task: its head or scheduler is gone."""
     worker = get_worker()
     task = worker.state.tasks.get(worker.get_current_task())
-    closing = worker.status.name in ("closing", "closed")
-    if closing or task is None or task.state != "executing":
+    if worker.status.name in ("closing", "closed") or task is None or task.state != "executing":
         raise RuntimeError("cancelled")
 
 
-def run_with_retries(
-    run: Callable[..., int], *command: str, pauses: Iterable[int] = RETRY_SECONDS
-) -> None:
-    """`run` the command, again after each of `pauses` while it fails: a server may be away.
+def check_process(*command: str, pauses: Iterable[int] = RETRY_SECONDS, **options: Any) -> None:
+    """`run_process`, again after each of `pauses` while it fails: a server may be away.
 
     Raises CalledProcessError when the last attempt fails.
     """
-    for pause in pauses:
-        if run(*command) == 0:
-            return
+    for pause in (0, *pauses):
         time.sleep(pause)
-    if status := run(*command):
-        raise subprocess.CalledProcessError(status, command)
+        if (status := run_process(*command, **options)) == 0:
+            return
+    raise subprocess.CalledProcessError(status, command)
 
 
 def read_files(paths: Iterable[str], folder: Path = Path()) -> dict[str, bytes]:
@@ -95,8 +88,8 @@ def write_files(contents: dict[str, bytes], folder: Path = Path()) -> None:
 def run_stage(job: dict[str, Any]) -> dict[str, Any]:
     """The `files` that the stage of `job` wrote, none if it failed, or why this is `unsuitable`.
 
-    Publishes host name and output as events. The clone lies in the worker's local directory,
-    which Dask deletes with the worker.
+    Publishes its output as events. The clone lies in the worker's local directory, which Dask
+    deletes with the worker.
     """
     worker = get_worker()
     scratch = Path(worker.local_directory)
@@ -109,10 +102,9 @@ def run_stage(job: dict[str, Any]) -> dict[str, Any]:
         raise_if_cancelled()
 
     try:
-        with log.open("wb", buffering=0) as output, log.open("rb") as written:
-            output.write(f"on {socket.gethostname()}\n".encode())
+        with log.open("wb") as output, log.open("rb") as written:
             try:
-                result = _run_in_clone(job, clone, partial(run_process, output=output, poll=poll))
+                result = _run_in_clone(job, clone, output=output, poll=poll)
             finally:
                 poll()
     except Exception as error:  # of this machine, not of the stage
@@ -123,20 +115,21 @@ def run_stage(job: dict[str, Any]) -> dict[str, Any]:
     return {**result, "worker": worker.address}
 
 
-def _run_in_clone(job: dict[str, Any], clone: Path, run: Callable[..., int]) -> dict[str, Any]:
+def _run_in_clone(job: dict[str, Any], clone: Path, **options: Any) -> dict[str, Any]:
     """Any exception is of this machine, which cannot run the stage of `job`."""
     if platform.machine() != job["machine"]:  # other bytes
         raise RuntimeError(f"expected a processor {job['machine']}, found {platform.machine()}")
     shutil.rmtree(clone, ignore_errors=True)  # with what another stage or commit has left
-    run_with_retries(run, "git", "clone", "--quiet", "--no-checkout", job["repository"], str(clone))
-    run = partial(run, folder=clone)
-    run_with_retries(run, "git", "checkout", "--quiet", "--detach", job["commit"], pauses=())
+    clone.mkdir()
+    options["folder"] = clone
+    check_process("git", "clone", "--quiet", "--no-checkout", job["repository"], ".", **options)
+    check_process("git", "checkout", "--quiet", "--detach", job["commit"], pauses=(), **options)
     cache = f"[cache]\n    dir = {clone.parent}/cache\n"  # kept, for all stages of this worker
     write_files({**job["files"], ".dvc/config.local": cache.encode()}, clone)
-    run_with_retries(run, sys.executable, "-m", "pipeline.tools.environment", pauses=())
+    check_process(sys.executable, "-m", "pipeline.tools.environment", pauses=(), **options)
     if job["inputs"]:
-        run_with_retries(run, *DVC, "pull", *job["inputs"])
-    if run(*DVC, "repro", "--single-item", job["stage"]):
+        check_process(*DVC, "pull", *job["inputs"], **options)
+    if run_process(*DVC, "repro", "--single-item", job["stage"], **options):
         return {}
-    run_with_retries(run, *DVC, "push", job["stage"])
+    check_process(*DVC, "push", job["stage"], **options)
     return {"files": read_files(job["outputs"], clone)}
