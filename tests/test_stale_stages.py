@@ -36,7 +36,7 @@ FILES = {
     "pipeline/runtime.py": f"{TRAIN} {EVALUATE} export page",
     "pipeline/evaluation/inference.py": f"{EVALUATE} export",
     "pipeline/plotting.py": f"explore {EVALUATE} compare",
-    "pipeline/comparison/tables.py": "compare page",
+    "pipeline/comparison/tables.py": "compare",
     "pipeline/page/web/network.js": "page",
     "reports/training_times.csv": "page",
     "requirements/tensorflow.txt": f"{TRAIN} {EVALUATE} export page",

@@ -1,6 +1,6 @@
 """The section `dataset` of params.yaml, validated.
 
-A new kind of data set is a class here and a loader in pipeline/datasets/preprocess.py.
+A new kind of data set is a class here and a line of LOADERS in pipeline/datasets/preprocess.py.
 """
 
 from collections.abc import Mapping

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -78,12 +78,17 @@ def load_image_folder(config: ImageFolderConfig) -> Dataset:
     return names, subsets
 
 
+# By dataset.kind.
+LOADERS: Mapping[str, Callable[[Any], Dataset]] = {
+    "cifar10": load_cifar10,
+    "photos": load_image_folder,
+}
+
+
 def main(arguments: list[str]) -> None:
     """Write data/processed/{train,validation,test}.npz and classes.txt."""
     config = read_dataset_config(read_params())
-    names, subsets = (
-        load_cifar10(config) if isinstance(config, Cifar10Config) else load_image_folder(config)
-    )
+    names, subsets = LOADERS[config.kind](config)
     for name in splits.NAMES:
         images, labels = subsets[name]
         write_npz(
