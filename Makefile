@@ -36,21 +36,24 @@ SIDE_BY_SIDE := $(strip $(if $(call given,CLUSTER),\
 FULL_DISKS = df -Pk . "$${DVC_SITE_CACHE_DIR:-/var/tmp}" | awk 'NR > 1 && $$4 < 10000 \
 	{print "The disk of " $$6 " is full: free space, then run again; finished stages are kept"}'
 # By PATH, which the shell looks up, from .quick/ too: the path itself may hold a dollar sign.
-REPRO = python -m $(if $(SIDE_BY_SIDE),pipeline.cluster $(SIDE_BY_SIDE),dvc repro) \
+REPRO = python -m $(if $(SIDE_BY_SIDE),pipeline.cluster $(SIDE_BY_SIDE),pipeline.tools.repro) \
+	$(if $(filter seeds,$@),--seeds) \
 	|| { $(FULL_DISKS) >&2; exit 1; }
 
 # How long trainings took is known after DVC alone; the page shows it, and runs again when it is new.
 TIMED = $(BIN)/python -m pipeline.tools.training_times && \
 	$(BIN)/dvc repro --single-item page > /dev/null
 
-.PHONY: help repro quick plan verify check study plots bench test test-all lint lock setup clean
+.PHONY: help repro seeds quick plan verify check study plots bench test test-all lint lock setup clean
 .PHONY: anew
 .DEFAULT_GOAL := help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
-repro: .venv/ready $(if $(SIDE_BY_SIDE),.venv/cluster) ## run what is missing or has changed; JOBS=2 two stages at a time
+seeds: ## as repro, and train the variants that differ from another in their seed alone
+repro: ## run what is missing or has changed; JOBS=2 two stages at a time
+repro seeds: .venv/ready $(if $(SIDE_BY_SIDE),.venv/cluster)
 	@$(BIN)/python -m pipeline.tools.config
 	@$(BIN)/python -m pipeline.tools.environment
 	@$(BIN)/python -m pipeline.tools.cache_check

@@ -25,6 +25,8 @@ def value(params: Any, dotted: str) -> Any:
 
 
 def content(path: Path) -> bytes:
+    if not path.exists():  # the page of variants that have ended, beside DVC
+        return b""
     if path.is_dir():
         children = [child for child in path.rglob("*") if child.is_file()]
         return b"".join(content(child) for child in sorted(children) if child.suffix != ".pyc")
@@ -64,7 +66,8 @@ def main() -> None:
             path /= "data_batch_1.bin"
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".json":
-            text = json.dumps({"accuracy": int(digest.hexdigest()[:6], 16)})
+            share = int(digest.hexdigest()[:6], 16) / 16**6
+            text = json.dumps({"accuracy": share, "loss": 1.0, "parameters": 1})
         path.write_text(text + "\n")
 
 

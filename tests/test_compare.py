@@ -121,6 +121,19 @@ def test_figures_rank_the_variants_of_params_and_show_the_lowest_seed(
     assert len(drawn["reliability.png"].axes[0].lines[1].get_xydata()) == 1  # type: ignore[arg-type]
 
 
+def test_a_note_says_which_variants_are_missing(drawn: dict[str, Figure]) -> None:
+    compare.main(["fast_c", "deep", "fast_z"])
+    note, _, table = Path("reports/comparison.md").read_text(encoding="utf-8").partition("\n\n")
+    assert note == "2 of 4 variants so far"
+    assert table.count("\n| ") == 2
+    assert drawn["accuracy.png"].get_suptitle() == note
+    shutil.rmtree(paths.metrics("fast_c").parent)
+    compare.main([])
+    text = Path("reports/comparison.md").read_text(encoding="utf-8")
+    assert text.startswith("Without fast_c, ")
+    assert list(pd.read_csv("reports/comparison.csv")["variant"]) == RANKING
+
+
 def test_photos_are_not_compared_with_the_study(drawn: dict[str, Figure]) -> None:
     write_params(VARIANTS, kind="photos")
     compare.PUBLISHED.unlink()

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.comparison import statistics, tables
 from pipeline.comparison.results import Result
+from pipeline.comparison.seeds import group_seeds
 from pipeline.comparison.statistics import wilson_interval
 
 SETTINGS = {"recipe": "fast", "seed": 1, "widths": [8, 16], "augmentation": {"shift": 2, "flip": 1}}
@@ -24,7 +25,7 @@ def test_variants_that_differ_in_their_seed_alone_are_grouped_by_rising_seed() -
         "widths": {**SETTINGS, "seed": 2, "widths": [16, 8]},
     }
     groups = [("b", "q", "z", "m"), ("recipe",), ("widths",)]
-    assert statistics.group_seeds(variants) == groups
+    assert group_seeds(variants) == groups
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import workspace
 from conftest import PROJECT
 from PIL import Image
 
-from pipeline.comparison import statistics
+from pipeline.comparison.seeds import group_seeds
 from pipeline.core.params import read_params
 
 
@@ -172,7 +172,7 @@ def test_quick_changes_no_result(clone: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     rows = pd.read_csv(clone / ".quick/reports/comparison.csv")["variant"]
     variants = read_params(PROJECT / "params.yaml")["variants"]
-    assert {first for first, *_ in statistics.group_seeds(variants)} == set(rows)
+    assert {first for first, *_ in group_seeds(variants)} == set(rows)
     changed = ("git", "status", "--porcelain", "--untracked-files=no")
     assert workspace.run(clone, *changed) == ""
     assert [path.name for path in (clone / "models").iterdir()] == ["README.md"]

@@ -16,7 +16,9 @@ from distributed import KilledWorker
 
 from pipeline.cluster import schedule
 from pipeline.cluster.worker import DVC, POLL_SECONDS, run_process
+from pipeline.comparison.seeds import further_seeds
 from pipeline.core.errors import PipelineError
+from pipeline.core.params import lookup, read_params
 from pipeline.tools import processes
 from pipeline.tools.plan import PlannedStage, plan_stages
 
@@ -28,11 +30,15 @@ def main(arguments: Sequence[str]) -> int:
     backends.add_argument("--jobs", type=int, metavar="N", help="stages at a time, on this machine")
     backends.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster")
     parser.add_argument("--plain", action="store_true", help="allow an address without TLS")
+    parser.add_argument("--seeds", action="store_true", help="further seeds, too")
     parser.add_argument("targets", nargs="*", metavar="STAGE", help="these and what they need")
     options = parser.parse_args(arguments)
     logging.disable()  # what matters of Dask's messages is printed by this package
     processes.raise_exit_on_signals()
-    if not (stages := plan_stages(options.targets)):
+    # A worker's clone has the results of further seeds, be they stale or not.
+    with_seeds = options.seeds or options.scheduler or options.targets
+    seeds = [] if with_seeds else further_seeds(lookup(read_params(), "variants"))
+    if not (stages := plan_stages(options.targets, seeds)):
         print("everything is up to date")
         return 0
     backend = (
@@ -43,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     if not run_stages(stages, backend):
         return 1
     # DVC has the last word, and prints nothing when it agrees.
-    return run_process(*DVC, "repro", "--quiet", *options.targets)
+    return run_process(*DVC, "repro", "--quiet", "--single-item", *(s.name for s in stages))
 
 
 def run_stages(stages: Sequence[PlannedStage], backend: schedule.Backend) -> bool:

@@ -19,6 +19,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.tools import dvc_project, environment, git
 from pipeline.tools.lockfile import LOCK
 from pipeline.tools.plan import overlap
+from pipeline.tools.repro import drop_stale_seeds
 
 WAIT_SECONDS = 60  # without a worker that can run stages
 # Of worker.py, whose source every version of Python compiles for itself, unlike pickled code.
@@ -205,6 +206,8 @@ def log_path(stage: str) -> Path:
 
 
 def _run_stage(stage: str) -> dict[str, Any]:
+    if stage == "compare":
+        drop_stale_seeds()
     with log_path(stage).open("wb") as log:
         command = (*worker.DVC, "repro", "--single-item", stage)
         status = worker.run_process(*command, output=log, poll=worker.raise_if_cancelled)

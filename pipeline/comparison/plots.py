@@ -26,10 +26,11 @@ MAX_NAME = 24  # characters of a class name beside a matrix
 MAX_MARKER = 140  # points², of a confidence bin with all test images
 
 
-def draw_accuracy(path: Path, comparison: pd.DataFrame, confidence: float) -> None:
+def draw_accuracy(path: Path, comparison: pd.DataFrame, confidence: float, note: str = "") -> None:
     """Bars of test accuracy, with its interval, and test loss, with the published values if any.
 
-    `comparison` is the result of tables.comparison_table with the variant as index.
+    `comparison` is the result of tables.comparison_table with the variant as index, `note` a line
+    above the bars.
     """
     rows = np.arange(len(comparison))
     size, grid = (10, 0.5 * len(rows) + 1.9), {"ncols": 2, "sharey": True}
@@ -51,6 +52,7 @@ def draw_accuracy(path: Path, comparison: pd.DataFrame, confidence: float) -> No
         axes[1].set(title="Test loss", xlabel="categorical cross-entropy (nats)")
         axes[0].set_yticks(rows, comparison.index)
         axes[0].set_ylim(len(rows) - 0.5, -0.7)  # the first variant on top
+        figure.suptitle(note)
         _legend(figure, axes[0])
 
 

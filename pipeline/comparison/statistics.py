@@ -1,25 +1,11 @@
-"""Statistics of the comparison: variants grouped by seed, Wilson's interval, McNemar's test."""
+"""Statistics of the comparison: means over seeds, Wilson's interval, McNemar's test."""
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
 
 from pipeline.comparison.results import Result
-
-
-def group_seeds(variants: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """The names of `variants`, grouped where they differ in their seed alone, by rising seed.
-
-    Groups are in the order of their names: DVC does not track the order in params.yaml.
-    """
-    groups: dict[str, list[str]] = {}
-    for name in sorted(variants, key=lambda name: (variants[name]["seed"], name)):
-        settings = {key: value for key, value in variants[name].items() if key != "seed"}
-        groups.setdefault(json.dumps(settings, sort_keys=True), []).append(name)
-    return sorted(map(tuple, groups.values()))
 
 
 def mean_accuracy(seeds: Sequence[Result]) -> float:

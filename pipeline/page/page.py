@@ -18,6 +18,7 @@ from PIL import Image
 
 from pipeline.comparison import results
 from pipeline.comparison.results import Result
+from pipeline.comparison.seeds import progress_note
 from pipeline.core import files
 from pipeline.core.params import lookup, read_params, read_section
 from pipeline.core.splits import read_split
@@ -52,17 +53,25 @@ EXAMPLE_PIXELS = 2**23
 MARKUP = re.compile(r"[\\`*\[<|$~&]|(?<![^\W_])_|_(?![^\W_])")
 
 
-def main(_: list[str]) -> None:
-    """Write reports/index.html, and the card of the model in it."""
+def main(arguments: list[str]) -> None:
+    """Write reports/index.html, and the card of the model in it.
+
+    As long as only the variants of `arguments` have ended, and page.variant has not, the page has
+    the network of the most accurate one.
+    """
     params = read_params()
     settings = read_section(params, "page", Page)
+    if arguments and settings.variant not in arguments:
+        best = pd.read_csv(REPORTS / "comparison.csv")["variant"][0]
+        settings = settings.model_copy(update={"variant": best})
     dataset = read_dataset_config(params)
     name = "CIFAR-10" if dataset.kind == "cifar10" else Path(dataset.folder).name
     result = results.read_result(settings.variant)
     data = collect(params, settings, result)
     training = variant_settings(params, settings.variant)
     card = render_card(result, kind=dataset.kind, dataset=name, side=data.side, settings=training)
-    page = render_page(data, name, result.test_images)
+    note = progress_note(arguments, lookup(params, "variants"))
+    page = render_page(data, name, result.test_images, note)
     files.write_text(CARD, card)
     files.write_text(PAGE, page)
     print(f"page: {len(page.encode()) / 1e6:.1f} MB, with the network of {settings.variant}")
@@ -129,8 +138,8 @@ def variant_settings(params: Mapping[str, Any], variant: str) -> str:
     return yaml.safe_dump(sections, sort_keys=False, allow_unicode=True, default_flow_style=None)
 
 
-def render_page(data: PageData, name: str, test_images: int) -> str:
-    """The page of the data set `name`, of `test_images` images."""
+def render_page(data: PageData, name: str, test_images: int, note: str = "") -> str:
+    """The page of the data set `name`, of `test_images` images; `note` precedes the best result."""
     best = data.ranking[0]
     return string.Template(_read("template.html")).substitute(
         dataset=html.escape(name),
@@ -138,6 +147,7 @@ def render_page(data: PageData, name: str, test_images: int) -> str:
         side=data.side,
         test_images=f"{test_images:,}",
         best=f"{best.variant} classifies {100 * best.accuracy:.1f} %",
+        note=note,
         style=_read("style.css"),
         scripts="\n".join(map(_read, SCRIPTS)),
         data=data.model_dump_json().replace("<", "\\u003c"),  # `</script` would end the element

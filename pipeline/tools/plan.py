@@ -22,7 +22,9 @@ from dvc.repo import Repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import Stage
 
+from pipeline.comparison.seeds import further_seeds
 from pipeline.core.errors import PipelineError
+from pipeline.core.params import lookup, read_params
 from pipeline.tools import dvc_project, environment
 
 
@@ -41,7 +43,8 @@ class Status(enum.StrEnum):
 class PlannedStage:
     """A stage, the names of the planned stages directly before it, and why it is planned.
 
-    `seconds` is the duration of its last recorded run, None where there is none.
+    `seconds` is the duration of its last recorded run, of a training by the number of its epochs;
+    None where there is none. Without `has_new_inputs` only outputs are missing or changed.
     """
 
     name: str
@@ -49,20 +52,22 @@ class PlannedStage:
     reasons: tuple[str, ...]
     seconds: float | None
     status: Status = Status.WILL_RUN
+    has_new_inputs: bool = True
 
 
-def plan_stages(targets: Sequence[str] = ()) -> list[PlannedStage]:
+def plan_stages(targets: Sequence[str] = (), left_out: Collection[str] = ()) -> list[PlannedStage]:
     """The stages that `dvc repro TARGETS` runs, restores or may run, in its order.
 
-    Without data tracked by `dvc add` and frozen stages, which DVC does not run. Raises
-    PipelineError when DVC cannot read the project or knows no such target.
+    Without those of the variants `left_out`, data tracked by `dvc add` and frozen stages, which DVC
+    does not run. Raises PipelineError when DVC cannot read the project or knows no such target.
     """
     planned: dict[Stage, PlannedStage] = {}
     try:
         with Repo() as repo:
             graph = get_active_graph(repo.index.graph)
             for stage in plan_repro(graph, collect_stages(repo, targets or [PROJECT_FILE])):
-                if stage.cmd and not stage.frozen:
+                is_left_out = variant_of(stage.addressing) in left_out
+                if stage.cmd and not stage.frozen and not is_left_out:
                     upstream = [before for before in graph[stage] if before in planned]
                     if plan := _planned(stage, upstream):
                         planned[stage] = plan
@@ -71,10 +76,17 @@ def plan_stages(targets: Sequence[str] = ()) -> list[PlannedStage]:
     return list(planned.values())
 
 
+def variant_of(stage: str) -> str:
+    """The variant of a stage such as `train@final`; empty for other stages."""
+    return stage.partition("@")[2]
+
+
 def _planned(stage: Stage, pending: Collection[Stage]) -> PlannedStage | None:
     """The plan of `stage` behind the planned stages `pending`; None when it is up to date."""
     name, upstream = stage.addressing, tuple(sorted(before.addressing for before in pending))
     seconds = environment.recorded(name).get("seconds")
+    if seconds is not None:
+        seconds *= _epochs_ratio(stage)
     if not any(item.hash_info for item in (*stage.deps, *stage.outs)):
         return PlannedStage(name, upstream, ("new stage",), seconds)
     inputs = list(_changed_inputs(stage, [out for before in pending for out in before.outs]))
@@ -90,7 +102,7 @@ def _planned(stage: Stage, pending: Collection[Stage]) -> PlannedStage | None:
         status = Status.MAY_BE_RESTORED
     else:
         return None
-    return PlannedStage(name, upstream, tuple(reasons), seconds, status)
+    return PlannedStage(name, upstream, tuple(reasons), seconds, status, bool(inputs))
 
 
 def _changed_inputs(stage: Stage, pending: Iterable[Output]) -> Iterator[str]:
@@ -104,6 +116,17 @@ def _changed_inputs(stage: Stage, pending: Iterable[Output]) -> Iterator[str]:
             yield from parameter_changes(dep.hash_info.value or {}, dep.read_params())
         elif not any(overlap(Path(dep.fs_path), Path(out.fs_path)) for out in pending):
             yield from (f"{path} {state}" for path, state in dep.status().items())
+
+
+def _epochs_ratio(stage: Stage) -> float:
+    """The epochs of the recipe of a training, divided by those of its last run; 1 for others."""
+    for dep in stage.deps:
+        if isinstance(dep, ParamsDependency):
+            old, new = dep.hash_info.value or {}, dep.read_params()
+            for key in old.keys() & new.keys():
+                if key.startswith("recipes."):
+                    return float(new[key]["epochs"] / old[key]["epochs"])
+    return 1.0
 
 
 def overlap(one: Path, other: Path) -> bool:
@@ -134,13 +157,17 @@ def duration(seconds: float | None) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print a line per stage. Exit status 0; with --check 1 when one will run; 2 without a plan."""
+    """Print a line per stage, without further seeds where no STAGE is named.
+
+    Exit status 0; with --check 1 when a stage will run; 2 without a plan.
+    """
     parser = argparse.ArgumentParser(prog="python -m pipeline.tools.plan")
     parser.add_argument("targets", nargs="*", metavar="STAGE", help="plan these and what they need")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a stage will run")
     options = parser.parse_args(arguments)
     try:
-        stages = plan_stages(options.targets)
+        variants = {} if options.targets else lookup(read_params(), "variants")
+        stages = plan_stages(options.targets, further_seeds(variants))
     except PipelineError as error:
         print(f"plan: {error}", file=sys.stderr)
         return 2

@@ -1,0 +1,82 @@
+"""The order, the time left and the partial comparisons of `make repro`, with stub stages."""
+
+from pathlib import Path
+
+import pytest
+import workspace
+
+from pipeline.core import files, paths
+from pipeline.tools import environment
+from pipeline.tools.plan import PlannedStage
+from pipeline.tools.repro import Clock
+
+SEEDS = ("fast_2", "fast_3")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three variants and two further seeds, whose trainings have recorded times."""
+    folder = workspace.copy_project(tmp_path / "project")
+    workspace.with_stub_stages(folder, "fast", *SEEDS, "final", "sprint")
+    monkeypatch.chdir(folder)
+    for stage, seconds in {"train@final": 60.0, "train@sprint": 10.0, "train@fast": 30.0}.items():
+        files.write_json(environment.path(stage), {"seconds": seconds})
+    return folder
+
+
+def run(project: Path, *arguments: str) -> tuple[list[str], str]:
+    """The commands of `python -m pipeline.tools.repro`, and what it prints."""
+    log = Path("ran.txt")
+    log.write_text("")
+    output = workspace.run(project, "python", "-m", "pipeline.tools.repro", *arguments)
+    return log.read_text().split(), output
+
+
+def test_short_trainings_come_first_and_what_has_ended_is_compared(project: Path) -> None:
+    commands, output = run(project)
+    assert commands[:3] == ["fetch", "preprocess", "explore"]
+    assert commands[3:] == [
+        *("train@sprint", "evaluate@sprint", "compare", "page"),
+        *("train@fast", "evaluate@fast", "compare", "page", "export"),
+        *("train@final", "evaluate@final", "compare", "page"),
+    ]
+    lines = [line for line in output.splitlines() if line.startswith("[")]
+    assert len(lines) == 12
+    assert lines[3] == "[4/12] train@sprint, about 10 s; 1 min 40 s left"
+    assert lines[5] == "[6/12] train@fast, about 30 s; 1 min 30 s left"
+    assert run(project) == ([], "everything is up to date\n")
+
+
+def test_seeds_are_trained_by_a_command_of_their_own_and_deleted_when_stale(project: Path) -> None:
+    run(project)
+    commands, _ = run(project, "--seeds")
+    assert {name for name in commands if "@" in name} == {
+        f"{stage}@{seed}" for stage in ("train", "evaluate") for seed in SEEDS
+    }
+    lock = Path("dvc.lock").read_bytes()
+    for seed in SEEDS:  # as in a clone, which has the results but not the models
+        paths.model(seed).unlink()
+    workspace.run(project, "dvc", "gc", "--workspace", "--force", "--quiet")
+    paths.metrics("final").unlink()
+    run(project)
+    assert all(paths.metrics(seed).exists() for seed in SEEDS)
+    assert Path("dvc.lock").read_bytes() == lock
+
+    params = workspace.read_params(project)
+    params["recipes"]["fast"]["label_smoothing"] = 0.1
+    workspace.write_params(project, params)
+    commands, output = run(project)
+    assert "train@fast" in commands
+    assert not any(paths.metrics(seed).exists() for seed in SEEDS)
+    assert all(f"{seed}: deleted" in output for seed in SEEDS)
+
+
+def test_time_left_is_scaled_by_what_this_machine_has_taken() -> None:
+    recorded = {"a": 10.0, "b": 30.0, "c": None, "d": 5.0}
+    clock = Clock([PlannedStage(name, (), (), seconds) for name, seconds in recorded.items()])
+    assert clock.seconds() == 45
+    clock.end("a", 20.0)
+    assert (clock.seconds("b"), clock.seconds()) == (60, 70)
+    clock.end("d", 0.0)  # did not run
+    clock.end("c", 7.0)  # has no record
+    assert clock.seconds() == 60
