@@ -36,8 +36,7 @@ SIDE_BY_SIDE := $(strip $(if $(call given,CLUSTER),\
 FULL_DISKS = df -Pk . "$${DVC_SITE_CACHE_DIR:-/var/tmp}" | awk 'NR > 1 && $$4 < 10000 \
 	{print "The disk of " $$6 " is full: free space, then run again; finished stages are kept"}'
 # By PATH, which the shell looks up, from .quick/ too: the path itself may hold a dollar sign.
-REPRO = python -m $(if $(SIDE_BY_SIDE),pipeline.cluster $(SIDE_BY_SIDE),pipeline.tools.repro) \
-	$(if $(filter seeds,$@),--seeds) \
+REPRO = python -m pipeline.tools.repro $(SIDE_BY_SIDE) $(if $(filter seeds,$@),--seeds) \
 	|| { $(FULL_DISKS) >&2; exit 1; }
 
 # How long trainings took is known after DVC alone; the page shows it, and runs again when it is new.
@@ -53,14 +52,14 @@ help: ## list the targets
 
 seeds: ## as repro, and train the variants that differ from another in their seed alone
 repro: ## run what is missing or has changed; JOBS=2 two stages at a time
-repro seeds: .venv/ready $(if $(SIDE_BY_SIDE),.venv/cluster)
+repro seeds: .venv/ready $(if $(call given,CLUSTER),.venv/cluster)
 	@$(BIN)/python -m pipeline.tools.config
 	@$(BIN)/python -m pipeline.tools.environment
 	@$(BIN)/python -m pipeline.tools.cache_check
 	@$(REPRO)
 	@$(TIMED)
 
-quick: .venv/ready $(if $(SIDE_BY_SIDE),.venv/cluster) ## the whole graph, narrow, in one epoch of few images, in .quick/
+quick: .venv/ready $(if $(call given,CLUSTER),.venv/cluster) ## the whole graph, narrow, in one epoch of few images, in .quick/
 	@$(BIN)/python -m pipeline.tools.quick
 	@cd .quick && $(REPRO)
 	@echo "The results are in .quick/reports; nothing outside .quick and data was touched."

@@ -14,9 +14,8 @@ import yaml
 from conftest import PROJECT
 from dvc.repo import Repo
 
-from pipeline.cluster import schedule
 from pipeline.core import files
-from pipeline.tools import environment
+from pipeline.tools import dvc_project, environment
 
 # The first variant is the slowest, so that the order of ending is not the order of dvc.yaml.
 DVC_YAML = """
@@ -64,13 +63,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _run(project: Path, *arguments: str, expect: int = 0) -> str:
-    return workspace.run(project, "python", "-m", "pipeline.cluster", *arguments, expect=expect)
+    return workspace.run(project, "python", "-m", "pipeline.tools.repro", *arguments, expect=expect)
 
 
 def test_side_by_side_and_the_lock_of_a_sequential_run(project: Path) -> None:
     files.write_json(environment.path("train@slow"), {"seconds": 9.0})
     output = _run(project, "--jobs", "2")
-    starts = [line.split()[0] for line in output.splitlines() if "started" in line]
+    starts = [line.split()[1].strip(",") for line in output.splitlines() if "log in" in line]
     assert starts == ["prepare", "train@quick", "train@slow", "compare"]  # first the unknown
     parallel = Path("dvc.lock").read_bytes()
     Path("dvc.lock").unlink()
@@ -85,16 +84,17 @@ def test_a_failure_stops_only_what_is_behind_it(project: Path) -> None:
     Path("broken-quick").touch()
     Path("logs").mkdir()
     Path("logs/compare.log").write_text("of an earlier run")
-    output = _run(project, "--jobs", "0", "compare", expect=1)
-
-    assert output.index("train@slow  ended") < output.index("train@quick  started")  # one job
+    output = _run(project, "--jobs", "2", "compare", expect=1)
     assert "train@quick  failed" in output
     assert "\n  no memory for quick\n" in output
     assert output.endswith("not started: compare\n")
-    assert list(schedule.read_entries()) == ["prepare", "train@slow"]
+    assert list(dvc_project.read_entries()) == ["prepare", "train@slow"]
     logs = {path.stem for path in Path("logs").iterdir()}
     assert logs == {"prepare", "train@slow", "train@quick"}
-    _run(project, "--jobs", "1", "train@slow")  # which does not need the broken one
+    # One after another, the first failure is the last stage; another target does not need it.
+    output = _run(project, "compare", expect=1)
+    assert "no memory for quick" in output
+    _run(project, "train@slow")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
@@ -103,7 +103,7 @@ def test_a_signal_leaves_no_process(project: Path, number: signal.Signals) -> No
     if number == signal.SIGTERM:
         Path("train.sh").write_text(f"trap '' INT{TRAIN}")  # it ends by SIGKILL
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cluster", "--jobs", "2"],
+        [sys.executable, "-m", "pipeline.tools.repro", "--jobs", "2"],
         # Under nohup the tests ignore it, and would hand that on.
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
@@ -121,14 +121,6 @@ def test_a_signal_leaves_no_process(project: Path, number: signal.Signals) -> No
     assert "prepare:" in Path("dvc.lock").read_text()
     with Repo() as repo:  # no lock is left behind
         repo.status()
-
-
-@pytest.mark.parametrize(("memory", "jobs"), [(2.5, 2), (0, 1)])
-def test_memory_limits_jobs(monkeypatch: pytest.MonkeyPatch, memory: float, jobs: int) -> None:
-    available = int(memory * schedule.LARGEST_TRAINING)
-    monkeypatch.setattr(schedule, "available_memory", lambda: available)
-    with schedule.local_client(3) as client:
-        assert list(client.nthreads().values()) == [jobs]
 
 
 @pytest.mark.parametrize(
@@ -150,5 +142,5 @@ def test_entries_are_sorted_once_another_dvc_has_ended(project: Path) -> None:
     with Repo() as other:
         other.lock.lock()
         threading.Timer(5, other.lock.unlock).start()  # DVC waits 3 s by default
-        schedule.sort_entries(["old", "one", "two", "three"])
-    assert list(schedule.read_entries()) == ["old", "one", "three", "another"]
+        dvc_project.sort_entries(["old", "one", "two", "three"])
+    assert list(dvc_project.read_entries()) == ["old", "one", "three", "another"]

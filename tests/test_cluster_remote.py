@@ -20,7 +20,7 @@ import workspace
 from conftest import PROJECT
 from networks import CENTRE, Network
 
-from pipeline.cluster import schedule, worker
+from pipeline.cluster import remote, worker
 from pipeline.core.errors import PipelineError
 
 VARIANTS = ("baseline", "fast")
@@ -81,7 +81,7 @@ class Cluster:
 
     def head(self, project: Path, *arguments: str) -> subprocess.Popen[str]:
         """Start a run of `project` on the cluster."""
-        command = (sys.executable, "-m", "pipeline.cluster", "--scheduler", self.address)
+        command = (sys.executable, "-m", "pipeline.tools.repro", "--scheduler", self.address)
         plain = () if self.address.startswith("tls") else ("--plain",)
         site = {"DVC_SITE_CACHE_DIR": str(project.parent / "site")}
         return subprocess.Popen(
@@ -291,8 +291,8 @@ def test_a_full_disk_then_a_late_worker_then_a_minute_without_network(
 
 def test_what_workers_cannot_get_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
-    monkeypatch.setattr(schedule, "Client", Mock())
-    connect = partial(schedule.RemoteBackend, "tcp://127.0.0.1:8786", plain=True)
+    monkeypatch.setattr(remote, "Client", Mock())
+    connect = partial(remote.RemoteBackend, "tcp://127.0.0.1:8786", plain=True)
     Path("dvc.lock").write_text("schema: '2.0'\nstages: {}")
     Path("reports/new.csv").touch()
     url = "https://me:secret@example.org/it.git"

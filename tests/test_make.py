@@ -68,8 +68,8 @@ def test_unsuitable_python_or_folder(
     [
         (("repro",), {}, "dvc repro"),
         (("repro",), {"JOBS": "8", "CLUSTER": "staging", "PLAIN": "1"}, "dvc repro"),
-        (("repro", "JOBS=2"), {}, "pipeline.cluster --jobs 2"),
-        (("repro", "CLUSTER=a:1", "PLAIN=1"), {}, "pipeline.cluster --scheduler a:1 --plain"),
+        (("repro", "JOBS=2"), {}, "pipeline.tools.repro --jobs 2"),
+        (("repro", "CLUSTER=a:1", "PLAIN=1"), {}, "pipeline.tools.repro --scheduler a:1 --plain"),
         (("verify", "VARIANT=deep final"), {}, "pipeline.tools.verify deep final"),
     ],
 )

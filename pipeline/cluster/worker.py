@@ -1,6 +1,6 @@
 """Runs one stage on a Dask worker, in a clone at the commit that the head names.
 
-The head sends this module as text: it imports only the standard library and Dask.
+The head sends this module as text: it imports only the standard library, and Dask.
 """
 
 import os
@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from distributed import get_worker
-
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 RETRY_SECONDS = (1, 2, 4, 8, 16, 32)  # before each further attempt
 POLL_SECONDS = 0.2
@@ -27,26 +25,29 @@ END_WITH_PARENT = """exec 3<&0
 exec "$@" 3<&- </dev/null"""
 
 
-def run_process(
-    *command: str,
-    folder: Path = Path(),
-    output: BinaryIO | None = None,
-    poll: Callable[[], None] = lambda: None,
-) -> int:
-    """The exit status of `command` in `folder`, which writes to `output`.
-
-    Calls `poll` while it runs, and ends its process group after an exception, also from there.
-    """
+def start_process(
+    *command: str, folder: Path = Path(), output: BinaryIO | None = None
+) -> subprocess.Popen[bytes]:
+    """`command` in `folder`, which writes to `output`; its process group ends when `stdin` closes,
+    as by the exit of `with`."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    with subprocess.Popen(
+    return subprocess.Popen(
         ["sh", "-c", END_WITH_PARENT, "sh", *command],
         cwd=folder,
         env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", "GIT_TERMINAL_PROMPT": "0"},
-        stdin=subprocess.PIPE,  # closed on exit
+        stdin=subprocess.PIPE,
         stdout=output,
         stderr=output,
         start_new_session=True,
-    ) as process:
+    )
+
+
+def run_process(*command: str, poll: Callable[[], None] = lambda: None, **options: Any) -> int:
+    """The exit status of `command`, started with `options`.
+
+    Calls `poll` while it runs, and ends its process group after an exception, also from there.
+    """
+    with start_process(*command, **options) as process:
         while process.poll() is None:
             poll()
             time.sleep(POLL_SECONDS)
@@ -55,6 +56,8 @@ def run_process(
 
 def raise_if_cancelled() -> None:
     """Raise RuntimeError when nobody waits for the current task: its head or scheduler is gone."""
+    from distributed import get_worker  # not there where stages run without a cluster
+
     worker = get_worker()
     task = worker.state.tasks.get(worker.get_current_task())
     if worker.status.name in ("closing", "closed") or task is None or task.state != "executing":
@@ -91,6 +94,8 @@ def run_stage(job: dict[str, Any]) -> dict[str, Any]:
     Publishes its output as events. The clone lies in the worker's local directory, which Dask
     deletes with the worker.
     """
+    from distributed import get_worker
+
     worker = get_worker()
     scratch = Path(worker.local_directory)
     clone = scratch / str(threading.get_ident())

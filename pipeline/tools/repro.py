@@ -1,26 +1,66 @@
-"""`dvc repro` stage by stage, with the time left: `python -m pipeline.tools.repro`.
+"""`dvc repro` stage by stage, with the time left: `python -m pipeline.tools.repro [STAGE ...]`.
 
-Evaluations and short trainings come first, and after each evaluation the comparison and the page
-show the variants that have ended. Without --seeds the stages of further seeds are left out.
+One after another, short trainings first, or side by side: here (--jobs) or on the workers of a Dask
+scheduler. After each evaluation the comparison and the page show the variants that have ended. Each
+stage runs as `dvc repro --single-item`, which locks its own outputs; a plain
+`dvc repro STAGE` also locks those of all upstream stages, and fails with "is busy" beside another
+(treeverse/dvc 11054).
 """
 
+import argparse
+import contextlib
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from subprocess import CalledProcessError
+from typing import Any
 
 import pandas as pd
 
+from pipeline.cluster.worker import DVC, POLL_SECONDS, run_process, start_process
 from pipeline.comparison.seeds import further_seeds
 from pipeline.core import paths
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import lookup, read_params
 from pipeline.evaluation.metrics import read_metrics
-from pipeline.tools import environment
+from pipeline.tools import environment, processes
+from pipeline.tools.dvc_project import read_entries, sort_entries
 from pipeline.tools.plan import PlannedStage, duration, plan_stages, variant_of
 
-STAGE = (sys.executable, "-m", "pipeline")
-DVC = (sys.executable, "-m", "dvc", "repro", "--quiet", "--single-item")
+
+class LocalBackend(contextlib.ExitStack):
+    """Runs up to `jobs` stages at a time as child processes, which end with the `with` block.
+
+    A single one writes to the output of this process, several to a log each.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        super().__init__()
+        self.jobs = max(1, jobs)
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def submit(self, ready: Sequence[str]) -> list[str]:
+        """Start as many of the stages `ready` as there are jobs free; which ones."""
+        waiting = [name for name in ready if name not in self._running]
+        started = waiting[: self.jobs - len(self._running)]
+        for stage in started:
+            if stage == "compare":
+                drop_stale_seeds()
+            options: Any = {}
+            if self.jobs > 1:
+                options["output"] = self.enter_context(log_path(stage).open("wb"))
+            command = (*DVC, "repro", "--quiet", "--single-item", stage)
+            self._running[stage] = self.enter_context(start_process(*command, **options))
+        return started
+
+    def ended(self) -> dict[str, bool]:
+        """Whether each of the stages that have ended since the last call succeeded."""
+        time.sleep(POLL_SECONDS)
+        ended = [name for name, process in self._running.items() if process.poll() is not None]
+        return {name: self._running.pop(name).returncode == 0 for name in ended}
 
 
 class Clock:
@@ -43,33 +83,55 @@ class Clock:
             self._measured += seconds
 
 
-def run_stages(stages: Sequence[PlannedStage], variants: Sequence[str]) -> dict[str, float]:
-    """Run `stages`; the seconds of those that ran. `variants` are all that compare shows.
+def run_stages(
+    stages: Sequence[PlannedStage], backend: Any, variants: Sequence[str]
+) -> dict[str, float | None]:
+    """Run `stages`, but those behind a failed one; a single local job stops at the first failure.
 
-    Raises CalledProcessError when one fails.
+    The seconds of each, 0 where it did not have to run, None where it failed. After an evaluation
+    on this machine, those of `variants` that have ended are compared.
     """
-    clock, seconds, pending = Clock(stages), {}, {stage.name: stage for stage in stages}
-    while pending:
-        ready = [stage for stage in pending.values() if pending.keys().isdisjoint(stage.upstream)]
-        stage = min(ready, key=lambda s: (s.name.startswith("train@"), s.seconds or float("inf")))
-        about = duration(clock.seconds(stage.name) or None)
-        number = len(stages) - len(pending) + 1
-        left = duration(clock.seconds())
-        print(f"[{number}/{len(stages)}] {stage.name}, about {about}; {left} left", flush=True)
-        if stage.name == "compare":
-            drop_stale_seeds()
-        before = environment.recorded(stage.name)
-        subprocess.run([*DVC, stage.name], check=True)
-        record = environment.recorded(stage.name)
-        seconds[stage.name] = record["seconds"] if record != before else 0.0
-        clock.end(stage.name, seconds[stage.name])
-        del pending[stage.name]
-        if stage.name.startswith("evaluate@") and any(s.startswith("train@") for s in pending):
-            unfinished = set(map(variant_of, pending))
-            ended = [name for name in variants if name not in unfinished]
-            for command in ("compare", "page"):
-                subprocess.run([*STAGE, command, *ended], check=True)
+    one_by_one, is_local = getattr(backend, "jobs", 0) == 1, isinstance(backend, LocalBackend)
+    unknown = 0.0 if one_by_one else float("inf")
+    # Evaluations are short and show more than the next training. Side by side the longest first.
+    order = sorted(stages, key=lambda s: (s.seconds or unknown) * (1 if one_by_one else -1))
+    order.sort(key=lambda stage: one_by_one and stage.name.startswith("train@"))
+    clock, started = Clock(stages), set[str]()
+    before = {stage.name: environment.recorded(stage.name) for stage in stages}
+    seconds: dict[str, float | None] = {}
+    while ready := [
+        stage.name
+        for stage in order
+        if stage.name not in seconds
+        and all(seconds.get(name) is not None for name in stage.upstream)
+    ]:
+        for name in backend.submit(ready):
+            started.add(name)
+            about, left = duration(clock.seconds(name) or None), duration(clock.seconds())
+            log = "" if one_by_one else f", log in {log_path(name)}"
+            count = f"[{len(started)}/{len(stages)}]"
+            print(f"{count} {name}, about {about}; {left} left{log}", flush=True)
+        for name, succeeded in backend.ended().items():
+            record = environment.recorded(name)
+            taken = record["seconds"] if record != before[name] else 0.0
+            seconds[name] = taken if succeeded else None
+            clock.end(name, taken)
+            if not one_by_one:
+                print(f"{name}  {'ended' if succeeded else 'failed'}", flush=True)
+            elif not succeeded:
+                return seconds
+            pending = [stage.name for stage in stages if stage.name not in seconds]
+            if is_local and name.startswith("evaluate@") and any("train@" in p for p in pending):
+                compare_ended(variants, pending)
     return seconds
+
+
+def compare_ended(variants: Sequence[str], pending: Sequence[str]) -> None:
+    """Make the comparison and the page of those `variants` that have no `pending` stage."""
+    unfinished = set(map(variant_of, pending))
+    ended = [name for name in variants if name not in unfinished]
+    for stage in ("compare", "page"):
+        run_process(sys.executable, "-m", "pipeline", stage, *ended)
 
 
 def drop_stale_seeds() -> None:
@@ -85,39 +147,68 @@ def drop_stale_seeds() -> None:
             print(f"{name}: deleted results of other settings, code or data; `make seeds`")
 
 
-def summary(seconds: Mapping[str, float], recorded: Mapping[str, float | None]) -> str:
-    """The trained variants: accuracy, seconds of this training and of the recorded one before."""
-    trained = [variant_of(name) for name in seconds if name.startswith("train@")]
+def summary(stages: Sequence[PlannedStage], seconds: Mapping[str, float | None]) -> str:
+    """A table of the trained variants: accuracy, seconds of this training and of the one before."""
     rows = {
-        name: {
-            "test accuracy": f"{read_metrics(name).accuracy:.4f}",
-            "time": duration(seconds[f"train@{name}"]),
-            "recorded": duration(recorded[f"train@{name}"]),
+        variant_of(stage.name): {
+            "test accuracy": f"{read_metrics(variant_of(stage.name)).accuracy:.4f}",
+            "time": duration(seconds[stage.name]),
+            "recorded": duration(stage.seconds),
         }
-        for name in trained
+        for stage in stages
+        if stage.name.startswith("train@") and seconds[stage.name]
     }
-    return pd.DataFrame.from_dict(rows, orient="index").to_string() if rows else ""
+    return pd.DataFrame.from_dict(rows, orient="index").to_string() if rows else "done"
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Run what is missing or has changed."""
-    variants = lookup(read_params(), "variants")
-    left_out = () if arguments == ["--seeds"] else further_seeds(variants)
-    stages = plan_stages(left_out=left_out)
-    shown = [name for name in variants if name not in left_out]
-    seconds = run_stages(stages, shown)
-    if stages:
-        print(summary(seconds, {stage.name: stage.seconds for stage in stages}))
-    else:
+def main(arguments: Sequence[str]) -> int:
+    """The command line; the exit status is not 0 when a stage failed."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.tools.repro")
+    backends = parser.add_mutually_exclusive_group()
+    backends.add_argument("--jobs", type=int, metavar="N", help="stages at a time, on this machine")
+    backends.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster")
+    parser.add_argument("--plain", action="store_true", help="allow an address without TLS")
+    parser.add_argument("--seeds", action="store_true", help="further seeds, too")
+    parser.add_argument("targets", nargs="*", metavar="STAGE", help="these and what they need")
+    options = parser.parse_args(arguments)
+    processes.raise_exit_on_signals()
+    variants = {} if options.targets else lookup(read_params(), "variants")
+    # A worker's clone has the results of further seeds, be they stale or not.
+    left_out = [] if options.seeds or options.scheduler else further_seeds(variants)
+    if not (stages := plan_stages(options.targets, left_out)):
         print("everything is up to date")
+        return 0
+    names, lock_order = [s.name for s in stages], [*read_entries(), *(s.name for s in stages)]
+    for name in names:
+        log_path(name).unlink(missing_ok=True)
+    if options.scheduler:
+        from pipeline.cluster.remote import RemoteBackend  # needs Dask
+
+        backend: Any = RemoteBackend(options.scheduler, plain=options.plain)
+    else:
+        backend = LocalBackend(options.jobs or 1)
+    with backend:
+        seconds = run_stages(stages, backend, [name for name in variants if name not in left_out])
+    sort_entries(lock_order)
+    for name in [name for name in seconds if seconds[name] is None]:
+        log = log_path(name).read_text("utf-8", "replace") if log_path(name).exists() else ""
+        print(f"\n{name} failed", *log.splitlines()[-20:], sep="\n  ")
+    if not_started := [name for name in names if name not in seconds]:
+        print(f"\nnot started: {', '.join(not_started)}")
+    if None in seconds.values():
+        return 1
+    print(summary(stages, seconds))
+    return 0
+
+
+def log_path(stage: str) -> Path:
+    """The log of `stage`, in a folder that exists."""
+    Path("logs").mkdir(exist_ok=True)
+    return Path("logs", f"{stage}.log")
 
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1:])
-    except PipelineError as error:
+        sys.exit(main(sys.argv[1:]))
+    except (PipelineError, CalledProcessError) as error:
         sys.exit(f"repro: {error}")
-    except subprocess.CalledProcessError as error:
-        sys.exit(error.returncode)  # the stage or DVC has said why
-    except KeyboardInterrupt:
-        sys.exit(130)
