@@ -105,9 +105,10 @@ lint: .venv/ready ## ruff and mypy
 lock: .venv/ready ## resolve requirements/lock.txt anew, keeping every version that still fits
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 		--generate-hashes --no-header --output-file requirements/lock.txt $(PINS)
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
-		--generate-hashes --no-header --constraint requirements/lock.txt \
-		--output-file requirements/cluster-lock.txt requirements/cluster.txt
+	@for extra in cluster cuda; do \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+			--generate-hashes --no-header --constraint requirements/lock.txt \
+			--output-file requirements/$$extra-lock.txt requirements/$$extra.txt || exit 1; done
 
 setup: .venv/ready ## only make .venv with the locked packages
 
@@ -139,7 +140,7 @@ clean: ## delete .venv, .quick, logs and unfinished trainings; data, models and 
 		--no-build-isolation -r $<
 	@touch $@
 
-# What stages side by side need beside that.
-.venv/cluster: requirements/cluster-lock.txt .venv/ready
+# Extras: Dask for stages on other machines, and NVIDIA's CUDA libraries for `device: gpu`.
+.venv/cluster .venv/cuda: .venv/%: requirements/%-lock.txt .venv/ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
