@@ -142,6 +142,15 @@ def test_another_network_no_significant_differences_and_many_examples(
     assert {read_image(file).shape for file in data["examples"].values()} == {(16, 16, 3)}
 
 
+def test_page_before_its_own_variant_has_ended(project: Path) -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    params["page"]["variant"] = "final"
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    page.main(["fast"])
+    assert read_data()["network"]["variant"] == "fast"  # the most accurate so far
+    assert "1 of 2 variants so far" in page.PAGE.read_text(encoding="utf-8")
+
+
 @pytest.mark.usefixtures("project")
 @pytest.mark.parametrize(
     ("path", "content", "remedy"),
