@@ -50,8 +50,8 @@ TIMED = $(BIN)/python -m pipeline.tools.training_times && \
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
-seeds: ## as repro, and train the variants that differ from another in their seed alone
 repro: ## run what is missing or has changed; JOBS=2 two stages at a time
+seeds: ## the same, and the variants that differ from another in their seed alone
 repro seeds: .venv/ready $(if $(call given,CLUSTER),.venv/cluster)
 	@$(BIN)/python -m pipeline.tools.config
 	@$(BIN)/python -m pipeline.tools.environment

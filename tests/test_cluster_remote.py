@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import MagicMock
 
 import declared
 import pytest
@@ -291,7 +291,7 @@ def test_a_full_disk_then_a_late_worker_then_a_minute_without_network(
 
 def test_what_workers_cannot_get_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
-    monkeypatch.setattr(remote, "Client", Mock())
+    monkeypatch.setattr(remote, "Client", MagicMock())
     connect = partial(remote.RemoteBackend, "tcp://127.0.0.1:8786", plain=True)
     Path("dvc.lock").write_text("schema: '2.0'\nstages: {}")
     Path("reports/new.csv").touch()

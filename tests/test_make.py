@@ -66,9 +66,10 @@ def test_unsuitable_python_or_folder(
 @pytest.mark.parametrize(
     ("arguments", "environment", "expected"),
     [
-        (("repro",), {}, "dvc repro"),
-        (("repro",), {"JOBS": "8", "CLUSTER": "staging", "PLAIN": "1"}, "dvc repro"),
+        (("repro",), {}, "pipeline.tools.repro  "),
+        (("repro",), {"JOBS": "8", "CLUSTER": "staging", "PLAIN": "1"}, "pipeline.tools.repro  "),
         (("repro", "JOBS=2"), {}, "pipeline.tools.repro --jobs 2"),
+        (("seeds",), {}, "pipeline.tools.repro  --seeds"),
         (("repro", "CLUSTER=a:1", "PLAIN=1"), {}, "pipeline.tools.repro --scheduler a:1 --plain"),
         (("verify", "VARIANT=deep final"), {}, "pipeline.tools.verify deep final"),
     ],
@@ -86,7 +87,7 @@ def test_repro_finds_its_programs_in_any_folder(tmp_path: Path, name: str) -> No
     (folder / ".venv").symlink_to(sys.prefix)
     result = make("--eval", "where: ; @command -v python; $(REPRO)", "where", folder=folder)
     assert result.stdout.startswith(f"{folder}/.venv/bin/python\n")
-    assert "not inside of a DVC repository" in result.stderr
+    assert "No module named 'pipeline'" in result.stderr  # of that Python
 
 
 # Makes environments whose pip installs nothing.
