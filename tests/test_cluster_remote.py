@@ -238,7 +238,7 @@ def test_unsuitable_workers_are_named_and_get_no_more_stages(
         while "returned by tcp://" not in head.stdout.readline():
             assert head.poll() is None
     cluster.work(**LONG)
-    while not (line := head.stdout.readline()).startswith("train@fast"):
+    while "] train@fast" not in (line := head.stdout.readline()):
         assert line
         assert "returned" not in line
     wait_for(project, "train@fast")
