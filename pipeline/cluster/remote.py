@@ -98,9 +98,8 @@ class RemoteBackend(contextlib.ExitStack):
         time.sleep(worker.POLL_SECONDS)
         if self._client.status != "running" or any(f.cancelled() for f in self._running.values()):
             raise PipelineError("the Dask scheduler is gone; start it and its workers, run again")
-        done = {name: future for name, future in self._running.items() if future.done()}
-        try:
-            results = {name: future.result() for name, future in done.items()}
+        try:  # A future in a local variable may outlive this call: Dask would keep its result.
+            results = {name: f.result() for name, f in self._running.items() if f.done()}
         except KilledWorker as error:
             raise PipelineError(str(error)) from error
         if written := {name: each["files"] for name, each in results.items() if "files" in each}:
