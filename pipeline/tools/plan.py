@@ -171,9 +171,10 @@ def main(arguments: Sequence[str]) -> int:
     except PipelineError as error:
         print(f"plan: {error}", file=sys.stderr)
         return 2
+    width = max((len(stage.name) for stage in stages), default=0)
     for stage in stages:
         reasons = "; ".join(stage.reasons)
-        print(f"{stage.status:<15} {stage.name:<20} {duration(stage.seconds):>12}  {reasons}")
+        print(f"{stage.status:<15} {stage.name:<{width}} {duration(stage.seconds):>12}  {reasons}")
     total = duration(sum(stage.seconds or 0 for stage in stages))
     print(f"last time all of them took {total}" if stages else "nothing would run")
     return int(options.check and any(stage.status is Status.WILL_RUN for stage in stages))
