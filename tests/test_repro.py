@@ -47,6 +47,12 @@ def test_short_trainings_come_first_and_what_has_ended_is_compared(project: Path
     assert run(project) == ([], "everything is up to date\n")
 
 
+def test_only_the_named_stages_run(project: Path) -> None:
+    commands, _ = run(project, "evaluate@final", "evaluate@sprint")
+    trained = [f"{stage}@{name}" for name in ("sprint", "final") for stage in ("train", "evaluate")]
+    assert commands == ["fetch", "preprocess", *trained]
+
+
 def test_seeds_are_trained_by_a_command_of_their_own_and_deleted_when_stale(project: Path) -> None:
     run(project)
     commands, _ = run(project, "--seeds")

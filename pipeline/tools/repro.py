@@ -120,17 +120,17 @@ def run_stages(
                 print(f"{name}  {'ended' if succeeded else 'failed'}", flush=True)
             elif not succeeded:
                 return seconds
-            pending = [stage.name for stage in stages if stage.name not in seconds]
-            if is_local and name.startswith("evaluate@") and any("train@" in p for p in pending):
-                compare_ended(variants, pending)
+            if is_local and name.startswith("evaluate@"):
+                compare_ended(variants, [s.name for s in stages if s.name not in seconds])
     return seconds
 
 
 def compare_ended(variants: Sequence[str], pending: Sequence[str]) -> None:
-    """Make the comparison and the page of those `variants` that have no `pending` stage."""
+    """Compare those `variants` that have no `pending` stage, unless no training is pending."""
     unfinished = set(map(variant_of, pending))
+    is_training = any(name.startswith("train@") for name in pending)
     ended = [name for name in variants if name not in unfinished]
-    for stage in ("compare", "page"):
+    for stage in ("compare", "page") if ended and is_training else ():
         run_process(sys.executable, "-m", "pipeline", stage, *ended)
 
 
