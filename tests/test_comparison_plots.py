@@ -61,8 +61,12 @@ def test_accuracy_bars_intervals_and_published_marks(drawn: dict[str, Figure]) -
     assert len(right.collections) == 1
     bounds = np.array(intervals.get_segments())[:, :, 0]  # type: ignore[attr-defined]
     assert bounds.tolist() == COMPARISON[["accuracy_low", "accuracy_high"]].to_numpy().tolist()
-    plots.draw_accuracy(Path("accuracy.png"), COMPARISON.drop(columns="published_accuracy"), 0.9)
-    assert len(drawn["accuracy.png"].axes[0].collections) == 1
+    for unpublished in (
+        COMPARISON.drop(columns="published_accuracy"),
+        COMPARISON.assign(published_accuracy=NAN),
+    ):
+        plots.draw_accuracy(Path("accuracy.png"), unpublished, 0.9)
+        assert len(drawn["accuracy.png"].axes[0].collections) == 1  # the intervals
 
 
 def test_confusion_in_per_cent_of_the_true_class(drawn: dict[str, Figure]) -> None:

@@ -39,9 +39,10 @@ def draw_accuracy(path: Path, comparison: pd.DataFrame, confidence: float, note:
             axis.barh(rows, comparison[metric], 0.6, color=BAR, label="this pipeline")
             for row, value in enumerate(comparison[metric]):
                 axis.text(0, row, f" {value:.4f}", va="center_baseline")
-            if f"published_{metric}" in comparison:
+            published = comparison.get(f"published_{metric}", pd.Series())
+            if published.notna().any():
                 style = {"marker": "v", "s": 50, "color": "#D55E00", "label": "published"}
-                axis.scatter(comparison[f"published_{metric}"], rows - 0.38, **style)
+                axis.scatter(published, rows - 0.38, **style)
             axis.grid(visible=False, axis="y")
         bounds = comparison[["accuracy_low", "accuracy_high"]].T.to_numpy()
         label = f"{100 * confidence:g} % interval (binomial, Wilson)"
