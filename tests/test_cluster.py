@@ -36,7 +36,7 @@ stages:
     deps: [slow.txt, quick.txt]
     outs: [table.txt]
 """
-PARAMS = "variants:\n  slow: {seconds: 2}\n  quick: {seconds: 0}\n"
+PARAMS = "variants:\n  slow: {seed: 1, seconds: 2}\n  quick: {seed: 1, seconds: 0}\n"
 # `quick` ends once both run.
 TRAIN = """
 test -e broken-$1 && { echo no memory for $1; exit 3; }

@@ -155,6 +155,7 @@ def test_a_misspelt_value_gets_a_suggestion(key: str, misspelt: object, meant: s
         *(("explore", "explores"), ("dataset.seed", "seeds"), ("recipes.fast.momentum", "momenta")),
         # Names of version 1.
         *(("inference", "runtime"), ("page.misclassified", "mistakes")),
+        ("test_time_augmentation.cnn.horizontal_flip", "mirrored"),
         *(
             ("recipes.fast.progressive_resizing", "growth"),
             ("variants.fast.numerics", "arithmetic"),

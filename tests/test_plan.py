@@ -53,8 +53,8 @@ fetch: {mirror: one}
 prepare: {seed: 1}
 evaluate: {bins: 15}
 variants:
-  deep: {dense: 1024, widths: [16, 32], stop: null, dropout: 0.5}
-  final: {dense: 512, widths: [16, 32], stop: null, dropout: 0.0}
+  deep: {seed: 1, dense: 1024, widths: [16, 32], stop: null, dropout: 0.5}
+  final: {seed: 1, dense: 512, widths: [16, 32], stop: null, dropout: 0.0}
 """
 
 # Logs its name and writes its outputs from its first input and the `dense` of its own variant: a

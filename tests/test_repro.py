@@ -1,9 +1,12 @@
 """The order, the time left and the partial comparisons of `make repro`, with stub stages."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import workspace
+from conftest import PROJECT
 
 from pipeline.core import files, paths
 from pipeline.tools import environment
@@ -76,6 +79,11 @@ def test_seeds_are_trained_by_a_command_of_their_own_and_deleted_when_stale(proj
     assert "train@fast, about 8 s" in output  # 30 s for four times as many epochs
     assert not any(paths.metrics(seed).exists() for seed in SEEDS)
     assert all(f"{seed}: deleted" in output for seed in SEEDS)
+
+
+def test_stages_of_one_machine_need_no_dask() -> None:
+    code = "import sys, pipeline.tools.repro; sys.exit('distributed' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
 
 
 def test_time_left_is_scaled_by_what_this_machine_has_taken() -> None:

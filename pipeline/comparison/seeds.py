@@ -11,7 +11,7 @@ def group_seeds(variants: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ..
     Groups are in the order of their names: DVC does not track the order in params.yaml.
     """
     groups: dict[str, list[str]] = {}
-    for name in sorted(variants, key=lambda name: (variants[name].get("seed", 0), name)):
+    for name in sorted(variants, key=lambda name: (variants[name]["seed"], name)):
         settings = {key: value for key, value in variants[name].items() if key != "seed"}
         groups.setdefault(json.dumps(settings, sort_keys=True), []).append(name)
     return sorted(map(tuple, groups.values()))

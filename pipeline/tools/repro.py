@@ -49,11 +49,9 @@ class LocalBackend(contextlib.ExitStack):
         for stage in started:
             if stage == "compare":
                 drop_stale_seeds()
-            options: Any = {}
-            if self.jobs > 1:
-                options["output"] = self.enter_context(log_path(stage).open("wb"))
-            command = (*DVC, "repro", "--quiet", "--single-item", stage)
-            self._running[stage] = self.enter_context(start_process(*command, **options))
+            log = self.enter_context(log_path(stage).open("wb")) if self.jobs > 1 else None
+            process = start_process(*DVC, "repro", "--quiet", "--single-item", stage, output=log)
+            self._running[stage] = self.enter_context(process)
         return started
 
     def ended(self) -> dict[str, bool]:
