@@ -13,11 +13,13 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import MagicMock
 
+import dask
 import declared
 import pytest
 import servers
 import workspace
 from conftest import PROJECT
+from distributed import LocalCluster
 from networks import CENTRE, Network
 
 from pipeline.cluster import remote, worker
@@ -310,6 +312,22 @@ def test_what_workers_cannot_get_is_refused(project: Path, monkeypatch: pytest.M
         workspace.run(project, *command)
         with pytest.raises(PipelineError, match=match):
             connect()
+
+
+def test_a_running_stage_is_not_submitted_again(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though Dask's client replaces what it knows of the scheduler every millisecond."""
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(remote.RemoteBackend, "task", lambda *_: (time.sleep, 2))
+    options = {"processes": False, "n_workers": 1, "threads_per_worker": 1}
+    with (
+        dask.config.set({"distributed.client.scheduler-info-interval": "1ms"}),
+        LocalCluster(**options, dashboard_address="127.0.0.1:0") as cluster,
+        remote.RemoteBackend(cluster.scheduler_address, plain=True) as backend,
+    ):
+        started = [stage for _ in range(1000) for stage in backend.submit(["fetch"])]
+    assert started == ["fetch"]
 
 
 def test_a_command_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

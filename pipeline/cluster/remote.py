@@ -22,6 +22,7 @@ from pipeline.tools.plan import overlap
 from pipeline.tools.repro import log_path
 
 WAIT_SECONDS = 60  # without a worker that can run stages
+SCHEDULER_GONE = "the Dask scheduler is gone; start it and its workers, run again"
 # Of worker.py, whose source every version of Python compiles for itself, unlike pickled code.
 RUN = "exec(source, scope := {'__name__': 'worker'}) or scope['run_stage'](job)"
 
@@ -71,7 +72,11 @@ class RemoteBackend(contextlib.ExitStack):
 
         Raises PipelineError after WAIT_SECONDS without such a worker.
         """
-        known = self._client.scheduler_info(n_workers=-1)["workers"]
+        try:  # Not `scheduler_info`: Dask replaces that every 2 s by one without workers.
+            identity = self._client.sync(self._client.scheduler.identity, n_workers=-1)
+        except OSError as error:
+            raise PipelineError(SCHEDULER_GONE) from error
+        known = identity["workers"]
         # Dask gives no tasks to workers that are still starting, whose status is `init`.
         workers = [w for w in known.keys() - self._unsuitable if known[w]["status"] != "init"]
         if workers:
@@ -97,7 +102,7 @@ class RemoteBackend(contextlib.ExitStack):
         """
         time.sleep(worker.POLL_SECONDS)
         if self._client.status != "running" or any(f.cancelled() for f in self._running.values()):
-            raise PipelineError("the Dask scheduler is gone; start it and its workers, run again")
+            raise PipelineError(SCHEDULER_GONE)
         try:  # A future in a local variable may outlive this call: Dask would keep its result.
             results = {name: f.result() for name, f in self._running.items() if f.done()}
         except KilledWorker as error:
