@@ -43,7 +43,7 @@ REPRO = python -m pipeline.tools.repro $(SIDE_BY_SIDE) $(if $(filter seeds,$@),-
 TIMED = $(BIN)/python -m pipeline.tools.training_times && \
 	$(BIN)/dvc repro --single-item page > /dev/null
 
-.PHONY: help repro seeds quick plan verify check study plots bench test test-all lint lock setup clean
+.PHONY: help repro seeds quick plan prune verify check study plots bench test test-all lint lock setup clean
 .PHONY: anew
 .DEFAULT_GOAL := help
 
@@ -67,6 +67,9 @@ quick: .venv/ready $(if $(call given,CLUSTER),.venv/cluster) ## the whole graph,
 plan: .venv/ready ## say what `make repro` would run, and why
 	@$(BIN)/python -m pipeline.tools.config
 	@$(BIN)/python -m pipeline.tools.plan
+
+prune: .venv/ready ## delete what variants left that params.yaml no longer has
+	@$(BIN)/python -m pipeline.tools.prune
 
 verify: .venv/ready ## train again from the last commit: compare the bytes with the committed ones; VARIANT=... or all, default the first
 	@$(BIN)/python -m pipeline.tools.verify $(VARIANT)

@@ -81,6 +81,31 @@ def test_seeds_are_trained_by_a_command_of_their_own_and_deleted_when_stale(proj
     assert all(f"{seed}: deleted" in output for seed in SEEDS)
 
 
+def test_prune_deletes_what_variants_left_and_the_way_back_works(project: Path) -> None:
+    run(project)
+    workspace.commit(project)
+    checkpoint = project / paths.checkpoint("sprint")
+    checkpoint.parent.mkdir()
+    checkpoint.touch()
+    before = {path for path in project.rglob("*sprint*") if ".dvc" not in path.parts}
+    lock = Path("dvc.lock").read_bytes()
+    assert len(before) == 6
+    workspace.drop_variants(project, "sprint")
+    output = workspace.run(project, "python", "-m", "pipeline.tools.prune")
+    assert not [path for path in project.rglob("*sprint*") if ".dvc" not in path.parts]
+    assert b"@sprint" not in Path("dvc.lock").read_bytes()
+    assert "deleted models/sprint.keras\n" in output
+    assert run(project)[0] == ["compare", "page"]
+
+    workspace.run(project, "git", "checkout", "--quiet", ".")
+    workspace.run(project, "dvc", "checkout", "--quiet", "--allow-missing")
+    after = {path for path in project.rglob("*sprint*") if ".dvc" not in path.parts}
+    assert after == before - {checkpoint}
+    assert Path("dvc.lock").read_bytes() == lock
+    assert workspace.run(project, "git", "status", "--short") == ""
+    assert run(project)[0] == []
+
+
 def test_stages_of_one_machine_need_no_dask() -> None:
     code = "import sys, pipeline.tools.repro; sys.exit('distributed' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
