@@ -87,9 +87,9 @@ def run_stages(
     """Run `stages`, but those behind a failed one; a single local job stops at the first failure.
 
     The seconds of each, 0 where it did not have to run, None where it failed. After an evaluation
-    on this machine, those of `variants` that have ended are compared.
+    those of `variants` that have ended are compared, on this machine.
     """
-    one_by_one, is_local = getattr(backend, "jobs", 0) == 1, isinstance(backend, LocalBackend)
+    one_by_one = getattr(backend, "jobs", 0) == 1
     unknown = 0.0 if one_by_one else float("inf")
     # Evaluations are short and show more than the next training. Side by side the longest first.
     order = sorted(stages, key=lambda s: (s.seconds or unknown) * (1 if one_by_one else -1))
@@ -118,7 +118,7 @@ def run_stages(
                 print(f"{name}  {'ended' if succeeded else 'failed'}", flush=True)
             elif not succeeded:
                 return seconds
-            if is_local and name.startswith("evaluate@"):
+            if name.startswith("evaluate@"):
                 compare_ended(variants, [s.name for s in stages if s.name not in seconds])
     return seconds
 
