@@ -39,10 +39,6 @@ FULL_DISKS = df -Pk . "$${DVC_SITE_CACHE_DIR:-/var/tmp}" | awk 'NR > 1 && $$4 < 
 REPRO = python -m pipeline.tools.repro $(SIDE_BY_SIDE) $(if $(filter seeds,$@),--seeds) \
 	|| { $(FULL_DISKS) >&2; exit 1; }
 
-# How long trainings took is known after DVC alone; the page shows it, and runs again when it is new.
-TIMED = $(BIN)/python -m pipeline.tools.training_times && \
-	$(BIN)/dvc repro --single-item page > /dev/null
-
 .PHONY: help repro seeds quick plan prune verify check study plots bench test test-all lint lock setup clean
 .PHONY: anew
 .DEFAULT_GOAL := help
@@ -57,7 +53,7 @@ repro seeds: .venv/ready $(if $(call given,CLUSTER),.venv/cluster)
 	@$(BIN)/python -m pipeline.tools.environment
 	@$(BIN)/python -m pipeline.tools.cache_check
 	@$(REPRO)
-	@$(TIMED)
+	@$(BIN)/python -m pipeline.tools.training_times
 
 quick: .venv/ready $(if $(call given,CLUSTER),.venv/cluster) ## the whole graph, narrow, in one epoch of few images, in .quick/
 	@$(BIN)/python -m pipeline.tools.quick
@@ -69,6 +65,7 @@ plan: .venv/ready ## say what `make repro` would run, and why
 	@$(BIN)/python -m pipeline.tools.plan
 
 prune: .venv/ready ## delete what variants left that params.yaml no longer has
+	@$(BIN)/python -m pipeline.tools.config
 	@$(BIN)/python -m pipeline.tools.prune
 
 verify: .venv/ready ## train again from the last commit: compare the bytes with the committed ones; VARIANT=... or all, default the first
@@ -88,7 +85,7 @@ plots: .venv/ready ## draw DVC's plots into dvc_plots/, no network needed; REV=H
 
 bench: .venv/ready ## measure speed, overheads and memory on an idle machine; writes reports/bench/
 	@$(BIN)/python benchmarks/bench.py
-	@$(TIMED)
+	@$(BIN)/python -m pipeline.tools.training_times
 
 # On all cores, four at most, as each may have TensorFlow in memory.
 PYTEST = $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4

@@ -7,68 +7,37 @@ overfits as much.
 """
 
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import held_out
 import numpy as np
 import pandas as pd
-from scipy import optimize
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline.core import files
 from pipeline.core.params import lookup, read_params
+from pipeline.core.splits import Split
 from pipeline.evaluation import metrics
-from pipeline.evaluation.config import (
-    InferenceConfig,
-    TestTimeAugmentation,
-    read_inference_config,
-)
-from pipeline.evaluation.inference import predict_logits
+from pipeline.evaluation.config import TestTimeAugmentation, read_inference_config
+from pipeline.evaluation.inference import HeldOutLogits, held_out_logits, predict_logits
 
 FOLDER = Path("reports/bench/calibration")
-BOUNDS = (0.05, 20.0)  # of temperatures tried; 1 changes nothing
 CONFIDENCE_THRESHOLDS = (0.8, 0.85, 0.9, 0.95, 0.98, 1.0)
 REJECTION_THRESHOLDS = (0.3, 0.4, 0.5, 0.6)
 
 
-class HeldOutLogits(NamedTuple):
-    """Logits float64 (N, K) of held-out images at temperature 1, without test-time augmentation
-    and with that of `tta` on every image; `labels` are the true classes (N,)."""
-
-    labels: np.ndarray
-    no_tta: np.ndarray
-    with_tta: np.ndarray
-    tta: TestTimeAugmentation
-
-    def at(self, confidence_threshold: float, temperature: float) -> tuple[np.ndarray, float]:
-        """The logits at a confidence threshold and temperature, and the share of images that need
-        no augmentation."""
-        confidence = metrics.softmax(self.no_tta / temperature).max(axis=1)
-        is_certain = confidence >= confidence_threshold
-        logits = np.where(is_certain[:, None], self.no_tta, self.with_tta)
-        return logits / temperature, float(is_certain.mean())
-
-
-def fit_temperature(held: HeldOutLogits, confidence_threshold: float) -> float:
-    """The temperature of the lowest cross-entropy: Guo et al., 2017, section 4.2."""
-
-    def loss(logarithm: float) -> float:
-        logits, _ = held.at(confidence_threshold, np.exp(logarithm))
-        return metrics.cross_entropy(held.labels, logits)
-
-    # Over logarithms, in which a factor counts as much up as down.
-    minimum = optimize.minimize_scalar(loss, bounds=tuple(np.log(BOUNDS)), method="bounded")
-    return float(np.exp(minimum.x))
-
-
-def threshold_table(held: HeldOutLogits, bins: int) -> pd.DataFrame:
+def threshold_table(held: HeldOutLogits, tta: TestTimeAugmentation, bins: int) -> pd.DataFrame:
     """A row per confidence threshold with its own temperature; `views` is the mean per image."""
     rows = []
-    views = (2 if held.tta.horizontal_flip else 1) * (3 if held.tta.shift else 1)
+    views = (2 if tta.horizontal_flip else 1) * (3 if tta.shift else 1)
     for threshold in CONFIDENCE_THRESHOLDS:
-        temperature = fit_temperature(held, threshold)
-        logits, certain = held.at(threshold, temperature)
+        temperature = held.fit_temperature(threshold)
+        logits = held.at(temperature, threshold)
+        certain = float(
+            (metrics.softmax(held.no_tta / temperature).max(axis=1) >= threshold).mean()
+        )
         calibrated, uncalibrated = metrics.softmax(logits), metrics.softmax(logits * temperature)
         errors = [
             round(metrics.calibration_error(held.labels, probabilities, bins), 4)
@@ -91,30 +60,29 @@ def threshold_table(held: HeldOutLogits, bins: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def compute_logits(params: dict[str, Any], name: str) -> HeldOutLogits:
-    """Train variant `name` and apply it to the held-out images."""
-    held = held_out.train(params, name)  # starts TensorFlow
+def compute_logits(params: dict[str, Any], name: str) -> tuple[HeldOutLogits, TestTimeAugmentation]:
+    """Train variant `name` and apply it to the held-out images, by its test-time augmentation."""
+    trained = held_out.train(params, name)  # starts TensorFlow
     from pipeline.evaluation.deterministic import make_deterministic
 
-    network, recipe = (lookup(params, f"variants.{name}.{key}") for key in ("network", "recipe"))
-    tta = read_inference_config(params, network, recipe).tta
-    always = tta.model_copy(update={"confidence_threshold": 1.0})
-    with_tta, no_tta = predict_logits(
-        make_deterministic(held.model),
-        held.images,
+    config = read_inference_config(params, name)
+    classes = np.eye(trained.labels.max() + 1, dtype=np.float32)
+    predict = partial(
+        predict_logits,
+        make_deterministic(trained.model),
         batch_size=lookup(params, "inference.batch_size"),
-        config=InferenceConfig(always, 1.0),
     )
-    return HeldOutLogits(held.labels, no_tta, with_tta, tta)
+    split = Split(trained.images, classes[trained.labels])
+    return held_out_logits(predict, split, config), config.test_time_augmentation
 
 
 def main(name: str) -> None:
     params = read_params()
-    held = compute_logits(params, name)
+    held, tta = compute_logits(params, name)
     bins = lookup(params, "evaluate.calibration_bins")
-    text = threshold_table(held, bins).to_markdown(index=False)
+    text = threshold_table(held, tta, bins).to_markdown(index=False)
     files.write_text(FOLDER / f"{name}.md", text)
-    temperature = fit_temperature(held, held.tta.confidence_threshold)
+    temperature = held.fit_temperature(tta.confidence_threshold)
     recipe = lookup(params, f"variants.{name}.recipe")
     print(f"{text}\n\ntemperatures: {{{recipe}: {temperature:.3f}}}")
 

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline.core import paths, splits
 from pipeline.core.splits import read_split
 from pipeline.datasets import preprocess
-from pipeline.predict.predictor import load_images, load_predictor
+from pipeline.predict import load_images, load_predictor
 
 FOLDER = Path(__file__).parent
 PROJECT = FOLDER.parent
@@ -76,12 +76,8 @@ def time_predict(variant: str) -> tuple[float, float]:
             pixels = generator.integers(256, size=(32, 32, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(name)
         images = load_images(names, side=predictor.model.side, crop_mode=predictor.crop_mode)
-        compute = partial(
-            predictor.model.predict_logits,
-            images,
-            batch_size=predictor.batch_size,
-            inference_config=predictor.inference_config,
-        )
+        logits = predictor.model.predict_logits
+        compute = partial(logits, images, batch_size=predictor.batch_size)
         compute()  # allocates memory
         return _timed(lambda: predictor.predict(names)), _timed(compute)
 

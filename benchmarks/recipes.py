@@ -16,8 +16,8 @@ import pandas as pd
 import yaml
 
 from pipeline.core import files
-from pipeline.core.params import read_params, read_section
-from pipeline.evaluation.config import InferenceConfig, TestTimeAugmentation
+from pipeline.core.params import read_params
+from pipeline.evaluation.config import read_inference_config
 from pipeline.evaluation.inference import predict_logits
 from pipeline.evaluation.metrics import top_k_accuracy
 from pipeline.tools import environment
@@ -43,12 +43,11 @@ def try_recipe(name: str, changes: dict[str, Any]) -> dict[str, Any]:
     # It imports TensorFlow, which the training starts.
     from pipeline.evaluation.deterministic import make_deterministic
 
-    key = f"test_time_augmentation.{config.network.network}"
     logits, no_tta = predict_logits(
         make_deterministic(model),
         images,
         batch_size=100,
-        config=InferenceConfig(read_section(params, key, TestTimeAugmentation), 1.0),
+        config=read_inference_config(params, name).model_copy(update={"temperature": 1.0}),
     )
     sizes = config.recipe.progressive_resizing.items()
     operations = sum(multiplications(model, side) for side in config.recipe.image_sizes(32))

@@ -13,24 +13,19 @@ from pipeline.core import paths
 from pipeline.core.params import lookup, read_params
 from pipeline.core.splits import read_split
 from pipeline.evaluation import metrics
-from pipeline.evaluation.config import read_inference_config
-from pipeline.predict.predictor import LiteRTModel
+from pipeline.predict import LiteRTModel
 
 
 def main() -> None:
     """Print how many predictions differ, both accuracies, the largest change of a probability."""
     params = read_params()
     variant = lookup(params, "page.variant")
-    network, recipe = (lookup(params, f"variants.{variant}.{key}") for key in ("network", "recipe"))
-    config = read_inference_config(params, network, recipe)
     images, one_hot = read_split("test")
     labels = one_hot.argmax(axis=1)
     float32, float16 = (
         metrics.softmax(
             LiteRTModel(path).predict_logits(
-                images,
-                batch_size=lookup(params, "inference.batch_size"),
-                inference_config=config,
+                images, batch_size=lookup(params, "inference.batch_size")
             )
         )
         for path in (paths.tflite(variant), Path("reports", f"{variant}.tflite"))

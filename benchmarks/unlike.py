@@ -14,7 +14,7 @@ from scipy import stats
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline.core import files
 from pipeline.core.splits import read_split
-from pipeline.predict.predictor import load_predictor
+from pipeline.predict import load_predictor
 
 TABLE = Path("reports/bench/unlike.md")
 HEADER = (
@@ -38,7 +38,9 @@ def main(folder: Path, variants: list[str]) -> None:
             np.array([one.probability for one in predictor.predict(images)])
             for images in (list(read_split("test").images), photos)
         )
-        rejected = [f"{(p < predictor.rejection_threshold).mean():.1%}" for p in (other, known)]
+        rejected = [
+            f"{(p < predictor.model.config.rejection_threshold).mean():.1%}" for p in (other, known)
+        ]
         lines.append(
             f"| `{variant}` | {len(other):,} | {auroc(known, other):.3f} | {' | '.join(rejected)} |"
         )

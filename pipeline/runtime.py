@@ -103,19 +103,14 @@ def _set_threads(tf: Any) -> None:
     # Intra-op threads change the order of summation, so each operation gets one.
     expected = (1, threads())
     threading = tf.config.threading
-    found = (
-        threading.get_intra_op_parallelism_threads(),
-        threading.get_inter_op_parallelism_threads(),
-    )
-    if found == expected:
-        return
     try:
         threading.set_intra_op_parallelism_threads(expected[0])
         threading.set_inter_op_parallelism_threads(expected[1])
-    except RuntimeError as error:
+    except RuntimeError as error:  # after the first operation, for another number alone
         raise PipelineError(
-            f"TensorFlow already runs with {found[0]} intra-op and {found[1]} inter-op threads, "
-            f"not {expected[0]} and {expected[1]}; call start first, in a process of its own"
+            f"TensorFlow already runs with {threading.get_intra_op_parallelism_threads()} intra-op "
+            f"and {threading.get_inter_op_parallelism_threads()} inter-op threads, not "
+            f"{expected[0]} and {expected[1]}; call start first, in a process of its own"
         ) from error
 
 

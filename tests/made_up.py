@@ -77,6 +77,7 @@ def result(
         metrics=Metrics.model_validate(values | metrics),
         history=history(3, 1) if learned is None else learned,
         predictions=table,
+        time=None,
     )
 
 

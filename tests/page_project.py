@@ -17,7 +17,8 @@ from PIL import Image
 from pipeline.comparison import compare
 from pipeline.core import files, paths
 from pipeline.datasets.preprocess import write_npz
-from pipeline.page import page, training_times
+from pipeline.evaluation.config import append_metadata, read_inference_config
+from pipeline.page import page
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "final": {"recipe": "study", "numerics": "study", "network": "cnn", "seed": 1},
@@ -64,9 +65,11 @@ def make_page(
         images=images.astype(np.float32) / 255,
         labels=np.eye(len(classes), dtype=np.float32)[labels],
     )
-    digest = training_times.history_digest("final", folder)
-    rows = [f"pipeline,final,{digest},75,2 cores", "pipeline,fast,other,9,2 cores"]
-    files.write_text(folder / training_times.PATH, "\n".join([training_times.HEADER, *rows]))
+    append_metadata(folder / paths.tflite("fast"), classes, read_inference_config(params, "fast"))
+    digest = files.sha256(folder / paths.history("final"))
+    for variant, history in (("final", digest), ("fast", "of another training")):
+        run = {"history": history, "seconds": 75.0, "cores": 2, "processor": "P"}
+        files.write_json(folder / paths.training_time(variant), run)
     with contextlib.chdir(folder):
         compare.main([])
         page.main([])

@@ -17,6 +17,9 @@ from conftest import PROJECT
 from pipeline.datasets import cifar10
 
 Outputs: TypeAlias = dict[str, str]  # SHA-256 by path
+# Durations, which the page shows, are no function of parameters, code and data.
+TIMES = "reports/variants/*/training_time.json"
+FORGET = f"[path.unlink() for path in Path().glob({TIMES!r})]"
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,9 @@ def run(folder: Path, circumstances: Circumstances, *stages: str) -> Outputs:
     names = stages or tuple(name for name in known if name != "fetch")
     commands = [known[name].command.split()[1:] for name in names]  # less `python`
     if not circumstances.command_per_stage:  # TensorFlow takes longer to start than a stage
-        calls = [f"main({arguments})" for _, _, *arguments in commands]  # less `-m pipeline`
-        commands = [["-c", "\n".join(["from pipeline.__main__ import main", *calls])]]
+        calls = [f"main({arguments}); {FORGET}" for _, _, *arguments in commands]
+        start = "from pathlib import Path; from pipeline.__main__ import main"
+        commands = [["-c", "\n".join([start, *calls])]]  # less `-m pipeline`
     for command in commands:
         done = subprocess.run(
             [*circumstances.prefix, sys.executable, *command],
@@ -80,6 +84,8 @@ def run(folder: Path, circumstances: Circumstances, *stages: str) -> Outputs:
         )
         output = done.stdout.decode(errors="replace")
         assert done.returncode == 0, f"{command} exited {done.returncode}:\n{output}"
+        for path in folder.glob(TIMES):
+            path.unlink()
     outputs = [folder / out for name in names for out in known[name].outs]
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()

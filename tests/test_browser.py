@@ -92,7 +92,7 @@ def predict(project: Path, data: Any) -> Predict:
     model = keras.saving.load_model(project / paths.model("fast"), compile=False)
     model.set_weights(page_project.read_weights(data["network"]))
     model = make_deterministic(model)
-    config = read_inference_config(read_params(project / PARAMS_FILE), "airbench", "fast")
+    config = read_inference_config(read_params(project / PARAMS_FILE), "fast")
 
     def predict_photo(photo: Path) -> np.ndarray:
         images = load_image(photo, side=data["side"], crop_mode=data["crop_mode"])[None]

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.comparison import statistics, tables
+from pipeline.comparison import tables
 from pipeline.comparison.results import Result
 from pipeline.comparison.seeds import group_seeds
-from pipeline.comparison.statistics import wilson_interval
+from pipeline.comparison.tables import wilson_interval
 
 SETTINGS = {"recipe": "fast", "seed": 1, "widths": [8, 16], "augmentation": {"shift": 2, "flip": 1}}
 
@@ -60,7 +60,7 @@ def test_mcnemar_depends_on_discordant_images_alone(
         counts = [only_one, only_other, both, 10]
         one = np.repeat([True, False, True, False], counts)
         other = np.repeat([False, True, True, False], counts)
-        assert statistics.mcnemar_p_value(one, other) == pytest.approx(p_value, abs=1e-12)
+        assert tables.mcnemar_p_value(one, other) == pytest.approx(p_value, abs=1e-12)
 
 
 PUBLISHED = pd.DataFrame({"accuracy": [0.5], "loss": [1.0]}, index=["high"])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import PROJECT
+from dvc.utils.hydra import apply_overrides
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import RENAMED, read_params
@@ -113,6 +114,7 @@ WRONG: list[tuple[Any, ...]] = [
     ("test_time_augmentation.airbench.horizontal_flip", "yes"),
     ("compare.confidence_level", 1),
     ("page.variant", 7),
+    ("temperatures.fast", None),
     ("variants.baseline.widths", 6 * [1], "variants.baseline"),
     ("variants.best.widths", [64, 256, 256, 256, 256], "variants.best"),
     ("recipes.sprint.progressive_resizing", {"px33": 2}, "variants.sprint"),
@@ -186,6 +188,16 @@ def test_all_mistakes_are_reported_and_long_values_shortened() -> None:
     assert keys == {*(f"recipes.study.{name}" for name in study), "variants.fast.seed"}
     assert len(lines) == 4
     assert max(map(len, lines)) < 200
+
+
+def test_an_experiment_changes_one_line_of_the_committed_file(tmp_path: Path) -> None:
+    """DVC rewrites the file in its own form."""
+    path = tmp_path / "params.yaml"
+    path.write_text(TEXT)
+    apply_overrides(path, ["variants.final.dense=7"])
+    before, after = TEXT.splitlines(), path.read_text().splitlines()
+    changed = [line for line in zip(before, after, strict=True) if line[0] != line[1]]
+    assert changed == [("    dense: 512", "    dense: 7")]
 
 
 def test_the_committed_files_are_valid() -> None:

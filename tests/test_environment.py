@@ -9,6 +9,7 @@ import pytest
 from conftest import PROJECT
 
 from pipeline import runtime
+from pipeline.core import files, paths
 from pipeline.core.errors import PipelineError
 from pipeline.tools import environment
 
@@ -34,6 +35,7 @@ def test_other_versions_than_the_pinned_ones_are_refused(line: str) -> None:
 
 
 def test_a_record_is_read_back(project: Path) -> None:
+    files.write_text(paths.history("a"), "epoch")
     assert environment.recorded("train@a") == {}
     environment.record("train@a", 12.34)
     run = environment.recorded("train@a")

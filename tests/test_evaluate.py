@@ -18,8 +18,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.splits import read_split
 from pipeline.datasets.preprocess import write_npz
 from pipeline.evaluation import evaluate, inference
+from pipeline.evaluation.config import read_metadata
 from pipeline.evaluation.metrics import METRICS
-from pipeline.evaluation.tflite import read_labels
 from pipeline.plotting import Figure
 
 OUTPUTS = [
@@ -73,6 +73,7 @@ def project(
     images *= generator.random((IMAGES, 2, 2, 3), np.float32).repeat(16, 1).repeat(16, 2)
     labels = np.eye(10, dtype=np.float32)[np.arange(IMAGES) % 10]
     write_npz(paths.split("test"), images=images, labels=labels)
+    write_npz(paths.split("validation"), images=images[:30], labels=labels[29::-1])
     files.write_text(paths.CLASS_NAMES, "\n".join(NAMES))
     save_network()
     return tmp_path
@@ -124,7 +125,9 @@ def test_metrics_and_tables_agree_with_keras() -> None:
     assert list(predictions["actual"]) == [NAMES[k] for k in actual]
     assert predictions["predicted"].nunique() > 3
     np.testing.assert_allclose(predictions["confidence"], probabilities.max(axis=1), atol=2e-6)
-    assert read_labels(paths.tflite("tiny")) == tuple(NAMES)
+    class_names, config = read_metadata(paths.tflite("tiny"))
+    assert class_names == tuple(NAMES)
+    assert (config.temperature, config.rejection_threshold) == (1.0, 0.5)
     by_class = pd.read_csv(paths.classes("tiny"))
     assert by_class["class"].tolist() == NAMES
     assert by_class["f1"].mean() == pytest.approx(metrics["macro_f1"], abs=1e-6)
@@ -143,7 +146,7 @@ def test_every_setting_is_used(monkeypatch: pytest.MonkeyPatch, drawn: dict[str,
     edit_params(
         inference={"cpu_isa": "AVX2", "batch_size": 23},
         evaluate={"calibration_bins": 1, "misclassified": 3},
-        predict={"rejection_threshold": 1.0},
+        predict={"rejection_threshold": 1.0, "rejection_rate": 0.5},
         temperatures={"study": 4.0, "best": 2.0},
         test_time_augmentation={"cnn": NO_TTA | {"horizontal_flip": True}},
     )
@@ -155,6 +158,21 @@ def test_every_setting_is_used(monkeypatch: pytest.MonkeyPatch, drawn: dict[str,
     assert changed["calibration_error"] == pytest.approx(error, abs=2e-6)
     assert changed["accuracy_no_tta"] == metrics["accuracy"] != changed["accuracy"]
     assert flat["confidence"].max() < predictions["confidence"].max()
+
+
+@pytest.mark.usefixtures("project")
+def test_temperature_and_rejection_threshold_are_fitted_on_validation_images() -> None:
+    """A network with random weights is far too sure."""
+    before, _ = run()
+    edit_params(temperatures={"study": None})
+    after, predictions = run()
+    _, config = read_metadata(paths.tflite("tiny"))
+    assert after["temperature"] == config.temperature > 1.5
+    assert after["rejection_threshold"] == config.rejection_threshold
+    assert after["loss"] < before["loss"]
+    assert after["accuracy"] == before["accuracy"]
+    held_out = predictions["confidence"][:30]  # the same images
+    assert (held_out < config.rejection_threshold).mean() == pytest.approx(0.05, abs=0.02)
 
 
 @pytest.mark.parametrize(

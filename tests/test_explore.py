@@ -1,13 +1,13 @@
 """Stage explore: figures with the right data, exact statistics, and every duplicate."""
 
-import itertools
+import io
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import synthetic
+from PIL import Image
 
 from pipeline.core import files, paths, splits
 from pipeline.core.splits import Split
@@ -39,7 +39,7 @@ def test_same_bytes_twice_and_other_images_by_another_seed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     first = run(seed=1)
-    assert list(first) == ["by_class.png", "classes.png", "summary.md"]
+    assert list(first) == ["by_class.png", "summary.md"]
     assert first["summary.md"].decode() == explore.summarize(make_parts(), CLASSES) + "\n"
     assert run(seed=1) == first
     second = run(seed=2)
@@ -74,24 +74,21 @@ def test_rows_of_any_number_of_classes(
         assert rows[name].get_xlim() == (-0.5, 3 * side - 0.5)  # one scale
 
 
-@pytest.mark.parametrize("names", [CLASSES, [f"${n}$" for n in range(81)]])
-def test_bars_of_the_images_per_class(
-    tmp_path: Path, drawn: dict[str, Figure], names: list[str]
-) -> None:
-    counts = [[1 + (number + label) % 7 for label in range(len(names))] for number in range(3)]
-    parts = {
-        name: Split(np.zeros(sum(own)), np.repeat(np.eye(len(names)), own, axis=0))
-        for name, own in zip(splits.NAMES, counts, strict=True)
-    }
-    explore.draw_class_counts(parts, names, tmp_path / "classes.png")
-    (axes,) = drawn["classes.png"].axes
-    assert [label.get_text() for label in axes.get_xticklabels()] == list(names)
-    bars: list[Any] = list(axes.patches)
-    assert [bar.get_height() for bar in bars] == [*itertools.chain(*counts)]
-    centers = [bar.get_center()[0] for bar in bars]
-    assert np.rint(centers).tolist() == [*range(len(names))] * 3
-    assert len(set(centers)) == len(centers)
-    assert len({(bar.get_facecolor(), bar.get_hatch()) for bar in bars}) == 3
+def test_near_copies_are_other_files_of_a_picture() -> None:
+    """Smooth pictures: half of them as thumbnails, some as exact copies, the others are new."""
+    coarse = np.random.default_rng(1).integers(0, 256, (90, 6, 6, 3), np.uint8)
+    pictures = [
+        Image.fromarray(image).resize((48, 48), Image.Resampling.BICUBIC) for image in coarse
+    ]
+    copies = [picture.resize((20, 20)).resize((48, 48)) for picture in pictures[:30]]
+    for number, copy in enumerate(copies):
+        file = io.BytesIO()
+        copy.save(file, "JPEG", quality=50)
+        copies[number] = Image.open(file)
+    train = np.stack([np.asarray(picture) for picture in pictures[:60]])
+    others = np.stack([np.asarray(image) for image in (*copies, *pictures[50:])])
+    assert explore.near_copies(others, train) == 30
+    assert explore.near_copies(others[30:], train) == 0
 
 
 def test_summary_of_counts_duplicates_and_channels() -> None:
@@ -116,9 +113,10 @@ def test_summary_of_counts_duplicates_and_channels() -> None:
         ["duplicates in validation", "0", "0", "1"],
         ["duplicates in test", "3", "1", "0"],
     ]
-    for index, row in enumerate(rows[16:]):
+    assert rows[16] == ["near-copies in train", "", "0", "0"]
+    for index, row in enumerate(rows[17:]):
         for cell, (images, _) in zip(row[1:], parts.values(), strict=True):
             values = images[..., index].astype(np.float64)
             found = [float(number) for number in cell.split(" ± ")]
             assert found == pytest.approx([values.mean(), values.std()], abs=1e-6)
-    assert [row[0].split(",")[0] for row in rows[16:]] == ["red", "green", "blue"]
+    assert [row[0].split(",")[0] for row in rows[17:]] == ["red", "green", "blue"]

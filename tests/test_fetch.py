@@ -20,7 +20,7 @@ from sources import Page, Server, serving
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import read_params, read_section
 from pipeline.datasets import fetch
-from pipeline.datasets.fetch import CONNECTIONS, DOWNLOADS, MIRRORS, NPM_REGISTRY, RAW, SourceError
+from pipeline.datasets.fetch import DOWNLOADS, MIRRORS, NPM_REGISTRY, RAW, SourceError
 
 CONTENT = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(300_000)
@@ -81,10 +81,7 @@ def requests(server: Server) -> dict[str, int]:
         (b"", {}, [0]),
         (CONTENT[:1000], {}, [1000]),
         (CONTENT, {}, [300_000]),
-        (OTHER[:1000], {}, [1000, 0]),
-        (CONTENT + b"x", {}, [300_001, 0]),
         (CONTENT[:1000], {"honours_range": False}, [1000]),
-        (b"", {"breaks_after": [100_000, 50_000]}, [0, 100_000, 150_000]),
         (b"", {"headers": {"Content-Encoding": "gzip"}}, [0]),
     ],
 )
@@ -101,13 +98,13 @@ def test_a_partial_file_is_resumed_or_begun_again(
 
 
 @pytest.mark.parametrize(
-    ("partial", "page", "requests", "kept"),
+    ("partial", "page", "kept"),
     [
-        (1000, {"status": 404}, 1, 1000),
-        (1000, {"breaks_after": [10] * 100}, CONNECTIONS, 1000 + 10 * CONNECTIONS),
-        (1000, {"stalls_after": 0}, 1, 1000),
-        (1000, {"content": OTHER}, 2, 0),
-        (0, {"content": OTHER}, 1, 0),
+        (1000, {"status": 404}, 1000),
+        (1000, {"breaks_after": [10]}, 1010),
+        (1000, {"stalls_after": 0}, 1000),
+        (1000, {"content": OTHER}, 0),
+        (0, {"content": OTHER}, 0),
     ],
 )
 def test_an_error_of_the_server_keeps_what_was_received(
@@ -115,7 +112,6 @@ def test_an_error_of_the_server_keeps_what_was_received(
     monkeypatch: pytest.MonkeyPatch,
     partial: int,
     page: dict[str, Any],
-    requests: int,
     kept: int,
 ) -> None:
     monkeypatch.setattr(fetch, "TIMEOUT_SECONDS", 0.3)
@@ -125,7 +121,6 @@ def test_an_error_of_the_server_keeps_what_was_received(
     server.pages["/data.bin"] = Page(**{"content": CONTENT} | page)
     with pytest.raises(SourceError, match=r"data\.bin"):
         fetch.download(*file)
-    assert len(server.pages["/data.bin"].ranges) == requests
     assert PART.read_bytes() == CONTENT[:kept]
 
 

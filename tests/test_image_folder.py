@@ -35,10 +35,15 @@ def listed(folder: Path) -> dict[str, dict[str, list[str]]]:
     }
 
 
-def test_class_folders_alone_are_all_for_training_in_the_order_of_names(tmp_path: Path) -> None:
+def test_class_folders_alone_are_all_for_training_in_the_order_of_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     put(tmp_path, "dog/b.jpg", "dog/a.PNG", "cat/line\nend.tif", "ant/deep/er/1.gif", "ant/z.webp")
     put(tmp_path, "dog/10.png", "dog/2.png", "dog/train/1.png", "loose.jpg")
+    put(tmp_path, *(f"cat/{name}" for name in PASSED_OVER))
     images = listed(tmp_path)
+    passed_over = f"passed over {1 + len(PASSED_OVER)} other files, the first {tmp_path}/cat/.DS_"
+    assert f"{tmp_path}: 8 photos; {passed_over}" in capsys.readouterr().out
     assert images == {
         "train": {
             "ant": ["ant/deep/er/1.gif", "ant/z.webp"],
@@ -89,12 +94,16 @@ def test_dvc_tracks_every_image_that_is_listed(tmp_path: Path) -> None:
         (["test/a/1.png", "test/b/1.png"], ["'a' .* train", "'b' .* train"]),
         (["cat/1.png", "dog/1.png", "Train/1.png"], ["Train, cat, dog"]),
         (["a/train/1.png", "a/test/1.png", "b/train/1.png"], ["a/train; swap"]),
+        (["a/1.png", "b\nc/1.png"], ["one line"]),
+        (["a/1.png", "b/caf\udce9.png"], ["caf.*UTF-8"]),
+        (["a/1.png", "b/1.png", "c/closed/1.png"], ["c/closed: .*permissions"]),
     ],
 )
 def test_what_is_wrong_is_named_in_a_line_each(
-    tmp_path: Path, files: list[str], lines: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[str], lines: list[str]
 ) -> None:
     put(tmp_path, *files)
+    monkeypatch.setattr("os.access", lambda path, _: path.name != "closed")  # root may read all
     with pytest.raises(PipelineError) as caught:
         image_folder.list_images(tmp_path)
     for line, expected in zip(str(caught.value).splitlines(), lines, strict=True):

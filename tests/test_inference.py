@@ -9,11 +9,16 @@ import pytest
 
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.config import InferenceConfig, TestTimeAugmentation
-from pipeline.evaluation.inference import predict_logits
-from pipeline.evaluation.test_time_augmentation import predict_with_tta
+from pipeline.evaluation.inference import predict_logits, predict_with_tta
 
 IMAGES = np.linspace(0, 1, 60, dtype=np.float32).reshape(60, 1, 1, 1) * np.ones((1, 32, 32, 3))
 NO_TTA = TestTimeAugmentation(horizontal_flip=False, shift=0, confidence_threshold=1.0)
+
+
+def settings(tta: TestTimeAugmentation, temperature: float) -> InferenceConfig:
+    return InferenceConfig(
+        test_time_augmentation=tta, temperature=temperature, rejection_threshold=0.5
+    )
 
 
 class Model:
@@ -34,7 +39,7 @@ class Model:
 def predict(
     model: Any, images: np.ndarray = IMAGES, *, batch_size: int = 25
 ) -> tuple[np.ndarray, np.ndarray]:
-    return predict_logits(model, images, batch_size=batch_size, config=InferenceConfig(NO_TTA, 0.5))
+    return predict_logits(model, images, batch_size=batch_size, config=settings(NO_TTA, 0.5))
 
 
 def test_batches_and_order() -> None:
@@ -85,7 +90,7 @@ def test_logits_are_averaged_by_weight(flip: bool, pixels: int, weights: dict[in
     """The logits are the pixels of a view, all different, so that a wrong weight of any shows."""
     tta = TestTimeAugmentation(horizontal_flip=flip, shift=pixels, confidence_threshold=1.0)
     averaged, no_tta = predict_with_tta(
-        lambda images: images.reshape(2, -1), SMALL, InferenceConfig(tta, 1.0)
+        lambda images: images.reshape(2, -1), SMALL, settings(tta, 1.0)
     )
     views = [weight * shift(SMALL.astype(float), move) for move, weight in weights.items()]
     mean = np.sum(views, axis=0)
@@ -112,7 +117,7 @@ def test_only_uncertain_images_get_more_views(
         return first if len(sizes) == 1 else np.full((len(images), 2), 4.0, np.float32)
 
     tta = TestTimeAugmentation(horizontal_flip=True, shift=1, confidence_threshold=threshold)
-    logits, no_tta = predict_with_tta(predict, SMALL, InferenceConfig(tta, 0.5))
+    logits, no_tta = predict_with_tta(predict, SMALL, settings(tta, 0.5))
     assert sizes == batches
     assert no_tta.tolist() == [[2, 0], [0, 0]]  # divided by the temperature
     assert logits.tolist() == (averaged or no_tta.tolist())

@@ -27,7 +27,7 @@ def predictions(bins: int) -> Predictions:
     no_tta = np.eye(10)[[3, 5, 0, 0]]  # three of four correct
     with np.errstate(divide="ignore"):
         logits = np.log(PROBABILITIES.astype(float)) + 7.0  # softmax is invariant to a constant
-    return Predictions(LABELS, np.maximum(logits, -50.0), no_tta, bins, 0.7)
+    return Predictions(LABELS, np.maximum(logits, -50.0), no_tta, bins, 0.7, 0.5)
 
 
 def test_every_metric() -> None:
@@ -41,6 +41,8 @@ def test_every_metric() -> None:
         "calibration_error": round(confidence - 0.5, 6),
         "accuracy_no_tta": 0.75,
         "rejection_rate": 0.5,  # at 0.625
+        "rejection_threshold": 0.7,
+        "temperature": 0.5,
         "parameters": 7,
     }
     # Of three bins, (1/3, 2/3] holds 0.625 twice, one of them correct; (2/3, 1] 0.75 and 0.875.

@@ -81,7 +81,7 @@ def test_code_is_committed_and_results_stay_behind(made: Path) -> None:
     files = set(workspace.run(made, "git", "-c", "core.quotePath=no", "ls-files").splitlines())
     on_disk = {name for name in relative(made) if name[:5] != ".git/"}
     assert files == {n for n in on_disk if not re.match(r"data/photos/|\.dvc/(cache|tmp)/", n)}
-    assert {name for name in files if name.startswith("reports/")} == {"reports/training_times.csv"}
+    assert not [name for name in files if name.startswith("reports/")]
     assert files >= {"LICENSE", "Makefile", "pipeline/networks/cnn.py", "docs/photos.md"}
     assert not {"dvc.lock", "CHANGELOG.md", "README.md"} & files
     stages = yaml.safe_load((PROJECT / "dvc.yaml").read_text(encoding="utf-8"))
@@ -103,7 +103,7 @@ def test_params_are_the_project_s_and_the_template_s_fitted_to_the_photos(made: 
     assert [recipe["epochs"] for recipe in TEMPLATE["recipes"].values()] == [30, 8, 28]
     assert params["recipes"]["study"]["epochs"] == 120  # of 30 photos, four times as many
     text = (made / "params.yaml").read_text(encoding="utf-8")
-    assert "    early_stopping: null       # or: patience" in text
+    assert "    early_stopping:            # null, or patience" in text
     assert "  # `network`, `optimizer` and" in text
 
 

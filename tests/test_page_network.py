@@ -20,7 +20,7 @@ from pipeline.core.params import read_params
 from pipeline.datasets.image_loading import load_image
 from pipeline.evaluation import metrics
 from pipeline.evaluation.config import InferenceConfig, TestTimeAugmentation
-from pipeline.evaluation.test_time_augmentation import predict_with_tta
+from pipeline.evaluation.inference import predict_with_tta
 from pipeline.page import export_weights
 from pipeline.page.page import WEB
 from pipeline.training.variant import read_training_config
@@ -106,7 +106,9 @@ def test_javascript_computes_what_keras_does(tmp_path: Path, build: Build) -> No
     deterministic = make_deterministic(model)
 
     def predict(tta: TestTimeAugmentation) -> np.ndarray:
-        config = InferenceConfig(tta, TEMPERATURE)
+        config = InferenceConfig(
+            test_time_augmentation=tta, temperature=TEMPERATURE, rejection_threshold=0.5
+        )
         logits, _ = predict_with_tta(lambda view: np.asarray(deterministic(view)), images, config)
         return metrics.softmax(logits)
 

@@ -16,19 +16,27 @@ import yaml
 from conftest import PROJECT
 from PIL import Image
 
+from pipeline import predict as command
 from pipeline.core import files, paths
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import read_params
 from pipeline.datasets.cifar10 import CLASSES
-from pipeline.evaluation.tflite import append_labels, save_tflite
-from pipeline.predict import __main__ as command
-from pipeline.predict.predictor import load_predictor
+from pipeline.evaluation.config import InferenceConfig, TestTimeAugmentation, append_metadata
+from pipeline.evaluation.tflite import save_tflite
+from pipeline.predict import load_predictor
 
 COLOURS = {"red": "airplane", "lime": "automobile", "blue": "bird"}
 PHOTOS = [f"{colour}.png" for colour in COLOURS]
 FIRST = np.exp(5) / (np.exp(5) + 9)  # the softmax of one logit of 5 and nine of 0
 EXPORTED, FINAL = Path("reports/fast.tflite"), Path("models/final.tflite")
 SIDE = 24  # pixels, of the network's images
+CONFIG = InferenceConfig(
+    test_time_augmentation=TestTimeAugmentation(
+        horizontal_flip=False, shift=0, confidence_threshold=1.0
+    ),
+    temperature=1.0,
+    rejection_threshold=0.5,
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +54,7 @@ def model(tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None) ->
         ]
     )
     network.layers[-1].set_weights([5 * np.eye(3, len(CLASSES)), np.zeros(len(CLASSES))])
-    save_tflite(path, network, CLASSES)
+    save_tflite(path, network, CLASSES, CONFIG)
     return path
 
 
@@ -55,13 +63,7 @@ def project(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     """The current folder: params.yaml, the model and metrics of `final`, three photos."""
     (tmp_path / "params.yaml").write_bytes((PROJECT / "params.yaml").read_bytes())
     monkeypatch.chdir(tmp_path)
-    # Three photos are two batches.
-    no_tta = {"horizontal_flip": False, "shift": 0, "confidence_threshold": 1.0}
-    set_params(
-        temperatures={"study": 1.0, "fast": 1.0, "trial_sgd": 1.0},
-        test_time_augmentation={"cnn": no_tta, "airbench": no_tta},
-        inference={"cpu_isa": "AVX2", "batch_size": 2},
-    )
+    set_params(inference={"cpu_isa": "AVX2", "batch_size": 2})  # three photos are two batches
     add_model(model, "final", 0.7)
     for colour in COLOURS:
         Image.new("RGB", (60, 40), colour).save(f"{colour}.png")
@@ -110,7 +112,7 @@ def test_text_and_json(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.usefixtures("project")
 @pytest.mark.parametrize(("margin", "is_likely"), [(-0.001, True), (0.001, False)])
 def test_rejection(capsys: pytest.CaptureFixture[str], margin: float, is_likely: bool) -> None:
-    set_params(predict={"rejection_threshold": float(FIRST + margin)})
+    rewrite_model(rejection_threshold=float(FIRST + margin))
     command.main(["red.png", "--json"])
     assert json.loads(capsys.readouterr().out)["predictions"][0]["likely"] is is_likely
     command.main(["red.png"])
@@ -189,17 +191,14 @@ def test_bad_photos_are_named(kind: str) -> None:
 
 
 @pytest.mark.usefixtures("project")
-def test_temperature_and_tta_are_those_of_params(model: Path) -> None:
-    add_model(model, "fast", 0.6)
+def test_temperature_and_tta_are_those_of_the_model() -> None:
     half = half_red_array(np.uint8, SIDE)
-    tta = read_params()["test_time_augmentation"]
-    set_params(
-        temperatures={"study": 2.0, "fast": 1.0},
-        test_time_augmentation=tta | {"airbench": tta["airbench"] | {"horizontal_flip": True}},
-    )
-    (plain,) = load_predictor(variant="final").predict(half)
+    rewrite_model(temperature=2.0)
+    (plain,) = load_predictor().predict(half)
     assert plain.probability == pytest.approx(np.exp(2.5) / (np.exp(2.5) + 9), abs=1e-4)
-    (averaged,) = load_predictor(variant="fast").predict(half)  # over the mirror image, too
+    flipped = CONFIG.test_time_augmentation.model_copy(update={"horizontal_flip": True})
+    rewrite_model(test_time_augmentation=flipped)
+    (averaged,) = load_predictor().predict(half)  # over the mirror image, too
     assert {name for name, _ in averaged.top[:2]} == {"airplane", "bird"}
     assert averaged.top[0][1] == pytest.approx(averaged.top[1][1], rel=1e-4)
 
@@ -233,10 +232,11 @@ def test_the_most_accurate_model_is_the_default(model: Path) -> None:
     assert load_predictor(variant="sgd").test_accuracy is None
 
 
-def rewrite_model(network: bytes) -> None:
-    """models/final.tflite with other bytes before the class names."""
-    FINAL.write_bytes(network)
-    append_labels(FINAL, CLASSES)
+def rewrite_model(network: bytes | None = None, **settings: Any) -> None:
+    """models/final.tflite with other bytes before the metadata, or other settings in them."""
+    content = FINAL.read_bytes()
+    FINAL.write_bytes(content[: content.index(b"PK")] if network is None else network)
+    append_metadata(FINAL, CLASSES, CONFIG.model_copy(update=settings))
 
 
 MISTAKES: dict[str, tuple[Callable[[], object], list[str], str]] = {
@@ -281,7 +281,7 @@ def test_command_ends_with_a_status_and_a_line(shell: str, status: int, message:
 @pytest.mark.usefixtures("project")
 def test_nothing_slow_is_imported() -> None:
     script = (
-        "import sys; from pipeline.predict import __main__; __main__.main(['red.png'])\n"
+        "import sys; from pipeline import predict; predict.main(['red.png'])\n"
         "print({'dvc', 'keras', 'matplotlib', 'pandas', 'tensorflow'} & set(sys.modules))"
     )
     done = run_shell(f'{sys.executable} -c "{script}"')

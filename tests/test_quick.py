@@ -6,7 +6,6 @@ import workspace
 from conftest import PROJECT
 
 from pipeline.core.params import read_params
-from pipeline.page import training_times
 from pipeline.tools import config, quick
 
 
@@ -48,8 +47,6 @@ def test_what_git_would_hold_is_copied_without_results(tmp_path: Path) -> None:
     assert copied == {
         *("params.yaml", ".gitignore", ".dvc/config", ".dvc/config.local"),
         *("pipeline/a.py", "pipeline/untracked.py", "data/raw/batch.bin"),
-        "reports/training_times.csv",
     }
-    assert training_times.read_training_times(folder).empty
     small = quick.quick_params(read_params(project / "params.yaml"))
     assert read_params(folder / "params.yaml") == small

@@ -84,9 +84,10 @@ def test_seeds_are_trained_by_a_command_of_their_own_and_deleted_when_stale(proj
 def test_prune_deletes_what_variants_left_and_the_way_back_works(project: Path) -> None:
     run(project)
     workspace.commit(project)
-    checkpoint = project / paths.checkpoint("sprint")
-    checkpoint.parent.mkdir()
-    checkpoint.touch()
+    left = [project / paths.checkpoint("sprint"), project / paths.checkpoint("never_ended")]
+    left[0].parent.mkdir()
+    for path in left:
+        path.touch()
     before = {path for path in project.rglob("*sprint*") if ".dvc" not in path.parts}
     lock = Path("dvc.lock").read_bytes()
     assert len(before) == 6
@@ -95,12 +96,14 @@ def test_prune_deletes_what_variants_left_and_the_way_back_works(project: Path) 
     assert not [path for path in project.rglob("*sprint*") if ".dvc" not in path.parts]
     assert b"@sprint" not in Path("dvc.lock").read_bytes()
     assert "deleted models/sprint.keras\n" in output
+    assert f"deleted {paths.metrics('sprint')}\n" in output
+    assert list(left[0].parent.iterdir()) == []
     assert run(project)[0] == ["compare", "page"]
 
     workspace.run(project, "git", "checkout", "--quiet", ".")
     workspace.run(project, "dvc", "checkout", "--quiet", "--allow-missing")
     after = {path for path in project.rglob("*sprint*") if ".dvc" not in path.parts}
-    assert after == before - {checkpoint}
+    assert after == before - set(left)
     assert Path("dvc.lock").read_bytes() == lock
     assert workspace.run(project, "git", "status", "--short") == ""
     assert run(project)[0] == []

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from conftest import PROJECT
 
+from pipeline.comparison.results import read_result
 from pipeline.core.params import lookup
-from pipeline.page import training_times
 from pipeline.tools import environment, lockfile, plan
 
 GRAPH = declared.stages(PROJECT)
@@ -56,14 +56,13 @@ def test_parameters_and_libraries_are_the_recorded_ones(stage: str) -> None:
 
 def test_readme_shows_the_committed_results() -> None:
     """A row per variant, in the order of the comparison, with its training time."""
-    readme, known = (PROJECT / "README.md").read_text(), training_times.read_training_times()
-    rows = ""
+    readme, rows = (PROJECT / "README.md").read_text(), ""
     for row in pd.read_csv(PROJECT / "reports/comparison.csv").to_dict("records"):
-        time = training_times.training_time(known, row["variant"])
+        time = read_result(row["variant"]).time
         assert time, "run `make repro`"
         accuracy = f"{row['accuracy']:.4f} ± {row['accuracy_deviation']:.4f}".removesuffix(" ± nan")
         interval = f"{row['accuracy_low']:.4f} to {row['accuracy_high']:.4f}"
-        duration, parameters = plan.duration(time.seconds), f"{row['parameters']:,}"
+        duration, parameters = plan.duration(time[0]), f"{row['parameters']:,}"
         rows += f"| {row['variant']} | {accuracy} | {interval} | {duration} | {parameters} |\n"
     assert rows in readme, f"README.md, Results: {rows}"
 

@@ -13,36 +13,39 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.params import read_params
 from pipeline.datasets.cifar10 import CLASSES
 from pipeline.evaluation import metrics
-from pipeline.evaluation.config import InferenceConfig, read_inference_config
+from pipeline.evaluation.config import append_metadata, read_inference_config, read_metadata
 from pipeline.evaluation.inference import load_model, predict_logits
-from pipeline.evaluation.tflite import append_labels, main, read_labels, save_tflite
-from pipeline.predict.predictor import LiteRTModel
+from pipeline.evaluation.tflite import main, save_tflite
+from pipeline.predict import LiteRTModel
 from pipeline.training.variant import read_training_config
 
 NAMES = ("Grüner Tee", "rote Äpfel, geschält", "NEL\u0085 and LS\u2028 end no line", "c:/d")
 NETWORK = b"\x20\0\0\0TFL3" + bytes(1000)
 IMAGES = np.random.default_rng(1).random((7, 32, 32, 3), np.float32)
 EXPORTED = Path("reports/fast.tflite")
+CONFIG = read_inference_config(read_params(PROJECT / "params.yaml"), "fast")
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "a.tflite"
     path.write_bytes(NETWORK)
-    append_labels(path, NAMES)
+    append_metadata(path, NAMES, CONFIG)
     return path
 
 
-def test_labels_round_trip_with_the_same_bytes_each_time(file: Path) -> None:
-    assert read_labels(file) == NAMES
+def test_metadata_round_trip_with_the_same_bytes_each_time(file: Path) -> None:
+    assert read_metadata(file) == (NAMES, CONFIG)
     content = file.read_bytes()
     assert content.startswith(NETWORK)
     with zipfile.ZipFile(file) as archive:
-        (entry,) = archive.infolist()
-    assert (entry.filename, entry.compress_type) == ("labels.txt", zipfile.ZIP_STORED)
-    assert (entry.date_time, entry.create_system) == ((1980, 1, 1, 0, 0, 0), 3)
+        entries = archive.infolist()
+    assert [entry.filename for entry in entries] == ["labels.txt", "inference.json"]
+    for entry in entries:
+        assert (entry.compress_type, entry.create_system) == (zipfile.ZIP_STORED, 3)
+        assert entry.date_time == (1980, 1, 1, 0, 0, 0)
     file.write_bytes(NETWORK)
-    append_labels(file, NAMES)
+    append_metadata(file, NAMES, CONFIG)
     assert file.read_bytes() == content
 
 
@@ -51,18 +54,19 @@ def test_labels_round_trip_with_the_same_bytes_each_time(file: Path) -> None:
     [
         (0, b"Tee", b"Kee"),  # the checksum differs
         (0, b"labels.txt", b"others.txt"),
+        (0, b"inference.json", b"otherwise.json"),
         (-30, b"", b""),
         (1, b"", b""),
     ],
 )
-def test_damaged_labels(file: Path, start: int, old: bytes, new: bytes) -> None:
+def test_damaged_metadata(file: Path, start: int, old: bytes, new: bytes) -> None:
     content = file.read_bytes()
     file.write_bytes(content[:start] if start else content.replace(old, new))
     with pytest.raises(PipelineError, match=r"a\.tflite: .*labels\.txt"):
-        read_labels(file)
+        read_metadata(file)
     file.unlink()
     with pytest.raises(PipelineError, match="No such file"):
-        read_labels(file)
+        read_metadata(file)
 
 
 @pytest.fixture
@@ -90,27 +94,26 @@ def save_keras(name: str) -> None:
     model.save(paths.model(name))
 
 
-def inference_config(name: str) -> InferenceConfig:
-    variant = read_params()["variants"][name]
-    return read_inference_config(read_params(), variant["network"], variant["recipe"])
-
-
 def keras_probabilities(name: str) -> np.ndarray:
-    model, config = load_model(name, len(CLASSES)), inference_config(name)
+    model, config = load_model(name, len(CLASSES)), read_inference_config(read_params(), name)
     return metrics.softmax(predict_logits(model, IMAGES, batch_size=7, config=config)[0])
 
 
 def litert_probabilities(path: Path, batch_size: int) -> np.ndarray:
-    model, config = LiteRTModel(path), inference_config(path.stem)
-    logits = model.predict_logits(IMAGES, batch_size=batch_size, inference_config=config)
-    return metrics.softmax(logits)
+    return metrics.softmax(LiteRTModel(path).predict_logits(IMAGES, batch_size=batch_size))
+
+
+def evaluated(name: str) -> None:
+    """models/NAME.tflite of models/NAME.keras."""
+    config, model = read_inference_config(read_params(), name), load_model(name, len(CLASSES))
+    save_tflite(paths.tflite(name), model, CLASSES, config)
 
 
 @pytest.mark.usefixtures("project")
 @pytest.mark.parametrize("name", ["final", "fast"])
 def test_litert_computes_what_keras_does_in_batches_of_any_size(name: str) -> None:
     save_keras(name)
-    save_tflite(paths.tflite(name), load_model(name, len(CLASSES)), CLASSES)
+    evaluated(name)
     expected = keras_probabilities(name)
     assert np.ptp(expected, axis=1).min() > 0.05
     for batch_size in (3, 7, 100):
@@ -121,14 +124,14 @@ def test_litert_computes_what_keras_does_in_batches_of_any_size(name: str) -> No
 @pytest.mark.usefixtures("project")
 def test_export_has_float16_weights_and_the_same_bytes_each_time() -> None:
     save_keras("fast")
+    evaluated("fast")
     main([])
     content = EXPORTED.read_bytes()
     EXPORTED.unlink()
     main([])
     assert EXPORTED.read_bytes() == content
-    model = load_model("fast", len(CLASSES))
-    save_tflite(paths.tflite("fast"), model, CLASSES)
-    assert paths.tflite("fast").stat().st_size - len(content) > 0.35 * 4 * model.count_params()
-    assert read_labels(EXPORTED) == CLASSES
+    parameters = load_model("fast", len(CLASSES)).count_params()
+    assert paths.tflite("fast").stat().st_size - len(content) > 0.35 * 4 * parameters
+    assert read_metadata(EXPORTED) == read_metadata(paths.tflite("fast")) == (CLASSES, CONFIG)
     probabilities = litert_probabilities(EXPORTED, 7)
     np.testing.assert_allclose(probabilities, keras_probabilities("fast"), atol=0.01)

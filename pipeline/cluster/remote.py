@@ -15,10 +15,11 @@ from distributed import Client, Future, KilledWorker, Security
 from dvc.utils.serialize import loads_yaml
 
 from pipeline.cluster import worker
+from pipeline.core import paths
 from pipeline.core.errors import PipelineError
 from pipeline.tools import dvc_project, environment, git
 from pipeline.tools.lockfile import LOCK
-from pipeline.tools.plan import overlap
+from pipeline.tools.plan import overlap, variant_of
 from pipeline.tools.repro import log_path
 
 WAIT_SECONDS = 60  # without a worker that can run stages
@@ -61,7 +62,7 @@ class RemoteBackend(contextlib.ExitStack):
         with dvc_project.opened(wait=True) as repo:
             repo.cloud.get_remote()  # DVC's error where none is configured
             self._graph = repo.index.graph
-        worker.check_process(*worker.DVC, "push", "--quiet")
+        worker.check_process(*worker.DVC, "push")
         self._running: dict[str, Future[Any]] = {}
         self._unsuitable: set[str] = set()
         self._last_seen = time.monotonic()
@@ -72,11 +73,11 @@ class RemoteBackend(contextlib.ExitStack):
 
         Raises PipelineError after WAIT_SECONDS without such a worker.
         """
+        self._check_connection()
         try:  # Not `scheduler_info`: Dask replaces that every 2 s by one without workers.
-            identity = self._client.sync(self._client.scheduler.identity, n_workers=-1)
+            known = self._client.sync(self._client.scheduler.identity, n_workers=-1)["workers"]
         except OSError as error:
             raise PipelineError(SCHEDULER_GONE) from error
-        known = identity["workers"]
         # Dask gives no tasks to workers that are still starting, whose status is `init`.
         workers = [w for w in known.keys() - self._unsuitable if known[w]["status"] != "init"]
         if workers:
@@ -101,8 +102,7 @@ class RemoteBackend(contextlib.ExitStack):
         Raises PipelineError without the scheduler, and for a stage that ended several workers.
         """
         time.sleep(worker.POLL_SECONDS)
-        if self._client.status != "running" or any(f.cancelled() for f in self._running.values()):
-            raise PipelineError(SCHEDULER_GONE)
+        self._check_connection()
         try:  # A future in a local variable may outlive this call: Dask would keep its result.
             results = {name: f.result() for name, f in self._running.items() if f.done()}
         except KilledWorker as error:
@@ -116,6 +116,10 @@ class RemoteBackend(contextlib.ExitStack):
                 print(f"{name}  returned by {result['worker']}: {reason}", flush=True)
         return {n: n in written for n in results if "unsuitable" not in results[n]}
 
+    def _check_connection(self) -> None:
+        if self._client.status != "running" or any(f.cancelled() for f in self._running.values()):
+            raise PipelineError(SCHEDULER_GONE)
+
     def task(self, stage: str) -> tuple[Any, ...]:
         """Compile worker.py and call its `run_stage` with what `stage` needs and writes."""
         node = next(node for node in self._graph if node.addressing == stage)
@@ -123,15 +127,18 @@ class RemoteBackend(contextlib.ExitStack):
         cached = [out.def_path for up in self._graph[node] for out in up.outs if out.use_cache]
         in_git = [out.def_path for out in node.outs if not out.use_cache]
         changed, inputs = (
-            [path for path in paths if any(overlap(Path(path), dep) for dep in deps)]
-            for paths in (self.changed, cached)
+            [path for path in group if any(overlap(Path(path), dep) for dep in deps)]
+            for group in (self.changed, cached)
         )
+        records = [str(environment.path(stage))]
+        if stage.startswith("train@"):
+            records.append(str(paths.training_time(variant_of(stage))))
         job = {
             **self.common,
             "stage": stage,
-            "files": worker.read_files([*changed, str(LOCK)]),
+            "files": worker.read_files([*changed, *records, str(LOCK)]),
             "inputs": inputs,
-            "outputs": [*in_git, str(environment.path(stage)), str(LOCK)],
+            "outputs": [*in_git, *records, str(LOCK)],
         }
         return eval, RUN, {"source": inspect.getsource(worker), "job": job}
 
@@ -150,7 +157,7 @@ class RemoteBackend(contextlib.ExitStack):
             for stage in repo.index.stages:
                 if stage.addressing in results:
                     repo.stage_cache.save(stage)  # DVC's run cache
-        worker.check_process(*worker.DVC, "pull", "--quiet", *results)
+        worker.check_process(*worker.DVC, "pull", *results)
 
 
 def _append_output(event: tuple[float, Mapping[str, str]]) -> None:

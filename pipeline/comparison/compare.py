@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from pipeline.comparison import plots, statistics, tables
-from pipeline.comparison.results import read_published, read_results
+import pandas as pd
+
+from pipeline.comparison import plots, tables
+from pipeline.comparison.results import read_results
 from pipeline.comparison.seeds import further_seeds, group_seeds, progress_note
 from pipeline.core import files, paths
 from pipeline.core.params import lookup, read_params, read_section
@@ -31,9 +33,9 @@ def main(arguments: list[str]) -> None:
     results = {result.variant: result for result in read_results(sorted(names))}
     compared = group_seeds({name: variants[name] for name in names})
     groups = [[results[name] for name in group] for group in compared]
-    groups.sort(key=statistics.mean_accuracy, reverse=True)
+    groups.sort(key=tables.mean_accuracy, reverse=True)
     is_cifar10 = lookup(params, "dataset.kind") == "cifar10"
-    published = read_published(PUBLISHED) if is_cifar10 else None
+    published = pd.read_csv(PUBLISHED, index_col="variant") if is_cifar10 else None
     comparison = tables.comparison_table(groups, published, confidence)
     differences = tables.differences_table(groups, confidence)
     files.write_text(REPORTS / "comparison.csv", comparison.to_csv(**CSV))

@@ -1,6 +1,8 @@
-"""The results of train and evaluate under reports/variants, and the study's published figures."""
+"""The results of train and evaluate under reports/variants."""
 
+import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.core import paths
+from pipeline.core import files, paths
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.metrics import Metrics, confusion_matrix, read_metrics
 from pipeline.training import history
@@ -20,7 +22,8 @@ class Result:
     """One trained and evaluated variant.
 
     `classes` are the K class names. `history` has a row per epoch, `predictions` a row per test
-    image, in their order: class indices `actual` and `predicted`, int64, and `confidence`.
+    image, in their order: class indices `actual` and `predicted`, int64, and `confidence`. `time`
+    are the seconds of the training and its machine, None where they were not measured.
     """
 
     variant: str
@@ -28,6 +31,7 @@ class Result:
     metrics: Metrics
     history: pd.DataFrame
     predictions: pd.DataFrame
+    time: tuple[float, str] | None
 
     @property
     def test_images(self) -> int:
@@ -56,7 +60,7 @@ def read_result(variant: str) -> Result:
     labels = dict.fromkeys(columns[:2], label)
     predictions = _read_table(paths.predictions(variant), columns, evaluate, labels)
     epochs = _read_table(paths.history(variant), history.COLUMNS, train)
-    return Result(variant, classes, read_metrics(variant), epochs, predictions)
+    return Result(variant, classes, read_metrics(variant), epochs, predictions, _read_time(variant))
 
 
 def read_results(variants: Iterable[str]) -> list[Result]:
@@ -76,9 +80,12 @@ def read_results(variants: Iterable[str]) -> list[Result]:
     return results
 
 
-def read_published(path: Path) -> pd.DataFrame:
-    """The study's figures with the variant as index."""
-    return pd.read_csv(path, index_col="variant")
+def _read_time(variant: str) -> tuple[float, str] | None:
+    with suppress(OSError, ValueError, LookupError):
+        run = json.loads(paths.training_time(variant).read_text(encoding="utf-8"))
+        if run["history"] == files.sha256(paths.history(variant)):
+            return run["seconds"], f"{run['cores']} cores of {run['processor']}"
+    return None
 
 
 def _read_table(

@@ -1,6 +1,7 @@
 """Atomic writes: every output appears whole or not at all, with the bytes it was given."""
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -48,6 +49,11 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """`content` with its keys in the order given; NaN is refused, as JSON has none."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False))
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file in hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _temporary_path(path: Path) -> Path:

@@ -18,7 +18,7 @@ def model(variant: str) -> Path:
 
 
 def tflite(variant: str) -> Path:
-    """The same network in LiteRT's format, with its class names."""
+    """The same network in LiteRT's format, with its metadata (evaluation/config.py)."""
     return Path("models", f"{variant}.tflite")
 
 
@@ -30,6 +30,11 @@ def checkpoint(variant: str) -> Path:
 def history(variant: str) -> Path:
     """Accuracy and loss by epoch (training/history.py)."""
     return RESULTS / variant / "history.csv"
+
+
+def training_time(variant: str) -> Path:
+    """Duration and machine of the training of that history (tools/environment.py)."""
+    return RESULTS / variant / "training_time.json"
 
 
 def metrics(variant: str) -> Path:

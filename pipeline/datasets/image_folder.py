@@ -4,6 +4,7 @@ The names of split folders are those of Hugging Face's `imagefolder`. Files coun
 suffix. Hidden files and `name~` never do: .dvcignore keeps DVC from tracking them.
 """
 
+import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import TypeAlias
 from PIL import Image
 
 from pipeline.core.errors import PipelineError
-from pipeline.datasets.image_loading import FORMATS
+from pipeline.datasets.image_loading import FORMATS, printable
 
 SPLIT_OF: Mapping[str, str] = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -30,10 +31,10 @@ ImagesBySplit: TypeAlias = Mapping[str, Mapping[str, Sequence[Path]]]
 def list_images(folder: Path) -> ImagesBySplit:
     """The images by split and class, sorted by name; only `train` where there are no split folders.
 
-    All splits have the same classes. PipelineError with a line for each class that has no image in
-    a split.
+    All splits have the same classes. Prints how many files are images, and how many not.
+    PipelineError with a line for each class that has no image in a split.
     """
-    paths = _walk(folder)
+    paths, passed_over = _walk(folder)
     tops = [path.name for path in paths if path.parent == folder and path.is_dir()]
     has_splits = any(name.lower() in SPLIT_OF for name in tops)
     if has_splits and not all(name.lower() in SPLIT_OF for name in tops):
@@ -54,6 +55,8 @@ def list_images(folder: Path) -> ImagesBySplit:
             # NFC: macOS writes an umlaut as two characters, other systems as one.
             own = by_split[split][unicodedata.normalize("NFC", folders[0])]
             own += [] if path.is_dir() else [path]
+        elif not path.is_dir():  # beside the folders
+            passed_over.append(path)
     images = {
         split: dict(sorted(by_class.items()))
         for split, by_class in by_split.items()
@@ -61,24 +64,33 @@ def list_images(folder: Path) -> ImagesBySplit:
     }
     if problems := _class_problems(folder, images):
         raise PipelineError("\n".join(problems))
+    count = sum(len(own) for by_class in images.values() for own in by_class.values())
+    first = f", the first {printable(str(passed_over[0]))}" if passed_over else ""
+    print(f"{folder}: {count:,} photos; passed over {len(passed_over):,} other files{first}")
     return images
 
 
-def _walk(folder: Path) -> list[Path]:
-    """The folders and the images below `folder`, sorted by the parts of their paths."""
-    paths = []
+def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The folders and images below `folder`, and the other files, sorted by the parts of paths."""
+    paths: list[Path] = []
+    passed_over: list[Path] = []
+    problems: dict[Path, str] = {}
     for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
+        parts, is_folder = path.relative_to(folder).parts, path.is_dir()
         if any(part.startswith(".") or part.lower() in IGNORED_FOLDERS for part in parts):
-            continue
-        if path.is_symlink() and path.is_dir():
-            raise PipelineError(
-                f"{path}: expected a folder, found a link to one, which DVC does not track; "
-                "replace it by a copy"
-            )
-        if path.is_dir() or path.suffix.lower() in SUFFIXES:
-            paths.append(path)
-    return paths
+            passed_over += [] if is_folder else [path]
+        elif is_folder and path.is_symlink():
+            problems[path] = "a link to a folder, which DVC does not track; replace it by a copy"
+        elif is_folder and not os.access(path, os.R_OK | os.X_OK):
+            problems[path] = "a folder that may not be read; change its permissions, or move it"
+        elif any("\udc80" <= character <= "\udcff" for character in path.name):  # other bytes
+            problems[path] = "a name that is not UTF-8; rename it"
+        else:
+            (paths if is_folder or path.suffix.lower() in SUFFIXES else passed_over).append(path)
+    if problems:
+        lines = (f"{printable(str(path))}: found {problem}" for path, problem in problems.items())
+        raise PipelineError("\n".join(lines))
+    return paths, passed_over
 
 
 def _class_problems(folder: Path, images: ImagesBySplit) -> list[str]:
@@ -89,6 +101,8 @@ def _class_problems(folder: Path, images: ImagesBySplit) -> list[str]:
             f"{folder}, found {', '.join(classes) or 'none'}; correct params.yaml, or `dvc pull` "
             "if the images are tracked"
         ]
+    if lines := [name for name in classes if {"\n", "\r"} & set(name)]:
+        return [f"{folder}: class {lines[0]!r}: expected a name of one line; rename it"]
     return [
         f"{folder}: class {name!r} has no photo in {split}; add some ({', '.join(FORMATS)}) or "
         "delete it"

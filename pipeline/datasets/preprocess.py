@@ -53,8 +53,6 @@ def load_image_folder(config: ImageFolderConfig) -> Dataset:
         for label, name in enumerate(names)
         for path in by_class[name]
     ]
-    others = sum(not path.is_dir() for path in folder.rglob("*")) - len(rows)
-    print(f"preprocess: {len(rows):,} photos, {others:,} other files passed over", flush=True)
     labels = np.array([label for _, label, _ in rows])
     images, hashes = _read_images([path for *_, path in rows], config)
     assigned = assign_splits([split for split, *_ in rows], labels, hashes, config)

@@ -1,14 +1,25 @@
-"""The settings of inference, evaluation and comparison, as params.yaml has them."""
+"""Settings of inference, evaluation and comparison, in params.yaml and in .tflite files.
 
-from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+As in TensorFlow Lite's metadata, a zip archive with associated files follows the model in a .tflite
+file: LiteRT reads the model by its length, any zip program the archive. `unzip -p
+models/best.tflite labels.txt` prints the class names.
+"""
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
 import pydantic
 
-from pipeline.core.params import ConfigModel, read_section
+from pipeline.core.errors import PipelineError
+from pipeline.core.params import ConfigModel, lookup, read_section
 from pipeline.runtime import CpuIsa
 
-Temperature = Annotated[float, pydantic.Field(strict=True, ge=0.01, le=100)]
+# By which logits are divided before the softmax; null: fitted on the validation images.
+Temperature = Annotated[float, pydantic.Field(strict=True, ge=0.01, le=100)] | None
+LABELS, CONFIG = "labels.txt", "inference.json"  # in the archive
+Share = Annotated[float, pydantic.Field(ge=0, le=1)]
 
 
 class Evaluate(ConfigModel):
@@ -25,10 +36,14 @@ class Compare(ConfigModel):
 
 
 class Predict(ConfigModel):
-    """The settings of predict beside those of inference."""
+    """The probability of the most probable class below which a photo is rejected.
 
-    # Probability of the most probable class below which a photo is rejected.
-    rejection_threshold: Annotated[float, pydantic.Field(ge=0, le=1)]
+    `rejection_threshold` where the temperature is a parameter. Where it is fitted, the threshold
+    that rejects the share `rejection_rate` of the validation images.
+    """
+
+    rejection_threshold: Share
+    rejection_rate: Share
 
 
 class Inference(ConfigModel):
@@ -50,16 +65,50 @@ class TestTimeAugmentation(ConfigModel):
     confidence_threshold: Annotated[float, pydantic.Field(gt=0, le=1)]
 
 
-class InferenceConfig(NamedTuple):
-    """Test-time augmentation and softmax temperature of a variant."""
+class InferenceConfig(ConfigModel):
+    """Test-time augmentation, temperature and rejection threshold of a variant."""
 
-    tta: TestTimeAugmentation
+    test_time_augmentation: TestTimeAugmentation
     temperature: float
+    rejection_threshold: Share
 
 
-def read_inference_config(params: Mapping[str, Any], network: str, recipe: str) -> InferenceConfig:
-    """The entries of a variant's `network` and `recipe`; PipelineError when they are missing."""
+def read_inference_config(params: Mapping[str, Any], variant: str) -> InferenceConfig:
+    """The settings of `variant`, with temperature 1 where it has to be fitted.
+
+    Raises PipelineError when they are missing or wrong.
+    """
+    network, recipe = (lookup(params, f"variants.{variant}.{key}") for key in ("network", "recipe"))
+    key = f"test_time_augmentation.{network}"
     return InferenceConfig(
-        read_section(params, f"test_time_augmentation.{network}", TestTimeAugmentation),
-        read_section(params, f"temperatures.{recipe}", Temperature),
+        test_time_augmentation=read_section(params, key, TestTimeAugmentation),
+        temperature=read_section(params, f"temperatures.{recipe}", Temperature) or 1.0,
+        rejection_threshold=read_section(params, "predict", Predict).rejection_threshold,
     )
+
+
+def append_metadata(path: Path, class_names: Sequence[str], config: InferenceConfig) -> None:
+    """Append `config` and the `class_names`, which have no line ends, to the model in `path`."""
+    contents = {LABELS: "".join(f"{name}\n" for name in class_names)}
+    contents[CONFIG] = config.model_dump_json(indent=2)
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, content in contents.items():
+            entry = zipfile.ZipInfo(name)  # dated 1980
+            entry.create_system = 3  # Unix
+            archive.writestr(entry, content)
+
+
+def read_metadata(path: Path) -> tuple[tuple[str, ...], InferenceConfig]:
+    """The class names in `path`, in the order of the model's outputs, and its InferenceConfig.
+
+    Raises PipelineError when there are none, or the file is missing or damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            labels = archive.read(LABELS).decode("utf-8").removesuffix("\n").split("\n")
+            return tuple(labels), InferenceConfig.model_validate_json(archive.read(CONFIG))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise PipelineError(
+            f"{path}: expected a model with {LABELS} and {CONFIG}, found a missing or damaged file "
+            f"({' '.join(str(error).split())}); delete it and run `dvc repro`"
+        ) from error

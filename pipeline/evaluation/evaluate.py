@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from pipeline.core import files, paths
 from pipeline.core.params import lookup, read_params, read_section
 from pipeline.core.splits import read_class_names, read_split
 from pipeline.evaluation.config import Evaluate, Inference, Predict, read_inference_config
-from pipeline.evaluation.inference import load_model, predict_logits
+from pipeline.evaluation.inference import calibrate, held_out_logits, load_model, predict_logits
 from pipeline.evaluation.metrics import CSV, Predictions, class_scores, compute_metrics
 from pipeline.evaluation.tflite import save_tflite
 
@@ -21,24 +22,27 @@ CELL = 1.8  # inches: two lines of text fit above an image
 
 
 def main(arguments: list[str]) -> None:
-    """Evaluate the variant `arguments[0]`: metrics, predictions, gallery and .tflite file."""
+    """Evaluate the variant `arguments[0]`; where its temperature is null, first fit that."""
     (variant,) = arguments
     params = read_params()
     settings = read_section(params, "evaluate", Evaluate)
     inference = read_section(params, "inference", Inference)
-    threshold = read_section(params, "predict", Predict).rejection_threshold
-    network, recipe = (lookup(params, f"variants.{variant}.{key}") for key in ("network", "recipe"))
-    config = read_inference_config(params, network, recipe)
+    config = read_inference_config(params, variant)
     class_names, (images, one_hot) = read_class_names(), read_split("test")
     runtime.start(inference.cpu_isa)
     model = load_model(variant, len(class_names))
-    labels = one_hot.argmax(axis=1)
-    logits = predict_logits(model, images, batch_size=inference.batch_size, config=config)
-    predictions = Predictions(labels, *logits, settings.calibration_bins, threshold)
+    predict = partial(predict_logits, model, batch_size=inference.batch_size)
+    if lookup(params, f"temperatures.{lookup(params, f'variants.{variant}.recipe')}") is None:
+        rejection_rate = read_section(params, "predict", Predict).rejection_rate
+        held_out = held_out_logits(predict, read_split("validation"), config)
+        config = calibrate(held_out, config, rejection_rate)
+    labels, logits = one_hot.argmax(axis=1), predict(images, config=config)
+    fitted = (config.rejection_threshold, config.temperature)
+    predictions = Predictions(labels, *logits, settings.calibration_bins, *fitted)
     metrics = compute_metrics(predictions, model.count_params())
     by_class = pd.DataFrame({"class": class_names, **class_scores(predictions.confusion)})
     table = prediction_table(labels, predictions.probabilities, class_names)
-    save_tflite(paths.tflite(variant), model, class_names, allow_custom_ops=True)
+    save_tflite(paths.tflite(variant), model, class_names, config, allow_custom_ops=True)
     draw_gallery(paths.misclassified(variant), variant, images, table, settings.misclassified)
     files.write_text(paths.predictions(variant), table.to_csv(**CSV))
     files.write_text(paths.classes(variant), by_class.to_csv(**CSV))

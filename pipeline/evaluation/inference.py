@@ -1,19 +1,31 @@
-"""Logits of a trained Keras model. Call runtime.start first."""
+"""Logits of a trained Keras model, test-time augmentation, and calibration.
 
+Test-time augmentation averages the logits of several views of an image, by the scheme of airbench
+(arXiv 2404.00498); that only images with an uncertain first prediction need the other views is of
+hiverge/cifar10-speedrun. Call runtime.start before a Keras model.
+"""
+
+import math
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipeline import runtime
 from pipeline.core import paths
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation.config import InferenceConfig
-from pipeline.evaluation.test_time_augmentation import predict_with_tta
+from pipeline.core.splits import Split
+from pipeline.evaluation.config import InferenceConfig, TestTimeAugmentation
+from pipeline.evaluation.metrics import cross_entropy, softmax
 from pipeline.runtime import Lazy
 
 keras = Lazy("keras")
 deterministic = Lazy("pipeline.evaluation.deterministic")
+
+# A grid in steps of 2 %: a finer optimum would depend on the last bits of exp, in which processors
+# differ.
+TEMPERATURES = np.geomspace(0.05, 20, 304).round(3)
 
 
 def load_model(variant: str, classes: int) -> Any:
@@ -53,3 +65,101 @@ def predict_logits(
             return np.concatenate(list(pool.map(model.predict_on_batch, batches)))
 
     return predict_with_tta(predict, images, config)
+
+
+def predict_with_tta(
+    predict: Callable[[np.ndarray], np.ndarray], images: np.ndarray, config: InferenceConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits float64 (N, K) of `images` float32 (N, H, W, 3), with and without augmentation.
+
+    `predict` gives the logits of a batch. Both are divided by the temperature, which calibrates
+    their softmax (Guo et al., On Calibration of Modern Neural Networks, 2017, section 4.2). Raises
+    PipelineError when a logit is infinite or NaN.
+    """
+    tta, temperature = config.test_time_augmentation, config.temperature
+    no_tta = predict(images).astype(np.float64)
+    logits = no_tta.copy()
+    with np.errstate(invalid="ignore"):  # NaN are refused below
+        uncertain = softmax(no_tta / temperature).max(axis=1) < tta.confidence_threshold
+    if uncertain.any():
+        (weight, _), *others = _weighted_views(images[uncertain], tta)
+        logits[uncertain] *= weight
+        for weight, view in others:
+            logits[uncertain] += weight * predict(view).astype(np.float64)
+    if not np.isfinite(logits).all():
+        raise PipelineError(
+            "logits: expected finite numbers, found infinity or NaN: the training diverged; lower "
+            "the learning_rate of its recipe and train again"
+        )
+    return logits / temperature, no_tta / temperature
+
+
+def _weighted_views(
+    images: np.ndarray, tta: TestTimeAugmentation
+) -> Iterator[tuple[float, np.ndarray]]:
+    """The views and their weights, which sum to 1; the first is `images`.
+
+    The unshifted views weigh as much as both shifted ones together.
+    """
+    reach = tta.shift
+    shifts = {0: 0.5, -reach: 0.25, reach: 0.25} if reach else {0: 1.0}
+    edges = ((0, 0), (reach, reach), (reach, reach), (0, 0))
+    padded = np.pad(images, edges, mode="symmetric")
+    height, width = images.shape[1:3]
+    for shift, weight in shifts.items():
+        start = reach + shift
+        view = padded[:, start : start + height, start : start + width]
+        views = (view, view[:, :, ::-1]) if tta.horizontal_flip else (view,)
+        yield from ((weight / len(views), view) for view in views)
+
+
+class HeldOutLogits(NamedTuple):
+    """Logits float64 (N, K) of held-out images at temperature 1, without test-time augmentation
+    and with it on every image; `labels` int64 (N,) are the true classes."""
+
+    labels: np.ndarray
+    no_tta: np.ndarray
+    with_tta: np.ndarray
+
+    def at(self, temperature: float, confidence_threshold: float) -> np.ndarray:
+        """The logits that `predict_with_tta` returns at these settings."""
+        is_certain = softmax(self.no_tta / temperature).max(axis=1) >= confidence_threshold
+        return np.where(is_certain[:, None], self.no_tta, self.with_tta) / temperature
+
+    def fit_temperature(self, confidence_threshold: float) -> float:
+        """The temperature of the lowest cross-entropy (Guo et al., section 4.2).
+
+        Its logarithm has a standard normal prior: the cross-entropy of a few images that are all
+        classified correctly would fall down to temperature 0.
+        """
+        losses = [
+            len(self.labels) * cross_entropy(self.labels, self.at(value, confidence_threshold))
+            + np.log(value) ** 2 / 2
+            for value in TEMPERATURES
+        ]
+        return float(TEMPERATURES[np.argmin(losses)])
+
+
+def held_out_logits(
+    predict: Callable[..., Any], split: Split, config: InferenceConfig
+) -> HeldOutLogits:
+    """Those of the images of `split` by the views of `config`; `predict` is `predict_logits`."""
+    tta = config.test_time_augmentation.model_copy(update={"confidence_threshold": math.inf})
+    update = {"test_time_augmentation": tta, "temperature": 1.0}
+    with_tta, no_tta = predict(split.images, config=config.model_copy(update=update))
+    return HeldOutLogits(split.labels.argmax(axis=1), no_tta, with_tta)
+
+
+def calibrate(
+    held_out: HeldOutLogits, config: InferenceConfig, rejection_rate: float
+) -> InferenceConfig:
+    """`config` with a fitted temperature and rejection threshold.
+
+    Of the share `rejection_rate` of the held-out images the most probable class has a probability
+    below the threshold.
+    """
+    confidence_threshold = config.test_time_augmentation.confidence_threshold
+    temperature = held_out.fit_temperature(confidence_threshold)
+    confidence = softmax(held_out.at(temperature, confidence_threshold)).max(axis=1)
+    threshold = math.floor(1000 * np.quantile(confidence, rejection_rate)) / 1000
+    return config.model_copy(update={"temperature": temperature, "rejection_threshold": threshold})

@@ -26,8 +26,9 @@ CSV: dict[str, Any] = {"index": False, "float_format": f"%.{DECIMALS}f", "linete
 class Predictions:
     """Logits float64 (N, K) of the test images, with and without test-time augmentation.
 
-    `calibration_bins` is the number of confidence bins, `rejection_threshold` the probability of
-    the most probable class below which an image is rejected.
+    They are divided by `temperature`. `calibration_bins` is the number of confidence bins,
+    `rejection_threshold` the probability of the most probable class below which an image is
+    rejected.
     """
 
     labels: np.ndarray
@@ -35,6 +36,7 @@ class Predictions:
     logits_no_tta: np.ndarray
     calibration_bins: int
     rejection_threshold: float
+    temperature: float
 
     @cached_property
     def probabilities(self) -> np.ndarray:
@@ -150,6 +152,8 @@ METRICS: dict[str, Callable[[Predictions], float]] = {
     "accuracy_no_tta": lambda p: top_k_accuracy(p.labels, p.logits_no_tta, 1),
     # Test images show one of the classes, so this is the false-rejection rate.
     "rejection_rate": lambda p: float((p.probabilities.max(axis=1) < p.rejection_threshold).mean()),
+    "rejection_threshold": lambda p: p.rejection_threshold,
+    "temperature": lambda p: p.temperature,
 }
 
 

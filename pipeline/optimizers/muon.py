@@ -1,6 +1,6 @@
 """Muon for convolution kernels, SGD with Nesterov momentum for biases and dense kernels.
 
-Muon orthogonalizes the momentum: the update is the suggest matrix with singular values of about 1,
+Muon orthogonalizes the momentum: the update is the nearest matrix with singular values of about 1,
 so that no direction of the gradient is drowned by another. Sources: Jordan et al., Muon: An
 optimizer for hidden layers in neural networks, 2024; kernel normalization and the values of
 params.yaml follow airbench (Jordan, arXiv 2404.00498, and its later versions).
@@ -69,7 +69,7 @@ class Recipe(BaseRecipe):
 
 
 def orthogonalize(matrix: Any) -> Any:
-    """The suggest matrix to `matrix`, float32 (M, N), with all singular values about 1."""
+    """The nearest matrix to `matrix`, float32 (M, N), with all singular values about 1."""
     is_wide = matrix.shape[0] <= matrix.shape[1]
     wide = matrix if is_wide else tf.transpose(matrix)
     wide /= tf.norm(wide) + 1e-7

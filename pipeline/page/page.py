@@ -7,7 +7,7 @@ import json
 import math
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,13 @@ from PIL import Image
 from pipeline.comparison import results
 from pipeline.comparison.results import Result
 from pipeline.comparison.seeds import progress_note
-from pipeline.core import files
+from pipeline.core import files, paths
 from pipeline.core.params import lookup, read_params, read_section
 from pipeline.core.splits import read_split
 from pipeline.datasets.config import read_dataset_config
-from pipeline.evaluation.config import Predict, read_inference_config
+from pipeline.evaluation.config import read_metadata
 from pipeline.evaluation.metrics import class_scores
-from pipeline.page import export_weights, training_times
+from pipeline.page import export_weights
 from pipeline.page.page_data import Network, Page, PageData, RankingRow, Variant
 
 REPORTS = Path("reports")
@@ -80,11 +80,12 @@ def main(arguments: list[str]) -> None:
 def collect(params: Mapping[str, Any], settings: Page, result: Result) -> PageData:
     """The data from `params` and what preprocess, train, evaluate and compare wrote.
 
-    `result` is that of the network. Raises PipelineError when results, training times, test images
-    or the model are malformed.
+    `result` is that of the network. Raises PipelineError when results, test images or the model are
+    malformed.
     """
-    ranking = _ranking()
-    all_results = results.read_results(row.variant for row in ranking)
+    table = pd.read_csv(REPORTS / "comparison.csv")
+    all_results = results.read_results(table["variant"])
+    ranking = _ranking(table, all_results)
     variants = {each.variant: _variant(params, each, settings) for each in all_results}
     test = read_split("test")
     labels, side = test.labels.argmax(axis=1).tolist(), test.images.shape[1]
@@ -101,7 +102,7 @@ def collect(params: Mapping[str, Any], settings: Page, result: Result) -> PageDa
         max_misclassified=settings.misclassified,
         samples=[(labels[k], encode_image(test.images[k], side, SAMPLE_FILE)) for k in samples],
         examples={k: encode_image(test.images[k], example_side, EXAMPLE_FILE) for k in shown},
-        network=_network(params, result),
+        network=_network(result),
     )
 
 
@@ -189,13 +190,11 @@ def _read(name: str) -> str:
     return (WEB / name).read_text(encoding="utf-8").rstrip("\n")
 
 
-def _ranking() -> list[RankingRow]:
-    times = training_times.read_training_times()
+def _ranking(table: pd.DataFrame, all_results: Sequence[Result]) -> list[RankingRow]:
     differences = pd.read_csv(REPORTS / "differences.csv")
     significant, rows = differences[differences["significant"].astype(bool)], []
-    for row in pd.read_csv(REPORTS / "comparison.csv").to_dict("records"):
-        time = training_times.training_time(times, row["variant"])
-        row["time"] = (time.seconds, time.machine) if time else None
+    for row, result in zip(table.to_dict("records"), all_results, strict=True):
+        row["time"] = result.time
         row["better_than"] = significant["worse"][significant["better"] == row["variant"]].tolist()
         rows.append(RankingRow.model_validate(row))
     return rows
@@ -215,17 +214,16 @@ def _variant(params: Mapping[str, Any], result: Result, settings: Page) -> Varia
     )
 
 
-def _network(params: Mapping[str, Any], result: Result) -> Network:
+def _network(result: Result) -> Network:
     variant = result.variant
     layers, data = export_weights.export_model(variant)
-    network, recipe = (lookup(params, f"variants.{variant}.{key}") for key in ("network", "recipe"))
-    config = read_inference_config(params, network, recipe)
+    _, config = read_metadata(paths.tflite(variant))
     return Network(
         variant=variant,
         accuracy=result.metrics.accuracy,
         layers=layers,
         data=data,
-        tta=config.tta,
+        tta=config.test_time_augmentation,
         temperature=config.temperature,
-        rejection_threshold=read_section(params, "predict", Predict).rejection_threshold,
+        rejection_threshold=config.rejection_threshold,
     )

@@ -23,13 +23,13 @@ def check_cache() -> int:
 
     Leaves to `dvc repro` an output that DVC itself sees to be changed.
     """
-    outputs: dict[str, str] = {}
+    outputs, tracked = dict[str, str](), dict[str, str]()
     with dvc_project.opened(wait=False) as repo:
         cache = repo.cache.local
         cached = {os.path.relpath(cache.oid_to_path(oid)): oid for oid in cache.all()}
         for output in repo.index.outs:
             if output.hash_info and output.exists and not output.changed_checksum():
-                outputs |= _recorded_files(output)
+                (outputs if output.stage.cmd else tracked).update(_recorded_files(output))
     remedies = []
     if paths := _damaged(cached):
         remedies.append(
@@ -38,15 +38,18 @@ def check_cache() -> int:
         )
     if paths := _damaged(outputs):
         remedies.append(
-            f"{paths}. `touch {paths}`, which lets DVC see the change; then `dvc repro` restores "
-            "outputs. Of data that `dvc add` tracks, before that `dvc checkout --force` takes the "
-            "change back, `dvc add` keeps it"
+            f"{paths}. `touch {paths}`, which lets DVC see the change; then `dvc repro` restores it"
+        )
+    if paths := _damaged(tracked):
+        remedies.append(
+            f"{paths}, tracked by `dvc add`. `touch {paths}`; then `dvc add` of their folder keeps "
+            "the change, `dvc checkout --force` takes it back"
         )
     if remedies:
         raise PipelineError(
             "\n".join(["expected the bytes that DVC recorded, found others in", *remedies])
         )
-    return len(cached) + len(outputs)
+    return len(cached) + len(outputs) + len(tracked)
 
 
 def _recorded_files(output: Output) -> dict[str, str]:

@@ -31,8 +31,7 @@ from pipeline.evaluation.config import (
     TestTimeAugmentation,
 )
 from pipeline.page.page_data import Page
-from pipeline.training.numerics import Numerics
-from pipeline.training.variant import read_training_config
+from pipeline.training.variant import Numerics, read_training_config
 
 # Keys of a variant whose value is a key of a section.
 REFERENCES = (
@@ -102,13 +101,19 @@ def _variant_errors(params: Mapping[str, Any], size: int) -> Iterator[str]:
         except PipelineError as error:
             yield from str(error).splitlines()
             continue
+        recipe = config.network.recipe
+        if params["temperatures"][recipe] is None and config.recipe.train_on != "train":
+            yield (
+                f"{PARAMS_FILE}: temperatures.{recipe}: expected a number, as recipes.{recipe}."
+                f"train_on {config.recipe.train_on} holds out no image to fit it on, found null"
+            )
         sizes, smallest = config.recipe.image_sizes(size), config.network.min_image_size(size)
         if min(sizes) < smallest or max(sizes) > size:
             yield (
                 f"{PARAMS_FILE}: variants.{name}: expected images of at least {smallest} pixels a "
                 f"side, which the network needs, and at most {size}, as in the data set, found "
                 f"{min(sizes)} to {max(sizes)}; change widths, dataset.side or "
-                f"recipes.{config.network.recipe}.progressive_resizing ({{}}: always full size)"
+                f"recipes.{recipe}.progressive_resizing ({{}}: always full size)"
             )
 
 

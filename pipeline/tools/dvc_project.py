@@ -23,13 +23,15 @@ def opened(*, wait: bool) -> Iterator[Repo]:
     try:
         with Repo(_wait_for_lock=wait) as repo, lock_repo(repo):
             yield repo
-    except DvcException as error:
+    except (DvcException, PermissionError, FileNotFoundError) as error:
         raise unreadable(error) from error
 
 
-def unreadable(error: DvcException) -> PipelineError:
+def unreadable(error: DvcException | OSError) -> PipelineError:
     """The PipelineError for a project that DVC cannot read."""
     remedy = lockfile.REMEDY if lockfile.LOCK.name in str(error) else git.REMEDY
+    if isinstance(error, OSError):
+        remedy = "mend its permissions; a link into a cache that was moved: `dvc checkout`"
     return PipelineError(f"DVC cannot read this project: {error}; {remedy}")
 
 

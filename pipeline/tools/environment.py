@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.core import files
+from pipeline.core import files, paths
 from pipeline.core.errors import PipelineError
 
 PINS = tuple(Path("requirements") / f"{name}.txt" for name in ("numpy", "tensorflow", "reports"))
@@ -48,7 +48,8 @@ def path(stage: str) -> Path:
 def record(stage: str, seconds: float) -> None:
     """Write duration, machine and package versions of a run of `stage` to `path(stage)`.
 
-    No stage depends on these files; make plan and the training times read them.
+    No stage depends on these files; make plan reads them. Of a training `paths.training_time`, too,
+    which the page shows: the one first measured, as long as the history has the same bytes.
     """
     run = {
         "seconds": round(seconds, 1),
@@ -59,12 +60,21 @@ def record(stage: str, seconds: float) -> None:
         "libraries": {name: version for name, (version, _) in pins().items()},
     }
     files.write_json(path(stage), run)
+    kind, _, variant = stage.partition("@")
+    if kind == "train":
+        first, digest = paths.training_time(variant), files.sha256(paths.history(variant))
+        if _read(first).get("history") != digest:
+            files.write_json(first, {"history": digest, **run})
 
 
 def recorded(stage: str) -> Mapping[str, Any]:
     """The record of the last run of `stage`; empty where it is missing or damaged."""
+    return _read(path(stage))
+
+
+def _read(file: Path) -> Mapping[str, Any]:
     with suppress(OSError, ValueError):
-        run: Mapping[str, Any] = json.loads(path(stage).read_text(encoding="utf-8"))
+        run: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return run
     return {}
 

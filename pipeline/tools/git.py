@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pipeline.core.errors import PipelineError
@@ -21,13 +21,19 @@ def environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in local}
 
 
-def output(*arguments: str, folder: Path = Path()) -> bytes:
-    """Standard output of `git ARGUMENTS` in `folder`; PipelineError when it fails."""
-    command = ["git", "--no-optional-locks", *arguments]
+def output(
+    *arguments: str, folder: Path = Path(), program: Sequence[str] = ("git", "--no-optional-locks")
+) -> bytes:
+    """Standard output of `git ARGUMENTS` in `folder`; PipelineError with its error output.
+
+    `program` replaces git, for commands that call git themselves.
+    """
+    command = [*program, *arguments]
     done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True)
     if done.returncode:
-        message = done.stderr.decode(errors="replace").strip()
-        raise PipelineError(f"{folder.resolve()}: `{' '.join(command)}`: {message}; {REMEDY}")
+        message = (done.stderr or done.stdout).decode(errors="replace").strip()
+        remedy = f"; {REMEDY}" if program[0] == "git" else ""
+        raise PipelineError(f"{folder.resolve()}: `{' '.join(command)}`: {message}{remedy}")
     return done.stdout
 
 

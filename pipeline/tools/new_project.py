@@ -8,7 +8,6 @@ import copy
 import io
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from functools import partial
@@ -18,14 +17,12 @@ from typing import Any
 
 from dvc.utils.serialize import modify_yaml
 from ruamel.yaml import YAML
-from ruamel.yaml.representer import SafeRepresenter
 
 from pipeline.core import files
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE, read_section
 from pipeline.datasets.config import ImageFolderConfig
 from pipeline.datasets.image_folder import ImagesBySplit, list_images
-from pipeline.page import training_times
 from pipeline.tools import config, git, processes
 
 TEMPLATE = Path(__file__).with_name("photos_params.yaml")
@@ -41,7 +38,7 @@ DVC_CONFIG = """[core]
 [cache]
     type = "reflink,copy"
 """
-# The number of photos to train on and their side for which photos_params.yaml was chosen.
+# The number of photos and their side for which photos_params.yaml was chosen.
 CHOSEN_PHOTOS, CHOSEN_SIDE = 3_409, 64
 # With fewer photos a batch is halved until an epoch has so many steps, or the batch so many photos.
 STEPS_PER_EPOCH, SMALLEST_BATCH = 8, 32
@@ -66,7 +63,6 @@ def main(arguments: list[str]) -> None:
         git.copy_files(Path.cwd(), new, left_out=LEFT_OUT)
         with modify_yaml(new / "dvc.yaml") as content:
             content["stages"].pop("fetch", None)
-        files.write_text(new / training_times.PATH, training_times.HEADER)
         files.write_text(new / PARAMS_FILE, params)
         for path in chain(*(own for classes in photos.values() for own in classes.values())):
             target = new / "data/photos" / path.relative_to(source)
@@ -84,7 +80,6 @@ def fitted_params(photos: ImagesBySplit, side: str) -> str:
     """
     yaml = YAML()  # keeps comments
     yaml.width = 200
-    yaml.representer.add_representer(type(None), SafeRepresenter.represent_none)  # as null
     params = from_template(yaml.load(PARAMS_FILE))
     params.pop("fetch", None)
     params["page"]["variant"] = "best"
@@ -135,11 +130,10 @@ def commit(folder: Path) -> None:
     git.output("init", "--quiet", folder=folder)
     # Files that the user's own git ignores, such as *.lock or data/, belong to the project.
     git.output("config", "core.excludesFile", os.devnull, folder=folder)
-    dvc = (sys.executable, "-m", "dvc")
-    run = partial(subprocess.run, cwd=folder, env=git.environment(), check=True)
-    run([*dvc, "init", "--quiet"])
+    dvc = partial(git.output, folder=folder, program=(sys.executable, "-m", "dvc"))
+    dvc("init")
     files.write_text(folder / ".dvc/config", DVC_CONFIG)
-    run([*dvc, "add", "--quiet", "data/photos"])
+    dvc("add", "data/photos")
     git.output("add", "--all", folder=folder)
     git.output("commit", "--quiet", "--message", "A new study", folder=folder)
 
@@ -148,5 +142,5 @@ if __name__ == "__main__":
     processes.raise_exit_on_signals()
     try:
         main(sys.argv[1:])
-    except (PipelineError, OSError, subprocess.CalledProcessError) as error:
+    except (PipelineError, OSError) as error:
         sys.exit(f"study: {error}")

@@ -8,11 +8,9 @@ training.
 import argparse
 import dataclasses
 import enum
-import json
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from dvc.dependency import ParamsDependency
 from dvc.dvcfile import PROJECT_FILE
@@ -71,7 +69,7 @@ def plan_stages(targets: Sequence[str] = (), left_out: Collection[str] = ()) -> 
                     upstream = [before for before in graph[stage] if before in planned]
                     if plan := _planned(stage, upstream):
                         planned[stage] = plan
-    except DvcException as error:
+    except (DvcException, PermissionError, FileNotFoundError) as error:
         raise dvc_project.unreadable(error) from error
     return list(planned.values())
 
@@ -112,10 +110,10 @@ def _changed_inputs(stage: Stage, pending: Iterable[Output]) -> Iterator[str]:
     if stage.is_callback or stage.always_changed:
         yield "runs every time"
     for dep in stage.deps:
-        if isinstance(dep, ParamsDependency):
-            yield from parameter_changes(dep.hash_info.value or {}, dep.read_params())
-        elif not any(overlap(Path(dep.fs_path), Path(out.fs_path)) for out in pending):
-            yield from (f"{path} {state}" for path, state in dep.status().items())
+        if not any(overlap(Path(dep.fs_path), Path(out.fs_path)) for out in pending):
+            for path, state in dep.status().items():  # of parameters a state by key
+                states = state if isinstance(state, dict) else {path: state}
+                yield from (f"{name} {change}" for name, change in states.items())
 
 
 def _epochs_ratio(stage: Stage) -> float:
@@ -132,20 +130,6 @@ def _epochs_ratio(stage: Stage) -> float:
 def overlap(one: Path, other: Path) -> bool:
     """Whether one path is the other or a folder that holds it."""
     return one.is_relative_to(other) or other.is_relative_to(one)
-
-
-def parameter_changes(
-    old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
-) -> Iterator[str]:
-    """A line for each parameter that differs; one for a whole mapping that only one side has."""
-    for key in {**old, **new}:
-        name = f"{prefix}{key}"
-        if key not in old or key not in new:
-            yield f"{name} {'removed' if key in old else 'added'}"
-        elif isinstance(old[key], Mapping) and isinstance(new[key], Mapping):
-            yield from parameter_changes(old[key], new[key], f"{name}.")
-        elif old[key] != new[key]:
-            yield f"{name} {json.dumps(old[key])} -> {json.dumps(new[key])}"
 
 
 def duration(seconds: float | None) -> str:

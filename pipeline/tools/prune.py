@@ -1,12 +1,10 @@
-"""Remove what variants left that params.yaml no longer has: `python -m pipeline.tools.prune`.
+"""Delete what variants left that params.yaml no longer has: `python -m pipeline.tools.prune`.
 
-DVC's cache keeps their models and git their results, so `git checkout . && dvc checkout` brings
-committed ones back.
+`git checkout . && dvc checkout --allow-missing` brings committed ones back.
 """
 
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 from pipeline.core import paths
 from pipeline.core.errors import PipelineError
@@ -16,20 +14,24 @@ from pipeline.tools.plan import variant_of
 
 
 def main() -> None:
-    """Delete and name the outputs and records of stages of no variant, and their lock entries."""
+    """Delete and name the files of such variants; delete their entries of dvc.lock."""
     variants = lookup(read_params(), "variants")
     with dvc_project.opened(wait=False):
         entries = dvc_project.read_entries()
-        for stage in [name for name in entries if variant_of(name) not in ("", *variants)]:
-            outs = [Path(out["path"]) for out in entries.pop(stage).get("outs", [])]
-            variant = variant_of(stage)
-            for path in (*outs, environment.path(stage), paths.checkpoint(variant)):
-                if path.exists():
-                    path.unlink()
-                    print(f"deleted {path}")
-            with suppress(OSError):  # results of its other stage, or a file of the user's
-                (paths.RESULTS / variant).rmdir()
-        dvc_project.write_entries(entries)
+        kept = {stage: entries[stage] for stage in entries if variant_of(stage) in ("", *variants)}
+        if kept != entries:
+            dvc_project.write_entries(kept)
+    names = set(map(variant_of, entries)) | {path.name for path in paths.RESULTS.glob("*")}
+    names |= {path.stem for path in paths.checkpoint("").parent.glob("*.npz")}
+    for name in sorted(names - {"", *variants}):
+        files = [paths.model(name), paths.tflite(name), paths.misclassified(name)]
+        files += [environment.path(f"{stage}@{name}") for stage in ("train", "evaluate")]
+        for path in (*files, paths.checkpoint(name), *(paths.RESULTS / name).glob("*")):
+            if path.exists():
+                path.unlink()
+                print(f"deleted {path}")
+        with suppress(OSError):
+            (paths.RESULTS / name).rmdir()
 
 
 if __name__ == "__main__":

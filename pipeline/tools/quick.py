@@ -16,7 +16,6 @@ from pipeline.core import files
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE, read_params
 from pipeline.datasets import fetch
-from pipeline.page import training_times
 from pipeline.tools import config, git
 
 FOLDER = Path(".quick")
@@ -51,7 +50,6 @@ def prepare(folder: Path, *, project: Path) -> None:
     data = params["dataset"]["folder"]
     shutil.copytree(project / data, folder / data, dirs_exist_ok=True)  # part of it may be in git
     files.write_text(folder / ".dvc/config.local", "[core]\n    no_scm = true")
-    files.write_text(folder / training_times.PATH, training_times.HEADER)
     files.write_text(folder / PARAMS_FILE, yaml.safe_dump(params, sort_keys=False))
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.cluster.worker import DVC, POLL_SECONDS, run_process, start_process
+from pipeline.cluster.worker import POLL_SECONDS, run_process, start_process
 from pipeline.comparison.seeds import further_seeds
 from pipeline.core import paths
 from pipeline.core.errors import PipelineError
@@ -29,6 +29,10 @@ from pipeline.evaluation.metrics import read_metrics
 from pipeline.tools import environment, processes
 from pipeline.tools.dvc_project import read_entries, sort_entries
 from pipeline.tools.plan import PlannedStage, duration, plan_stages, variant_of
+
+# Without its advice after each stage; --quiet would hide its errors, too.
+MAIN = "import logging, dvc.cli; logging.getLogger('dvc').setLevel(30); exit(dvc.cli.main())"
+DVC = (sys.executable, "-c", MAIN, "--wait-for-lock")
 
 
 class LocalBackend(contextlib.ExitStack):
@@ -50,7 +54,7 @@ class LocalBackend(contextlib.ExitStack):
             if stage == "compare":
                 drop_stale_seeds()
             log = self.enter_context(log_path(stage).open("wb")) if self.jobs > 1 else None
-            process = start_process(*DVC, "repro", "--quiet", "--single-item", stage, output=log)
+            process = start_process(*DVC, "repro", "--single-item", stage, output=log)
             self._running[stage] = self.enter_context(process)
         return started
 
@@ -109,7 +113,8 @@ def run_stages(
             log = "" if one_by_one else f", log in {log_path(name)}"
             count = f"[{len(started)}/{len(stages)}]"
             print(f"{count} {name}, about {about}; {left} left{log}", flush=True)
-        for name, succeeded in backend.ended().items():
+        ended = backend.ended()
+        for name, succeeded in ended.items():
             record = environment.recorded(name)
             taken = record["seconds"] if record != before[name] else 0.0
             seconds[name] = taken if succeeded else None
@@ -118,8 +123,8 @@ def run_stages(
                 print(f"{name}  {'ended' if succeeded else 'failed'}", flush=True)
             elif not succeeded:
                 return seconds
-            if name.startswith("evaluate@"):
-                compare_ended(variants, [s.name for s in stages if s.name not in seconds])
+        if any(name.startswith("evaluate@") and ended[name] for name in ended):
+            compare_ended(variants, [s.name for s in stages if seconds.get(s.name) is None])
     return seconds
 
 

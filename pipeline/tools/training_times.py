@@ -1,58 +1,48 @@
-"""Training times and accuracy against them: `python -m pipeline.tools.training_times`.
+"""Draw accuracy against training time: `python -m pipeline.tools.training_times`, after DVC.
 
-Run after DVC. Reads the comparison, the records of the last runs and, for CIFAR-10, what
-`make bench` measured of the notebook. Writes reports/training_times.csv and
-reports/time_to_accuracy.png.
+No stage draws it, as the notebook's times are results of `make bench`.
 """
 
 import colorsys
 import json
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from pipeline import plotting
 from pipeline.comparison import results
 from pipeline.comparison.compare import PUBLISHED, REPORTS
-from pipeline.core import files
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import lookup, read_params
-from pipeline.page import training_times
-from pipeline.page.training_times import NOTEBOOK, PIPELINE
-from pipeline.tools import environment
 
 MEASURED_NOTEBOOK = REPORTS / "bench/notebook.json"
 FIGURE = REPORTS / "time_to_accuracy.png"
+NOTEBOOK = "notebook"
 NOTEBOOK_EPOCHS = 30  # of each of the study's trainings
 MARKERS = "os^DvPX*<p>hd8H"  # filled ones that differ in grey
 TICKS = {15: "15 s", 30: "30 s", 3600: "1 h"} | {60 * n: f"{n} min" for n in (1, 2, 5, 10, 20)}
 
 
-def pipeline_rows(variants: Iterable[str]) -> list[tuple[Any, ...]]:
-    """The rows of training_times.csv for `variants`; a training keeps the time first measured."""
-    table, rows = training_times.read_training_times(), []
-    for variant in variants:
-        if row := training_times.training_time(table, variant):
-            seconds, machine = row.seconds, row.machine
-        else:
-            run = json.loads(environment.path(f"train@{variant}").read_text(encoding="utf-8"))
-            seconds, machine = run["seconds"], f"{run['cores']} cores of {run['processor']}"
-        digest = training_times.history_digest(variant)
-        rows.append((PIPELINE, variant, digest, float(seconds), machine))
-    return rows
+def pipeline_times() -> pd.DataFrame:
+    """The compared variants whose trainings were timed: columns as `draw_accuracy` has them.
+
+    Variants that differ in their seed alone have their mean accuracy, at the time of the first.
+    """
+    table = pd.read_csv(REPORTS / "comparison.csv")
+    times = [results.read_result(variant).time for variant in table["variant"]]
+    rows = table[["variant", "accuracy"]].assign(trained="pipeline")
+    rows[["seconds", "machine"]] = [time or (None, None) for time in times]
+    return rows.dropna()
 
 
-def notebook_rows() -> list[tuple[Any, ...]]:
-    """The rows of training_times.csv for the study's notebook."""
+def notebook_times() -> pd.DataFrame:
+    """The same of the study's notebook."""
     measured = json.loads(MEASURED_NOTEBOOK.read_text(encoding="utf-8"))
-    machine = ", ".join(measured["measured"].split(", ")[1:-1])  # between date and commit
-    return [
-        (NOTEBOOK, variant, "", round(NOTEBOOK_EPOCHS * seconds, 1), machine)
-        for variant, seconds in measured["seconds"].items()
-    ]
+    rows = pd.read_csv(PUBLISHED, index_col="variant")[["accuracy"]].assign(trained=NOTEBOOK)
+    rows["seconds"] = NOTEBOOK_EPOCHS * pd.Series(measured["seconds"])
+    rows["machine"] = ", ".join(measured["measured"].split(", ")[1:-1])  # between date and commit
+    return rows.dropna().reset_index()
 
 
 def draw_accuracy(path: Path, table: pd.DataFrame) -> None:
@@ -83,26 +73,17 @@ def draw_accuracy(path: Path, table: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    """Write the table and the figure of the compared variants.
-
-    Variants that differ in their seed alone have their mean accuracy, at the time of the first.
-    """
+    """Draw the compared variants, those of CIFAR-10 beside the notebook."""
     try:
-        comparison = pd.read_csv(REPORTS / "comparison.csv", index_col="variant")["accuracy"]
-        accuracies, rows = {PIPELINE: comparison}, pipeline_rows(comparison.index)
+        tables = [pipeline_times()]
         if lookup(read_params(), "dataset.kind") == "cifar10":
-            accuracies[NOTEBOOK] = results.read_published(PUBLISHED)["accuracy"]
-            rows += notebook_rows()
-        times = pd.DataFrame(rows, columns=list(training_times.COLUMNS))
-        accuracy = [accuracies[trained][variant] for trained, variant, *_ in rows]
+            tables.append(notebook_times())
     except (OSError, ValueError, LookupError) as error:
         raise PipelineError(
-            f"expected {REPORTS}/comparison.csv, training histories, {environment.RUNS} and "
-            f"{MEASURED_NOTEBOOK}, found {type(error).__name__} {error}; restore what git has, run "
-            "`make repro`, `make bench` for the last"
+            f"expected tables in {REPORTS}/comparison.csv and {MEASURED_NOTEBOOK}, found "
+            f"{error!r}; restore what git has, or run `make repro` and `make bench`"
         ) from error
-    draw_accuracy(FIGURE, times.assign(accuracy=accuracy))
-    files.write_text(training_times.PATH, times.to_csv(index=False, lineterminator="\n"))
+    draw_accuracy(FIGURE, pd.concat(tables))
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
 from pipeline.core.params import ConfigModel, Seed, lookup, one_of, read_section
+from pipeline.runtime import CpuIsa, Device
 from pipeline.training.augmentation import BaseAugmentation
-from pipeline.training.numerics import Numerics
 from pipeline.training.recipe import BaseRecipe
 
 # Two widths of 4,096 are 150 million weights: a zero too many should not end in "out of memory".
@@ -25,6 +25,8 @@ Widths = Annotated[
     pydantic.BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
     pydantic.Field(min_length=1),
 ]
+
+_BFLOAT16_ISAS = ("AVX512_CORE", "AVX512_CORE_BF16", "DEFAULT")
 
 
 class BaseNetwork(ConfigModel):
@@ -54,6 +56,27 @@ class BaseNetwork(ConfigModel):
 
     def init_from_data(self, model: Any, images: Any) -> None:
         """Initialize the weights of `model` that depend on the training `images` (N, *shape)."""
+
+
+class Numerics(ConfigModel):
+    """What decides rounding and speed beside the recipe, for all variants that name it."""
+
+    precision: Literal["float32", "bfloat16"]  # of convolutions; weights are always float32
+    cpu_isa: CpuIsa
+    device: Device
+
+    @pydantic.model_validator(mode="after")
+    def _check_instruction_set(self) -> Self:
+        if (
+            self.precision == "bfloat16"
+            and self.device == "cpu"
+            and self.cpu_isa not in _BFLOAT16_ISAS
+        ):
+            raise ValueError(
+                f"cpu_isa to be {', '.join(_BFLOAT16_ISAS[:-1])} or {_BFLOAT16_ISAS[-1]} where "
+                "precision is bfloat16, which oneDNN supports by no others"
+            )
+        return self
 
 
 @dataclass(frozen=True)

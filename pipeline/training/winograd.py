@@ -102,7 +102,7 @@ def _evaluate(images: Any, matrix: Any, tiles: Any) -> Any:
 
 
 def _interpolate(values: Any, matrix: Any, tiles: Any, count: Any) -> Any:
-    """The transpose of `_evaluated`: images (`count`, S, S, C) of `values` at points."""
+    """The transpose of `_evaluate`: images (`count`, S, S, C) of `values` at points."""
     side, channels = tf.shape(matrix)[1], values.shape[2]
     points = tf.shape(matrix)[0] // tiles
     columns = tf.reshape(values, (points, points * tiles, tiles * count * channels))
@@ -165,8 +165,8 @@ def _transform_matrices(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     are scaled by powers of two, so that pixels and gradients keep their magnitude.
     """
     points = size + TAPS - 1
-    inputs = np.array(_inverse(_powers(points, points)), dtype=np.float64).T
-    outputs, taps = (np.array(_powers(points, n), dtype=np.float64) for n in (size, TAPS))
+    inputs = _interpolation(points).astype(np.float64)
+    outputs, taps = (_powers(points, terms).astype(np.float64) for terms in (size, TAPS))
     for matrix in (inputs, outputs):
         scales = np.ldexp(1.0, np.frexp(np.abs(matrix).max(axis=1, keepdims=True))[1])
         matrix /= scales
@@ -174,23 +174,22 @@ def _transform_matrices(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return inputs, outputs, taps
 
 
-def _powers(points: int, terms: int) -> list[list[Fraction]]:
+def _powers(points: int, terms: int) -> np.ndarray:
     """The first `terms` powers of each point; infinity, the last, has the highest alone."""
     finite = [[point**power for power in range(terms)] for point in _POINTS[: points - 1]]
-    return [*finite, [Fraction(power == terms - 1) for power in range(terms)]]
+    return np.array([*finite, [Fraction(power == terms - 1) for power in range(terms)]])
 
 
-def _inverse(matrix: list[list[Fraction]]) -> list[list[Fraction]]:
-    """The exact inverse, by Gauss-Jordan elimination."""
-    size = len(matrix)
-    rows = [[*row, *(Fraction(i == k) for k in range(size))] for i, row in enumerate(matrix)]
-    for column in range(size):
-        pivot = next(row for row in range(column, size) if rows[row][column])
-        rows[column], rows[pivot] = rows[pivot], rows[column]
-        rows[column] = [value / rows[column][column] for value in rows[column]]
-        for other in range(size):
-            if other != column:
-                factor = rows[other][column]
-                pairs = zip(rows[other], rows[column], strict=True)
-                rows[other] = [value - factor * own for value, own in pairs]
-    return [row[size:] for row in rows]
+def _interpolation(points: int) -> np.ndarray:
+    """The inverse of `_powers` (`points`, `points`), transposed.
+
+    A polynomial is the sum of its values at the points times their Lagrange polynomials, and of its
+    highest coefficient times the product of all x - point.
+    """
+    finite = np.array(_POINTS[: points - 1])
+    rows = [
+        [*(np.poly(others) / np.prod(point - others))[::-1], Fraction(0)]
+        for point in finite
+        for others in [finite[finite != point]]
+    ]
+    return np.array([*rows, np.poly(finite)[::-1]])

@@ -1,33 +1,41 @@
-"""Python API of predict: load a trained model and classify photos.
+"""Classify photos by a trained model: `python -m pipeline.predict photo.jpg`, or from Python:
 
-from pipeline.predict.predictor import load_predictor
+from pipeline.predict import load_predictor
 
 predictor = load_predictor(root="path/to/project")
 predictor.predict("photo.jpg")  # [Prediction(class_name='horse', probability=0.997, ...)]
 """
 
+import argparse
+import json
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
-import numpy as np
-from ai_edge_litert.interpreter import Interpreter
-from PIL import Image
+from pipeline.core.errors import WRONG_PYTHON, PipelineError
 
-from pipeline import runtime
-from pipeline.core import paths
-from pipeline.core.errors import PipelineError
-from pipeline.core.params import PARAMS_FILE, lookup, read_params, read_section
-from pipeline.datasets.config import CropMode, read_dataset_config
-from pipeline.datasets.image_loading import image_to_array, load_image
-from pipeline.evaluation.config import Inference, InferenceConfig, Predict, read_inference_config
-from pipeline.evaluation.metrics import read_metrics, softmax
-from pipeline.evaluation.test_time_augmentation import predict_with_tta
-from pipeline.evaluation.tflite import read_labels
-from pipeline.tools import lockfile
+try:
+    import numpy as np
+    from ai_edge_litert.interpreter import Interpreter
+    from PIL import Image
+
+    from pipeline import runtime
+    from pipeline.core import paths
+    from pipeline.core.params import PARAMS_FILE, lookup, read_params, read_section
+    from pipeline.datasets.config import CropMode, read_dataset_config
+    from pipeline.datasets.image_loading import image_to_array, load_image, printable
+    from pipeline.evaluation.config import Inference, read_metadata
+    from pipeline.evaluation.inference import predict_with_tta
+    from pipeline.evaluation.metrics import read_metrics, softmax
+    from pipeline.tools import lockfile
+except ModuleNotFoundError as error:
+    if __name__ != "__main__":
+        raise
+    sys.exit(f"predict: {error}: {WRONG_PYTHON}")
 
 TOP = 3  # classes of a prediction
 
@@ -39,7 +47,7 @@ Photo: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | BinaryIO
 class Prediction:
     """The likeliest class of an image with its probability, and the `top` classes with theirs.
 
-    `is_likely` is False where the probability is below `predict.rejection_threshold`: the image
+    `is_likely` is False where the probability is below the model's rejection threshold: the image
     may show none of the classes.
     """
 
@@ -52,12 +60,13 @@ class Prediction:
 class LiteRTModel:
     """A .tflite file of evaluate or export, run by LiteRT: importing TensorFlow would take seconds.
 
-    `classes` are its class names, `side` is that of its images in pixels.
+    `classes` are its class names, `config` is its InferenceConfig, `side` that of its images in
+    pixels.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises PipelineError when LiteRT cannot run the file, or it has no class names."""
-        self.classes = read_labels(path)
+        """Raises PipelineError when LiteRT cannot run the file, or it has no metadata."""
+        self.classes, self.config = read_metadata(path)
         try:
             with runtime.silence_stderr():  # LiteRT logs its CPU delegate to standard error
                 self._interpreter = Interpreter(str(path), num_threads=runtime.threads())
@@ -71,13 +80,11 @@ class LiteRTModel:
             ) from error
         self.side = int(self._input["shape"][-2])
 
-    def predict_logits(
-        self, images: np.ndarray, *, batch_size: int, inference_config: InferenceConfig
-    ) -> np.ndarray:
+    def predict_logits(self, images: np.ndarray, *, batch_size: int) -> np.ndarray:
         """Logits float64 (N, K) of `images` float32 (N, side, side, 3) in [0, 1].
 
-        With the test-time augmentation and the temperature of `inference_config`. Raises
-        PipelineError when a logit is infinite or NaN.
+        With the test-time augmentation and the temperature of `config`. Raises PipelineError when a
+        logit is infinite or NaN.
         """
 
         def predict(view: np.ndarray) -> np.ndarray:
@@ -92,12 +99,12 @@ class LiteRTModel:
                 logits.append(self._interpreter.get_tensor(self._output["index"]))
             return np.concatenate(logits)
 
-        return predict_with_tta(predict, images, inference_config)[0]
+        return predict_with_tta(predict, images, self.config)[0]
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained model and its settings; `load_predictor` makes one.
+    """A trained model; `load_predictor` makes one.
 
     `test_accuracy` is None for a variant without metrics.
     """
@@ -106,10 +113,8 @@ class Predictor:
     path: Path
     test_accuracy: float | None
     model: LiteRTModel
-    inference_config: InferenceConfig
     batch_size: int
     crop_mode: CropMode
-    rejection_threshold: float
 
     def predict(self, photos: Photo | Iterable[Photo], *, top: int = TOP) -> list[Prediction]:
         """Classify one or several `photos`; `top` classes of each, or all where there are fewer.
@@ -119,14 +124,12 @@ class Predictor:
         if top < 1:
             raise PipelineError(f"top: expected 1 or more, found {top}")
         images = load_images(photos, side=self.model.side, crop_mode=self.crop_mode)
-        logits = self.model.predict_logits(
-            images, batch_size=self.batch_size, inference_config=self.inference_config
-        )
+        logits = self.model.predict_logits(images, batch_size=self.batch_size)
         predictions = []
         for probabilities in softmax(logits):
             order = np.argsort(-probabilities, kind="stable")[:top]
             classes = tuple((self.model.classes[k], float(probabilities[k])) for k in order)
-            is_likely = classes[0][1] >= self.rejection_threshold
+            is_likely = classes[0][1] >= self.model.config.rejection_threshold
             predictions.append(Prediction(*classes[0], classes, is_likely))
         return predictions
 
@@ -160,16 +163,13 @@ def load_predictor(root: str | Path = "", variant: str | None = None) -> Predict
             f"`dvc pull {paths.tflite(name)}` or `dvc repro`"
         )
     _check_md5(models[name], root)
-    network, recipe = (lookup(params, f"variants.{name}.{key}") for key in ("network", "recipe"))
     return Predictor(
         variant=name,
         path=models[name],
         test_accuracy=accuracies.get(name),
         model=LiteRTModel(models[name]),
-        inference_config=read_inference_config(params, network, recipe),
         batch_size=read_section(params, "inference", Inference).batch_size,
         crop_mode=read_dataset_config(params).crop_mode,
-        rejection_threshold=read_section(params, "predict", Predict).rejection_threshold,
     )
 
 
@@ -210,3 +210,55 @@ def _load_image(photo: Photo, side: int, crop_mode: CropMode) -> np.ndarray:
     except (OSError, ValueError, TypeError) as error:  # Pillow decodes at the first use
         raise PipelineError(f"image: cannot read it: {error}") from error
     return load_image(photo, side=side, crop_mode=crop_mode)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Classify the images named in `arguments` and print the predictions, all or none."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.predict", description="Classify photos by a trained model."
+    )
+    parser.add_argument("images", nargs="+", help="image files; - is standard input")
+    parser.add_argument("--variant", help="the model (default: the most accurate one)")
+    parser.add_argument("--top", type=int, default=TOP, help=f"classes to print (default: {TOP})")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args(arguments)
+    predictor = load_predictor(variant=options.variant)
+    photos = [sys.stdin.buffer if name == "-" else name for name in options.images]
+    predictions = predictor.predict(photos, top=options.top)
+    format_output = format_json if options.json else format_text
+    print(format_output(predictor, options.images, predictions), flush=True)
+
+
+def format_text(predictor: Predictor, names: Sequence[str], predictions: list[Prediction]) -> str:
+    """A line for each image, the likeliest class first, then a line on the model."""
+    lines = []
+    for name, prediction in zip(names, predictions, strict=True):
+        classes = ", ".join(f"{printable(label)} {share:.1%}" for label, share in prediction.top)
+        note = "" if prediction.is_likely else " (no class is likely)"
+        lines.append(f"{printable(name)}: {classes}{note}")
+    accuracy = predictor.test_accuracy
+    measured = "not evaluated" if accuracy is None else f"test accuracy {accuracy:.1%}"
+    lines.append(f"model: {predictor.path}, {measured}")
+    return "\n".join(lines)
+
+
+def format_json(predictor: Predictor, names: Sequence[str], predictions: list[Prediction]) -> str:
+    """One object, as docs/predict.md describes it; probabilities to 6 decimals."""
+    rows = []
+    for name, prediction in zip(names, predictions, strict=True):
+        top = [{"class": label, "probability": round(share, 6)} for label, share in prediction.top]
+        rows.append({"image": name, "likely": prediction.is_likely, "top": top})
+    content = {
+        "variant": predictor.variant,
+        "test_accuracy": predictor.test_accuracy,
+        "model": predictor.path.as_posix(),
+        "predictions": rows,
+    }
+    return json.dumps(content, indent=2)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (PipelineError, OSError) as error:
+        sys.exit(f"predict: {error}")

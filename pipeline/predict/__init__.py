@@ -1,1 +1,0 @@
-"""Classify photos by a trained model: `python -m pipeline.predict PHOTO...`."""
