@@ -296,6 +296,7 @@ def test_what_workers_cannot_get_is_refused(project: Path, monkeypatch: pytest.M
     monkeypatch.setattr(remote, "Client", MagicMock())
     connect = partial(remote.RemoteBackend, "tcp://127.0.0.1:8786", plain=True)
     Path("dvc.lock").write_text("schema: '2.0'\nstages: {}")
+    Path("reports").mkdir()
     Path("reports/new.csv").touch()
     url = "https://me:secret@example.org/it.git"
     workspace.run(project, "git", "remote", "set-url", "origin", url)
