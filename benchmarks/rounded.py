@@ -1,7 +1,4 @@
-"""What float16 weights change: `python benchmarks/rounded.py`.
-
-Compares models/V.tflite with reports/V.tflite, V = `page.variant`, on the test set.
-"""
+"""What float16 weights change in the model of `page.variant`: `python benchmarks/rounded.py`."""
 
 import sys
 from pathlib import Path

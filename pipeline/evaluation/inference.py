@@ -129,12 +129,13 @@ class HeldOutLogits(NamedTuple):
     def fit_temperature(self, confidence_threshold: float) -> float:
         """The temperature of the lowest cross-entropy (Guo et al., section 4.2).
 
-        Its logarithm has a standard normal prior: the cross-entropy of a few images that are all
-        classified correctly would fall down to temperature 0.
+        Its logarithm has a normal prior of mean 0: the cross-entropy of a few images that are all
+        classified correctly would fall down to temperature 0. Of deviations from 0.25 to 1, 0.5
+        was best after fits on 10 and 30 validation images of CIFAR-10, on the others.
         """
         losses = [
             len(self.labels) * cross_entropy(self.labels, self.at(value, confidence_threshold))
-            + np.log(value) ** 2 / 2
+            + (np.log(value) / 0.5) ** 2 / 2
             for value in TEMPERATURES
         ]
         return float(TEMPERATURES[np.argmin(losses)])

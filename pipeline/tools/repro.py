@@ -109,7 +109,7 @@ def run_stages(
     ]:
         for name in backend.submit(ready):
             started.add(name)
-            about, left = duration(clock.seconds(name) or None), duration(clock.seconds())
+            about, left = (duration(clock.seconds(*part) or None) for part in ((name,), ()))
             log = "" if one_by_one else f", log in {log_path(name)}"
             count = f"[{len(started)}/{len(stages)}]"
             print(f"{count} {name}, about {about}; {left} left{log}", flush=True)
