@@ -239,7 +239,7 @@ def test_ranking_and_training_times(page: webdriver.Chrome) -> None:
     assert (fast["training time"], final["training time"]) == ("not measured", "1.3 min")
     *axes, point, label = texts_of(page, "#time text")
     assert (point, label, "70.0 %" in axes) == ("●", "final", True)
-    assert text_of(page, "time-note") == "final: 0.7000 after 1.3 min on 2 cores"
+    assert text_of(page, "time-note") == "final: 0.7000 after 1.3 min on 2 cores of P"
 
 
 def test_curves_errors_scores_and_settings_of_a_variant(page: webdriver.Chrome, data: Any) -> None:

@@ -63,8 +63,8 @@ def test_a_changed_parameter_runs_one_variant(project: Path) -> None:
         plan = plan_stages()
     reasons = {stage.name: stage.reasons for stage in plan if stage.status is Status.WILL_RUN}
     # compare groups the variants by their settings, and the page shows them.
-    changed = ("train@final", "compare", "page")
-    assert reasons == dict.fromkeys(changed, ("variants.final modified",))
+    changed = {"train@final": "variants.final", "compare": "variants", "page": "variants"}
+    assert reasons == {name: (f"{key} modified",) for name, key in changed.items()}
     diff = workspace.run(project, "dvc", "params", "diff")
     assert re.search(r"variants\.final\.dense\s+512\s+256", diff)
     assert len(diff.splitlines()) == 2, "a header and one row"
