@@ -2,6 +2,7 @@
 
 import functools
 import operator
+import re
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,13 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, content: bytes | N
     with pytest.raises(PipelineError) as error:
         read_params(path)
     assert str(path) in str(error.value)
-    assert "\n" not in str(error.value)
+    assert not re.search(r"\n|with value|http", str(error.value))
+
+
+def test_a_name_that_yaml_reads_as_true_is_named() -> None:
+    params = yaml.safe_load(TEXT)
+    params["variants"][True] = params["variants"]["sgd"]
+    assert any(line.startswith("params.yaml: variants.True: ") for line in errors(params))
 
 
 def edited(key: str, *value: object) -> Any:

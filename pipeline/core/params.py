@@ -66,7 +66,8 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
             f"cannot read {path}: {error.strerror}; run from the project's top folder"
         ) from None
     except (YAMLError, ValueError) as error:  # the latter for bad UTF-8 and impossible dates
-        raise PipelineError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        text = re.sub(r' with value ".*?\)| To suppress .*', "", " ".join(str(error).split()))
+        raise PipelineError(f"{path} is not valid YAML: {text}") from None
     if not isinstance(content, dict):
         raise PipelineError(f"{path}: expected a mapping of sections, found {shorten(content)}")
     return content
@@ -146,6 +147,8 @@ def _keys(location: Sequence[Any], section: Any, missing: bool) -> list[str]:
     keys = []
     for part in location:
         is_key = part in section if isinstance(section, dict) else isinstance(part, int)
+        if is_key and isinstance(section, dict):  # pydantic writes True as 1
+            part = next(key for key in section if key == part)
         if is_key:
             section = section[part]
         if is_key or (missing and part is location[-1]):

@@ -1,7 +1,4 @@
-"""Draw accuracy against training time: `python -m pipeline.tools.training_times`, after DVC.
-
-No stage draws it, as the notebook's times are results of `make bench`.
-"""
+"""Draw accuracy against training time, after DVC: `python -m pipeline.tools.training_times`."""
 
 import colorsys
 import json
