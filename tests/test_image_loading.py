@@ -139,6 +139,7 @@ BROKEN_CHECKSUM = SOUND_PNG[:-17] + bytes([SOUND_PNG[-17] ^ 1]) + SOUND_PNG[-16:
         (BROKEN_CHECKSUM, "checksum"),
         (encoded(noise(60, 60), "JPEG")[:1500], "Premature end"),
         (encoded(noise(60, 60), "JPEG")[:1500] + b"\xff\xd9", "premature end"),
+        (encoded(noise(60, 60), "WEBP")[:-100] + bytes(100), "not copied whole"),
         (encoded(noise(60, 60), "TIFF", tiffinfo={254: 1}), "raw file"),
         (b"P5\n50000 50000\n255\n", "pixels"),
         (b"P5\n9 9\n65535\n" + bytes(2 * 81), "8 bits"),

@@ -66,8 +66,7 @@ def draw_images_by_class(split: Split, names: Sequence[str], settings: Explore, 
 def near_copies(images: np.ndarray, others: np.ndarray) -> int:
     """How many of `images` uint8 (N, S, S, 3) have a near-copy among `others`.
 
-    The pixels of the first one with the nearest difference hash (Krawetz, Kind of Like That, 2013)
-    differ, but by little.
+    The nearest by difference hash (Krawetz, Kind of Like That, 2013) has nearly the same pixels.
     """
     hashes, known = _difference_hashes(images), _difference_hashes(others)
     count = 0
