@@ -80,6 +80,7 @@ def _reference_errors(config: Params) -> Iterator[str]:
     if config.fetch is None and config.dataset.kind == "cifar10":
         yield f"{PARAMS_FILE}: fetch: Field required for dataset.kind {config.dataset.kind}"
     references = [("page.variant", config.page.variant, "variants")]
+    references += [("page.compared_with", name, "variants") for name in config.page.compared_with]
     for name, variant in config.variants.items():
         for key, section in REFERENCES:
             if key in variant:
