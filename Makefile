@@ -53,7 +53,6 @@ repro seeds: .venv/ready $(if $(call given,CLUSTER),.venv/cluster)
 	@$(BIN)/python -m pipeline.tools.environment
 	@$(BIN)/python -m pipeline.tools.cache_check
 	@$(REPRO)
-	@$(BIN)/python -m pipeline.tools.training_times
 
 quick: .venv/ready $(if $(call given,CLUSTER),.venv/cluster) ## the whole graph, narrow, in one epoch of few images, in .quick/
 	@$(BIN)/python -m pipeline.tools.quick
@@ -85,7 +84,6 @@ plots: .venv/ready ## draw DVC's plots into dvc_plots/, no network needed; REV=H
 
 bench: .venv/ready ## measure speed, overheads and memory on an idle machine; writes reports/bench/
 	@$(BIN)/python benchmarks/bench.py
-	@$(BIN)/python -m pipeline.tools.training_times
 
 # On all cores, four at most, as each may have TensorFlow in memory.
 PYTEST = $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4

@@ -21,13 +21,14 @@ from pipeline.core import files
 from pipeline.tools import environment
 
 FOLDER = Path("reports/bench")
+NOTEBOOK = Path("pipeline/comparison/notebook.json")  # the stage compare draws it
 
 
 def study() -> list[str]:
     """The study's networks; keeps the notebook's seconds for the figure."""
     measured = training_speed.measure_study()
     seconds = training_speed.notebook_seconds(measured)
-    files.write_json(FOLDER / "notebook.json", {"measured": circumstances(), "seconds": seconds})
+    files.write_json(NOTEBOOK, {"measured": circumstances(), "seconds": seconds})
     return training_speed.study_rows(measured)
 
 

@@ -21,7 +21,9 @@ from pipeline.core import paths
 from pipeline.core.errors import PipelineError
 from pipeline.plotting import Figure
 
-FIGURES = ("accuracy.png", "confusion.png", "curves.png", "reliability.png")
+FIGURES = tuple(
+    f"{name}.png" for name in ("accuracy", "confusion", "curves", "reliability", "time_to_accuracy")
+)
 TABLES = ("comparison.csv", "comparison.md", "differences.csv", "differences.md")
 # In an order that is neither that of the names nor that of the accuracies; `fast` has three seeds.
 VARIANTS = {
@@ -57,7 +59,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_params(VARIANTS)
     compare.PUBLISHED.parent.mkdir(parents=True)
-    shutil.copy(PROJECT / compare.PUBLISHED, compare.PUBLISHED)
+    for path in (compare.PUBLISHED, compare.NOTEBOOK):
+        shutil.copy(PROJECT / path, path)
     for variant, count in CORRECT.items():
         made_up.write(variant, count, validated=variant != "new")
 
@@ -142,6 +145,7 @@ def test_a_note_says_which_variants_are_missing(drawn: dict[str, Figure]) -> Non
 def test_photos_are_not_compared_with_the_study(drawn: dict[str, Figure]) -> None:
     write_params(VARIANTS, kind="photos")
     compare.PUBLISHED.unlink()
+    compare.NOTEBOOK.unlink()
     compare.main([])
     assert "published" not in Path("reports/comparison.csv").read_text(encoding="utf-8")
 

@@ -1,5 +1,8 @@
 """The figures of the comparison: the data drawn in their panels."""
 
+import dataclasses
+import json
+import shutil
 from pathlib import Path
 
 import made_up
@@ -7,9 +10,10 @@ import numpy as np
 import pandas as pd
 import panels
 import pytest
+from conftest import PROJECT
 from made_up import NAMES
 
-from pipeline.comparison import plots
+from pipeline.comparison import compare, plots
 from pipeline.comparison.results import Result
 from pipeline.plotting import Figure
 
@@ -135,3 +139,31 @@ def test_reliability_diagram_of_each_variant(drawn: dict[str, Figure]) -> None:
         (marks,) = axis.collections
         np.testing.assert_array_equal(marks.get_offsets(), curve)
         assert np.divide(*marks.get_sizes()) == 4 / 16  # type: ignore[attr-defined]
+
+
+def test_training_times_of_variants_and_notebook(drawn: dict[str, Figure]) -> None:
+    final = dataclasses.replace(made_up.result("final", accuracy=0.7), time=(120.0, "M"))
+    times = compare.pipeline_times([[final], [made_up.result("untimed")]])
+    published = pd.read_csv(PROJECT / compare.PUBLISHED, index_col="variant")
+    shutil.copytree(PROJECT / "pipeline/comparison", "pipeline/comparison")
+    seconds = {"baseline": 10.0, "improved": 20.0, "deep": 25.0, "final": 30.0}
+    measured = {"measured": "2026-11-25, 4 cores of N, n, commit 1", "seconds": seconds}
+    compare.NOTEBOOK.write_text(json.dumps(measured))
+    table = pd.concat([times, compare.notebook_times(published)])
+    plots.draw_training_times(Path("times.png"), table)
+    (axis,) = drawn["times.png"].axes
+    assert "M and 4 cores of N, n" in axis.get_xlabel()
+    lines = {text.get_text(): line for text, line in zip(axis.texts, axis.lines, strict=True)}
+    assert {name: tuple(np.asarray(line.get_xydata())[0]) for name, line in lines.items()} == {
+        "final": (120, 0.7),
+        "baseline, notebook": (300, 0.6005),
+        "improved, notebook": (600, 0.6388),
+        "deep, notebook": (750, 0.699),
+        "final, notebook": (900, 0.7143),
+    }
+    styles = [(line.get_color(), line.get_marker()) for line in lines.values()]
+    for style in zip(*styles, strict=True):
+        assert len(set(style)) == 4, "a colour and a marker per variant"
+    assert styles[0] == styles[-1]
+    hollow = {name for name, line in lines.items() if line.get_markerfacecolor() == (1, 1, 1)}
+    assert hollow == lines.keys() - {"final"}

@@ -5,10 +5,13 @@ import os
 import platform
 from pathlib import Path
 
+import made_up
+import pandas as pd
 import pytest
 from conftest import PROJECT
 
 from pipeline import runtime
+from pipeline.comparison.results import read_result
 from pipeline.core import files, paths
 from pipeline.core.errors import PipelineError
 from pipeline.tools import environment
@@ -83,3 +86,26 @@ def test_wrong_numbers_of_threads_are_refused(monkeypatch: pytest.MonkeyPatch, v
     monkeypatch.setenv("THREADS", value)
     with pytest.raises(PipelineError, match=f"THREADS={value}"):
         runtime.threads()
+
+
+@pytest.mark.usefixtures("project")
+def test_time_stays_as_first_measured_while_the_history_has_the_same_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def train(seconds: float, processor: str) -> None:
+        monkeypatch.setattr(environment, "processor_name", lambda: processor)
+        monkeypatch.setattr("os.cpu_count", lambda: 4)
+        environment.record("train@final", seconds)
+
+    made_up.write("final", 70)
+    train(120.0, "P, b")
+    train(1.0, "another")
+    assert read_result("final").time == (120.0, "4 cores of P, b")
+    assert environment.recorded("train@final")["seconds"] == 1.0
+    history = pd.read_csv(paths.history("final"))
+    history.head(2).to_csv(paths.history("final"), index=False)
+    assert read_result("final").time is None
+    train(1.0, "another")
+    assert read_result("final").time == (1.0, "4 cores of another")
+    paths.training_time("final").write_text("{")
+    assert read_result("final").time is None

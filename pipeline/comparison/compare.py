@@ -1,11 +1,13 @@
 """Stage compare: all variants in tables and figures, beside the study's published figures."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from pipeline.comparison import plots, tables
-from pipeline.comparison.results import read_results
+from pipeline.comparison.results import Result, read_results
 from pipeline.comparison.seeds import further_seeds, group_seeds, progress_note
 from pipeline.core import files, paths
 from pipeline.core.params import lookup, read_params, read_section
@@ -13,6 +15,8 @@ from pipeline.evaluation.metrics import CSV
 
 REPORTS = Path("reports")
 PUBLISHED = Path("pipeline/comparison/published.csv")
+NOTEBOOK = Path("pipeline/comparison/notebook.json")  # measured by benchmarks/bench.py
+NOTEBOOK_EPOCHS = 30  # of each of the study's trainings
 
 
 def main(arguments: list[str]) -> None:
@@ -49,5 +53,28 @@ def main(arguments: list[str]) -> None:
     recipes = lookup(params, "recipes")
     smoothed = [v for v in names if recipes[variants[v]["recipe"]]["label_smoothing"]]
     plots.draw_learning_curves(REPORTS / "curves.png", first_seeds, smoothed)
+    times = pipeline_times(groups)
+    if published is not None:
+        times = pd.concat([times, notebook_times(published)])
+    plots.draw_training_times(REPORTS / "time_to_accuracy.png", times)
     plots.draw_confusion(REPORTS / "confusion.png", first_seeds)
     plots.draw_reliability(REPORTS / "reliability.png", first_seeds, bins)
+
+
+def pipeline_times(groups: Sequence[Sequence[Result]]) -> pd.DataFrame:
+    """The groups of seeds whose first training was timed, as draw_training_times has them."""
+    rows = [
+        (seeds[0].variant, tables.mean_accuracy(seeds), "pipeline", *seeds[0].time)
+        for seeds in groups
+        if seeds[0].time
+    ]
+    return pd.DataFrame(rows, columns=["variant", "accuracy", "trained", "seconds", "machine"])
+
+
+def notebook_times(published: pd.DataFrame) -> pd.DataFrame:
+    """The same of the study's notebook."""
+    measured = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    rows = published[["accuracy"]].assign(trained="notebook")
+    rows["seconds"] = NOTEBOOK_EPOCHS * pd.Series(measured["seconds"])
+    rows["machine"] = ", ".join(measured["measured"].split(", ")[1:-1])  # between date and commit
+    return rows.dropna().reset_index()

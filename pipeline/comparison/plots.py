@@ -1,5 +1,6 @@
-"""The figures of the comparison: accuracy, learning curves, confusion and reliability."""
+"""The figures of the comparison."""
 
+import colorsys
 import math
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ CURVES = {
 CELL, MIN_MATRIX = 0.3, 3.4  # inches: a matrix cell with three digits, and the smallest matrix
 MATRIX_CLASSES = 20  # a confusion matrix of more classes is illegible
 MAX_NAME = 24  # characters of a class name beside a matrix
+MARKERS = "os^DvPX*<p>hd8H"  # filled ones that differ in grey
+TICKS = {15: "15 s", 30: "30 s", 3600: "1 h"} | {60 * n: f"{n} min" for n in (1, 2, 5, 10, 20)}
 MAX_MARKER = 140  # points², of a confidence bin with all test images
 
 
@@ -123,6 +126,32 @@ def draw_reliability(path: Path, results: Sequence[Result], bins: int) -> None:
             "Reliability and expected calibration error (ECE), of several seeds the first;\n"
             "marker area: share of test images"
         )
+
+
+def draw_training_times(path: Path, table: pd.DataFrame) -> None:
+    """The points of `table`: variant, accuracy, trained (pipeline or notebook), seconds, machine.
+
+    Each variant has a colour and a marker of its own; the notebook's are hollow.
+    """
+    variants = list(dict.fromkeys(table["variant"]))
+    with plotting.figure(path, figsize=(10, 6), dpi=plotting.DPI) as (_, axis):
+        for row in table.itertuples():
+            number, name = variants.index(row.variant), row.variant
+            color = fill = colorsys.hsv_to_rgb(number / len(variants), 0.9, 0.75)
+            if row.trained == "notebook":
+                name, fill = f"{name}, notebook", (1, 1, 1)
+            style = {"marker": MARKERS[number % len(MARKERS)], "markersize": 9, "color": color}
+            axis.plot(row.seconds, row.accuracy, markerfacecolor=fill, **style)
+            offset = {"xytext": (9, 0), "textcoords": "offset points"}
+            axis.annotate(name, (row.seconds, row.accuracy), va="center_baseline", **offset)
+        axis.set_xscale("log")
+        low, high = axis.get_xlim()
+        axis.set_xticks(list(TICKS), list(TICKS.values()))
+        axis.set_xlim(low, 1.3 * high)  # names are to the right of their points
+        axis.minorticks_off()
+        machines = " and ".join(dict.fromkeys(table["machine"])) or "no machine"
+        axis.set(title="Test accuracy against training time", ylabel="test accuracy")
+        axis.set_xlabel(f"training time on {machines} (of the notebook, its epochs alone)")
 
 
 @contextmanager
