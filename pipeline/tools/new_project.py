@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.utils.serialize import modify_yaml
 from ruamel.yaml import YAML
@@ -142,5 +143,5 @@ if __name__ == "__main__":
     processes.raise_exit_on_signals()
     try:
         main(sys.argv[1:])
-    except (PipelineError, OSError) as error:
+    except (PipelineError, DvcException, OSError) as error:
         sys.exit(f"study: {error}")
