@@ -15,7 +15,7 @@ from pipeline.core.errors import WRONG_PYTHON, PipelineError
 
 try:
     from pipeline.core import files
-    from pipeline.core.params import read_params, unknown_key
+    from pipeline.core.params import lookup, read_params
     from pipeline.tools import config, environment, processes
 except ModuleNotFoundError as error:  # `.venv/bin/dvc repro` runs whichever `python` is in PATH
     sys.exit(f"pipeline: {error}: {WRONG_PYTHON}")
@@ -43,22 +43,21 @@ def main(arguments: list[str]) -> None:
     params = read_params()
     config.check(params)
     environment.check()
-    name = stage_name(arguments, params["variants"])
+    name = stage_name(arguments, params)
     files.check_writable(environment.path(name))
     started = time.monotonic()
     earlier = run(*arguments)
     environment.record(name, earlier + time.monotonic() - started)
 
 
-def stage_name(arguments: list[str], variants: Mapping[str, Any]) -> str:
+def stage_name(arguments: list[str], params: Mapping[str, Any]) -> str:
     """DVC's name of the stage, such as `compare` or `train@final`."""
     stage, *rest = arguments or [""]
     if stage not in STAGES or (stage in PER_VARIANT and len(rest) != 1):
         raise PipelineError(USAGE)
     if stage not in PER_VARIANT:
         return stage
-    if rest[0] not in variants:
-        raise unknown_key(rest[0], variants, "variants")
+    lookup(params, f"variants.{rest[0]}")
     return "@".join(arguments)
 
 

@@ -14,7 +14,6 @@ import yaml
 from pipeline import runtime
 from pipeline.core.params import read_params, read_section
 from pipeline.evaluation.config import Inference
-from pipeline.tools import git
 
 if TYPE_CHECKING:
     from pipeline.plotting import Figure
@@ -23,11 +22,8 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).parent.parent
 PARAMS = read_params(PROJECT / "params.yaml")
 
-# PYTHONUNBUFFERED and the like change when a pipe breaks.
-for name in [name for name in os.environ if name.startswith("PYTHON")]:
-    del os.environ[name]
-# Set in a git hook, to its repository.
-for name in os.environ.keys() - git.environment().keys():
+# PYTHONUNBUFFERED and the like change when a pipe breaks; a git hook sets GIT_DIR and the like.
+for name in [name for name in os.environ if name.startswith(("PYTHON", "GIT_"))]:
     del os.environ[name]
 
 
@@ -49,22 +45,6 @@ def training_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     synthetic.write_splits(tmp_path / "data/processed", train=200, validation=50)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture(scope="session")
-def committed_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository for `verifiable` to copy."""
-    import verifying  # which imports this module
-
-    return verifying.committed(tmp_path_factory.mktemp("verify") / "project")
-
-
-@pytest.fixture
-def verifiable(committed_results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with committed results of stub stages, as the current folder."""
-    import verifying
-
-    return verifying.copied(committed_results, tmp_path / "project", monkeypatch)
 
 
 @pytest.fixture

@@ -4,13 +4,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
 import workspace
-import yaml
 from conftest import PROJECT
 from dvc.repo import Repo
 
@@ -66,17 +64,17 @@ def _run(project: Path, *arguments: str, expect: int = 0) -> str:
     return workspace.run(project, "python", "-m", "pipeline.tools.repro", *arguments, expect=expect)
 
 
-def test_side_by_side_and_the_lock_of_a_sequential_run(project: Path) -> None:
+def test_side_by_side_and_the_entries_of_a_sequential_run(project: Path) -> None:
     files.write_json(environment.path("train@slow"), {"seconds": 9.0})
     output = _run(project, "--jobs", "2")
     starts = [line.split()[1].strip(",") for line in output.splitlines() if "log in" in line]
     assert starts == ["prepare", "train@quick", "train@slow", "compare"]  # first the unknown
-    parallel = Path("dvc.lock").read_bytes()
+    parallel = dvc_project.read_entries()
     Path("dvc.lock").unlink()
     shutil.rmtree(".dvc/cache")
     with Repo() as repo:
         repo.reproduce()
-    assert Path("dvc.lock").read_bytes() == parallel
+    assert dvc_project.read_entries() == parallel
     assert _run(project, "--jobs", "2") == "everything is up to date\n"
 
 
@@ -134,13 +132,3 @@ def test_mistakes_are_named(project: Path, arguments: list[str], expected: str) 
     output = _run(project, *arguments, expect=1)
     assert expected in output
     assert "Traceback" not in output
-
-
-def test_entries_are_sorted_once_another_dvc_has_ended(project: Path) -> None:
-    names = ("another", "old", "three", "one")
-    Path("dvc.lock").write_text(yaml.safe_dump({"stages": dict.fromkeys(names)}, sort_keys=False))
-    with Repo() as other:
-        other.lock.lock()
-        threading.Timer(5, other.lock.unlock).start()  # DVC waits 3 s by default
-        dvc_project.sort_entries(["old", "one", "two", "three"])
-    assert list(dvc_project.read_entries()) == ["old", "one", "three", "another"]

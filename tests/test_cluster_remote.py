@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ import declared
 import pytest
 import servers
 import workspace
+import yaml
 from conftest import PROJECT
 from distributed import LocalCluster
 from networks import CENTRE, Network
@@ -32,8 +32,6 @@ STAGES = sorted(
 )
 HTTP = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
 LONG = {"STUB_SECONDS": "120"}  # of a training
-# Fills the disk as soon as there is a clone.
-FILL = "until test -e {0}/dask*/*/*/.git; do sleep 0.1; done; dd if=/dev/zero of={0}/rest bs=1M"
 slow = pytest.mark.slow
 pytestmark = pytest.mark.timeout(600)
 
@@ -180,8 +178,10 @@ def test_the_lock_and_the_outputs_are_those_of_one_machine(
     workspace.run(tmp_path, "git", "clone", "--quiet", str(tmp_path / "shared.git"), str(alone))
     workspace.run(alone, "dvc", "repro", "--quiet")
     outs = [out for stage in declared.stages(project).values() for out in stage.outs]
-    for path in ["dvc.lock", *outs]:
+    for path in outs:
         workspace.run(tmp_path, "diff", "--recursive", f"{project}/{path}", f"{alone}/{path}")
+    locks = [yaml.safe_load((path / "dvc.lock").read_text()) for path in (project, alone)]
+    assert locks[0] == locks[1]
     runs = [{run.name for run in path.glob(".dvc/cache/runs/*/*/*")} for path in (project, alone)]
     assert runs[0] >= runs[1] > set()
     assert "everything is up to date" in finished(cluster.head(project))
@@ -226,67 +226,40 @@ def test_workers_get_what_the_head_made_since_the_commit(project: Path, cluster:
 
 
 @slow
-def test_unsuitable_workers_are_named_and_get_no_more_stages(
-    project: Path, cluster: Cluster
-) -> None:
-    """One without git, and one with another version of Python than its libraries are for."""
+def test_a_machine_that_cannot_run_stages_is_named(project: Path, cluster: Cluster) -> None:
+    """One without git; then there is none."""
     cluster.work(PATH="/nonexistent")
-    if other := next(Path(sys.base_prefix).parent.glob("3.13*/bin/python"), None):
-        cluster.work(python=str(other), PYTHONPATH=sysconfig.get_path("purelib"))
-    unsuitable = len(cluster.workers)
-    head = cluster.head(project, "train@fast")
-    assert head.stdout
-    for _ in range(unsuitable):
-        while "returned by tcp://" not in head.stdout.readline():
-            assert head.poll() is None
-    cluster.work(**LONG)
-    while "] train@fast" not in (line := head.stdout.readline()):
-        assert line
-        assert "returned" not in line
-    wait_for(project, "train@fast")
-    cluster.workers[-1].kill()  # the only one that the stage may run on
-    cluster.work()
-    finished(head)
-    others = [name for name in ran(project) if name != "fetch"]  # which an unsuitable one ran
-    assert others == ["preprocess", "train@fast", "train@fast"]
+    output = finished(cluster.head(project, "train@fast"), 1)
+    assert re.search(r"fetch failed\n.*tcp://\S+: .*No such file", output, re.S)
     cluster.workers[-1].kill()
-    output = finished(cluster.head(project, "train@baseline"), 1)
-    assert "expected a suitable Dask worker" in output
+    output = finished(cluster.head(project, "train@fast"), 1)
+    assert "expected a Dask worker" in output
 
 
 @slow
 @pytest.mark.skipif(sys.platform != "linux", reason="namespaces as Linux has them")
-def test_a_full_disk_then_a_late_worker_then_a_minute_without_network(
-    project: Path, tmp_path: Path
-) -> None:
+def test_a_late_worker_then_a_minute_without_network(project: Path, tmp_path: Path) -> None:
     """On machines with networks of their own, by TLS."""
     script = re.search(r"<<'END'\n(.*?)\nEND", (PROJECT / "docs/cluster.md").read_text(), re.S)
     assert script
     config = tmp_path / "cluster.yaml"
     config.write_text(workspace.run(tmp_path, sys.executable, "-c", script[1]))
-    network, folder = Network(), tmp_path / "cluster"
-    small, late = network.machine(), network.machine()
+    network = Network()
+    late = network.machine()
     with ExitStack() as stack:
         stack.callback(network.end)
-        cluster = Cluster(folder, CENTRE, network.first.prefix, DASK_CONFIG=str(config))
+        prefix = network.first.prefix
+        cluster = Cluster(tmp_path / "cluster", CENTRE, prefix, DASK_CONFIG=str(config))
         stack.callback(cluster.end)
-        home = folder / "home0"
-        home.mkdir()
-        small.run("mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", str(home))
-        fill = (*small.prefix, "sh", "-c", FILL.format(home))
-        filling = stack.enter_context(servers.running(fill, tmp_path / "fill.log"))
-        cluster.work(small.prefix)
         head = cluster.head(project)
-        filling.wait(240)
         time.sleep(5)
         cluster.work(late.prefix, STUB_SECONDS="20")
         wait_for(project, "train@")
         network.plugged(late, False)
         time.sleep(60)
         network.plugged(late, True)
-        output = finished(head)
+        finished(head)
 
-    assert re.search(r"fetch  returned by tls://\S+: .*expected 256 MiB free", output)
     assert ran(project) == STAGES  # none twice
     assert workspace.run(project, "dvc", "status", "--quiet") == ""
 

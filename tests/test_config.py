@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 import yaml
 from conftest import PROJECT
-from dvc.utils.hydra import apply_overrides
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import RENAMED, read_params
+from pipeline.core.params import read_params
 from pipeline.tools import config, new_project
 
 TEXT = (PROJECT / "params.yaml").read_text(encoding="utf-8")
@@ -46,12 +45,6 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, content: bytes | N
         read_params(path)
     assert str(path) in str(error.value)
     assert not re.search(r"\n|with value|http", str(error.value))
-
-
-def test_a_name_that_yaml_reads_as_true_is_named() -> None:
-    params = yaml.safe_load(TEXT)
-    params["variants"][True] = params["variants"]["sgd"]
-    assert any(line.startswith("params.yaml: variants.True: ") for line in errors(params))
 
 
 def edited(key: str, *value: object) -> Any:
@@ -94,7 +87,6 @@ def test_what_a_variant_refers_to_must_be_there(section: str, name: str, key: st
 WRONG: list[tuple[Any, ...]] = [
     ("numerics", None),
     ("variants", {}),
-    ("dataset", 3),
     ("dataset.side", 3),
     ("dataset.train_images", 45010, "dataset"),
     ("dataset.validation_images", 5005),
@@ -102,7 +94,6 @@ WRONG: list[tuple[Any, ...]] = [
     ("numerics.study.precision", "bfloat16", "numerics.study"),
     ("recipes.study.epochs", 0),
     ("recipes.study.epochs", 30.0),
-    ("recipes.study.epochs", 10**400),
     ("recipes.study.early_stopping", "no"),
     ("recipes.trial_sgd.learning_rate", float("inf")),
     ("recipes.trial_sgd.momentum", 0.9),
@@ -110,7 +101,6 @@ WRONG: list[tuple[Any, ...]] = [
     ("recipes.fast.progressive_resizing.px24", 0),
     ("recipes.fast.early_stopping", 3, "recipes.fast"),
     ("recipes.fast.train_on", "train", "recipes.fast"),
-    ("variants.baseline.widths", 16),
     ("variants.baseline.widths", [16, 0], "variants.baseline.widths.1"),
     ("variants.sprint.dropout", 0.5),
     ("variants.sprint.seed", 2**31),
@@ -142,19 +132,17 @@ def test_a_wrong_value_gets_one_line_with_its_full_key(mistake: tuple[Any, ...])
         ("dataset.kind", "cifar01", "cifar10"),
         ("fetch.mirrors", ["oficial"], "official"),
         ("inference.cpu_isa", "AVX22", "AVX2"),
-        ("recipes.study.class_weight", "balancd", "balanced"),
         ("variants.sgd.optimizer", "sdg", "sgd"),
         ("variants.sgd.recipe", "trail_sgd", "trial_sgd"),
-        ("variants.fast_2.numerics", "won", "own"),
         ("variants.deep.network", "cn", "cnn"),
         ("page.variant", "fats", "fast"),
         ("page.compared_with", ["best", "finel"], "final"),
     ],
 )
-def test_a_misspelt_value_gets_a_suggestion(key: str, misspelt: object, meant: str) -> None:
+def test_a_misspelt_value_gets_the_known_ones(key: str, misspelt: object, meant: str) -> None:
     for line in errors(edited(key, misspelt)):  # a recipe is a key of two sections
         assert line.startswith((f"params.yaml: {key}: ", "params.yaml: fetch.mirrors.0: "))
-        assert line.endswith(f"did you mean '{meant}'?")
+        assert re.search(rf"\b{meant}\b.*found ", line)
 
 
 @pytest.mark.parametrize(
@@ -163,27 +151,16 @@ def test_a_misspelt_value_gets_a_suggestion(key: str, misspelt: object, meant: s
         *(("compare", ""), ("fetch", ""), ("dataset.kind", ""), ("variants.final.seed", "")),
         *(("variants.deep.optimizer", ""), ("variants.deep.augmentation.kind", "")),
         *(("explore", "explores"), ("dataset.seed", "seeds"), ("recipes.fast.momentum", "momenta")),
-        # Names of version 1.
-        *(("inference", "runtime"), ("page.misclassified", "mistakes")),
         ("test_time_augmentation.cnn.horizontal_flip", "mirrored"),
-        *(
-            ("recipes.fast.progressive_resizing", "growth"),
-            ("variants.fast.numerics", "arithmetic"),
-        ),
     ],
 )
 def test_a_missing_or_misspelt_key_is_named(key: str, wrong: str) -> None:
     params, expected = edited(key), {key}
-    *parents, name = key.split(".")
+    parents = key.split(".")[:-1]
     if wrong:
         functools.reduce(operator.getitem, parents, params)[wrong] = 1
         expected.add(".".join([*parents, wrong]))
-    named = dict(line.removeprefix("params.yaml: ").split(": ", 1) for line in errors(params))
-    assert named.keys() == expected
-    is_close = wrong[:4] == name[:4]
-    assert is_close is any(line.endswith(f"did you mean '{name}'?") for line in named.values())
-    if wrong in RENAMED:
-        assert f"renamed to {name}," in named[".".join([*parents, wrong])]
+    assert {line.split(": ")[1] for line in errors(params)} == expected
 
 
 def test_all_mistakes_are_reported_and_long_values_shortened() -> None:
@@ -196,16 +173,6 @@ def test_all_mistakes_are_reported_and_long_values_shortened() -> None:
     assert keys == {*(f"recipes.study.{name}" for name in study), "variants.fast.seed"}
     assert len(lines) == 4
     assert max(map(len, lines)) < 200
-
-
-def test_an_experiment_changes_one_line_of_the_committed_file(tmp_path: Path) -> None:
-    """DVC rewrites the file in its own form."""
-    path = tmp_path / "params.yaml"
-    path.write_text(TEXT)
-    apply_overrides(path, ["variants.final.dense=7"])
-    before, after = TEXT.splitlines(), path.read_text().splitlines()
-    changed = [line for line in zip(before, after, strict=True) if line[0] != line[1]]
-    assert changed == [("    dense: 512", "    dense: 7")]
 
 
 def test_the_committed_files_are_valid() -> None:

@@ -36,7 +36,7 @@ def no_stage_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         (["fecth"], "usage"),
         (["train"], "usage"),
         (["evaluate", "final", "best"], "usage"),
-        (["train", "finl"], "'final'"),
+        (["train", "finl"], "final"),
         (["train", "a/b"], r"variants\.a/b"),
         (["preprocess"], "data/raw"),
     ],

@@ -39,15 +39,16 @@ def test_other_versions_than_the_pinned_ones_are_refused(line: str) -> None:
 
 def test_a_record_is_read_back(project: Path) -> None:
     files.write_text(paths.history("a"), "epoch")
-    assert environment.recorded("train@a") == {}
+    record = environment.path("train@a")
+    assert environment.read_record(record) == {}
     environment.record("train@a", 12.34)
-    run = environment.recorded("train@a")
+    run = environment.read_record(record)
     assert run["seconds"] == 12.3
     assert run["libraries"]["keras"] == environment.pins()["keras"][0]
     assert run["cores"] == os.cpu_count()
     assert str(project) not in json.dumps(run)
-    environment.path("train@a").write_text("{")
-    assert environment.recorded("train@a") == {}
+    record.write_text("{")
+    assert environment.read_record(record) == {}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
-"""make: set-up, help, repro, quick and study."""
+"""make: set-up, repro, quick and study."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -37,13 +36,6 @@ def make_project(folder: Path) -> Path:
     os.utime(folder / "requirements/lock.txt", (0, 0))
     shutil.copy(PROJECT / "Makefile", folder)
     return folder
-
-
-def test_help_names_every_target() -> None:
-    phony = re.search(r"^\.PHONY: (.*)$", (PROJECT / "Makefile").read_text(), re.M)
-    assert phony
-    lines = make("help", folder=PROJECT).stdout.splitlines()
-    assert [line.split()[1] for line in lines] == phony[1].split()
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,6 @@ from conftest import PROJECT
 
 from pipeline.core import files, paths
 from pipeline.tools import environment
-from pipeline.tools.plan import PlannedStage
-from pipeline.tools.repro import Clock
 
 SEEDS = ("fast_2", "fast_3")
 
@@ -45,8 +43,8 @@ def test_short_trainings_come_first_and_what_has_ended_is_compared(project: Path
     ]
     lines = [line for line in output.splitlines() if line.startswith("[")]
     assert len(lines) == 12
-    assert lines[3] == "[4/12] train@sprint, about 10 s; 1 min 40 s left"
-    assert lines[5] == "[6/12] train@fast, about 30 s; 1 min 30 s left"
+    assert lines[3] == "[4/12] train@sprint, last time 10 s; 1 min 40 s left"
+    assert lines[5] == "[6/12] train@fast, last time 30 s; 1 min 30 s left"
     assert run(project) == ([], "everything is up to date\n")
 
 
@@ -72,11 +70,10 @@ def test_seeds_are_trained_by_a_command_of_their_own_and_deleted_when_stale(proj
     assert Path("dvc.lock").read_bytes() == lock
 
     params = workspace.read_params(project)
-    params["recipes"]["fast"]["epochs"] /= 4
+    params["recipes"]["fast"]["epochs"] = 3
     workspace.write_params(project, params)
     commands, output = run(project)
     assert "train@fast" in commands
-    assert "train@fast, about 8 s" in output  # 30 s for four times as many epochs
     assert not any(paths.metrics(seed).exists() for seed in SEEDS)
     assert all(f"{seed}: deleted" in output for seed in SEEDS)
 
@@ -112,14 +109,3 @@ def test_prune_deletes_what_variants_left_and_the_way_back_works(project: Path) 
 def test_stages_of_one_machine_need_no_dask() -> None:
     code = "import sys, pipeline.tools.repro; sys.exit('distributed' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
-
-
-def test_time_left_is_scaled_by_what_this_machine_has_taken() -> None:
-    recorded = {"a": 10.0, "b": 30.0, "c": None, "d": 5.0}
-    clock = Clock([PlannedStage(name, (), (), seconds) for name, seconds in recorded.items()])
-    assert clock.seconds() == 45
-    clock.end("a", 20.0)
-    assert (clock.seconds("b"), clock.seconds()) == (60, 70)
-    clock.end("d", 0.0)  # did not run
-    clock.end("c", 7.0)  # has no record
-    assert clock.seconds() == 60

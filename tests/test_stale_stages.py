@@ -73,9 +73,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("DVC_SITE_CACHE_DIR", str(folder.parent / "site"))
         assert ran()
         assert (stale(), ran()) == (set(), set())
-        workspace.run(folder, "git", "add", "--all")
-        workspace.run(folder, "git", "commit", "--quiet", "--message", "first run")
-        yield folder
+        yield workspace.commit(folder)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from distributed import Client, Future, KilledWorker, Security
+from distributed.exceptions import WorkerStartTimeoutError
 from dvc.utils.serialize import loads_yaml
 
 from pipeline.cluster import worker
@@ -22,7 +23,7 @@ from pipeline.tools.lockfile import LOCK
 from pipeline.tools.plan import overlap, variant_of
 from pipeline.tools.repro import log_path
 
-WAIT_SECONDS = 60  # without a worker that can run stages
+WAIT_SECONDS = 60  # without a worker
 SCHEDULER_GONE = "the Dask scheduler is gone; start it and its workers, run again"
 # Of worker.py, whose source every version of Python compiles for itself, unlike pickled code.
 RUN = "exec(source, scope := {'__name__': 'worker'}) or scope['run_stage'](job)"
@@ -64,36 +65,31 @@ class RemoteBackend(contextlib.ExitStack):
             self._graph = repo.index.graph
         worker.check_process(*worker.DVC, "push")
         self._running: dict[str, Future[Any]] = {}
-        self._unsuitable: set[str] = set()
-        self._last_seen = time.monotonic()
         self._client.subscribe_topic(self.common["topic"], _append_output)
 
     def submit(self, ready: Sequence[str]) -> list[str]:
-        """Start as many of the stages `ready` as suitable workers have free threads; which ones.
+        """Start as many of the stages `ready` as workers have free threads; which ones.
 
-        Raises PipelineError after WAIT_SECONDS without such a worker.
+        Raises PipelineError after WAIT_SECONDS without a worker.
         """
         self._check_connection()
-        try:  # Not `scheduler_info`: Dask replaces that every 2 s by one without workers.
+        try:
+            self._client.wait_for_workers(1, timeout=WAIT_SECONDS)
+            # Not `scheduler_info`: Dask replaces that every 2 s by one without workers.
             known = self._client.sync(self._client.scheduler.identity, n_workers=-1)["workers"]
+        except WorkerStartTimeoutError:
+            raise PipelineError(
+                f"expected a Dask worker, found none in {WAIT_SECONDS} s; docs/cluster.md"
+            ) from None
         except OSError as error:
             raise PipelineError(SCHEDULER_GONE) from error
         # Dask gives no tasks to workers that are still starting, whose status is `init`.
-        workers = [w for w in known.keys() - self._unsuitable if known[w]["status"] != "init"]
-        if workers:
-            self._last_seen = time.monotonic()
-        else:
-            self._running.clear()  # Dask keeps tasks waiting for `workers` that are gone
-        if time.monotonic() - self._last_seen > WAIT_SECONDS:
-            raise PipelineError(
-                f"expected a suitable Dask worker, found none in {WAIT_SECONDS} s; docs/cluster.md"
-            )
-        options: Any = {"workers": workers, "allow_other_workers": True} if self._unsuitable else {}
-        free = sum(known[name]["nthreads"] for name in workers) - len(self._running)
-        started = [name for name in ready if name not in self._running][: max(0, free)]
+        threads = sum(each["nthreads"] for each in known.values() if each["status"] != "init")
+        waiting = [name for name in ready if name not in self._running]
+        started = waiting[: max(0, threads - len(self._running))]
         for stage in started:
             key = f"{stage}-{uuid4().hex}"
-            self._running[stage] = self._client.submit(*self.task(stage), key=key, **options)
+            self._running[stage] = self._client.submit(*self.task(stage), key=key)
         return started
 
     def ended(self) -> dict[str, bool]:
@@ -107,14 +103,11 @@ class RemoteBackend(contextlib.ExitStack):
             results = {name: f.result() for name, f in self._running.items() if f.done()}
         except KilledWorker as error:
             raise PipelineError(str(error)) from error
-        if written := {name: each["files"] for name, each in results.items() if "files" in each}:
+        if written := {name: contents for name, contents in results.items() if contents}:
             self.write_results(written)
-        for name, result in results.items():
+        for name in results:
             del self._running[name]
-            if reason := result.get("unsuitable"):
-                self._unsuitable.add(result["worker"])
-                print(f"{name}  returned by {result['worker']}: {reason}", flush=True)
-        return {n: n in written for n in results if "unsuitable" not in results[n]}
+        return {name: name in written for name in results}
 
     def _check_connection(self) -> None:
         if self._client.status != "running" or any(f.cancelled() for f in self._running.values()):

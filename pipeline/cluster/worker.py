@@ -17,7 +17,6 @@ from typing import Any, BinaryIO
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 RETRY_SECONDS = (1, 2, 4, 8, 16, 32)  # before each further attempt
 POLL_SECONDS = 0.2
-MIN_FREE_MIB = 256
 # Ends the process group once standard input is closed, as by the death of the parent process. The
 # interrupt lets DVC release its locks.
 END_WITH_PARENT = """exec 3<&0
@@ -55,13 +54,13 @@ def run_process(*command: str, poll: Callable[[], None] = lambda: None, **option
 
 
 def raise_if_cancelled() -> None:
-    """Raise RuntimeError when nobody waits for the current task: its head or scheduler is gone."""
-    from distributed import get_worker  # not there where stages run without a cluster
+    """Raise Reschedule when nobody waits for the current task: its head or scheduler is gone."""
+    from distributed import Reschedule, get_worker  # not there where stages run without a cluster
 
     worker = get_worker()
     task = worker.state.tasks.get(worker.get_current_task())
     if worker.status.name in ("closing", "closed") or task is None or task.state != "executing":
-        raise RuntimeError("cancelled")
+        raise Reschedule
 
 
 def check_process(*command: str, pauses: Iterable[int] = RETRY_SECONDS, **options: Any) -> None:
@@ -88,39 +87,39 @@ def write_files(contents: dict[str, bytes], folder: Path = Path()) -> None:
         (folder / path).write_bytes(content)
 
 
-def run_stage(job: dict[str, Any]) -> dict[str, Any]:
-    """The `files` that the stage of `job` wrote, none if it failed, or why this is `unsuitable`.
+def run_stage(job: dict[str, Any]) -> dict[str, bytes]:
+    """The files that the stage of `job` wrote; none if it, or this machine, failed.
 
-    Publishes its output as events. The clone lies in the worker's local directory, which Dask
-    deletes with the worker.
+    Publishes its output, and why the machine failed, as events. The clone lies in the worker's
+    local directory, which Dask deletes with the worker.
     """
-    from distributed import get_worker
+    from distributed import Reschedule, get_worker
 
     worker = get_worker()
-    scratch = Path(worker.local_directory)
-    clone = scratch / str(threading.get_ident())
+    clone = Path(worker.local_directory, str(threading.get_ident()))
     log = clone.with_suffix(".log")
 
-    def poll() -> None:
+    def publish() -> None:
         if text := written.read().decode("utf-8", "replace"):
             worker.log_event(job["topic"], {"stage": job["stage"], "output": text})
+
+    def poll() -> None:
+        publish()
         raise_if_cancelled()
 
-    try:
-        with log.open("wb") as output, log.open("rb") as written:
-            try:
-                result = _run_in_clone(job, clone, output=output, poll=poll)
-            finally:
-                poll()
-    except Exception as error:  # of this machine, not of the stage
-        result = {"unsuitable": str(error)}
-    free = shutil.disk_usage(scratch).free >> 20
-    if "files" not in result and free < MIN_FREE_MIB:
-        result = {"unsuitable": f"{scratch}: expected {MIN_FREE_MIB} MiB free, found {free}"}
-    return {**result, "worker": worker.address}
+    with log.open("wb", buffering=0) as output, log.open("rb") as written:
+        try:
+            return _run_in_clone(job, clone, output=output, poll=poll)
+        except Reschedule:
+            raise
+        except Exception as error:  # of this machine, such as a git that is not installed
+            output.write(f"{worker.address}: {error}\n".encode())
+            return {}
+        finally:
+            publish()
 
 
-def _run_in_clone(job: dict[str, Any], clone: Path, **options: Any) -> dict[str, Any]:
+def _run_in_clone(job: dict[str, Any], clone: Path, **options: Any) -> dict[str, bytes]:
     """Any exception is of this machine, which cannot run the stage of `job`."""
     if platform.machine() != job["machine"]:  # other bytes
         raise RuntimeError(f"expected a processor {job['machine']}, found {platform.machine()}")
@@ -137,4 +136,4 @@ def _run_in_clone(job: dict[str, Any], clone: Path, **options: Any) -> dict[str,
     if run_process(*DVC, "repro", "--single-item", job["stage"], **options):
         return {}
     check_process(*DVC, "push", job["stage"], **options)
-    return {"files": read_files(job["outputs"], clone)}
+    return read_files(job["outputs"], clone)

@@ -5,7 +5,6 @@ when the training has succeeded.
 """
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -74,18 +73,12 @@ def load(path: Path, expected: str) -> State | None:
             state = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         return None
-    except (
-        *(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile),
-        *(NotImplementedError, RuntimeError),  # a flipped bit that names another compression
-    ) as error:
-        print(f"{path} cannot be read ({error}): training starts from its first epoch", flush=True)
+    # RuntimeError: a flipped bit that names another compression.
+    except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+        print(f"{path} cannot be read ({error}): not resumed", flush=True)
         return None
     if str(state.pop(_FINGERPRINT, "")) != expected:
-        print(
-            f"{path} is of other settings, code, data or libraries: training starts from its "
-            "first epoch",
-            flush=True,
-        )
+        print(f"{path} is of other settings, code, data or libraries: not resumed", flush=True)
         return None
     return state
 
@@ -103,10 +96,9 @@ def lock(path: Path) -> Iterator[None]:
     Waits for a training whose DVC was killed a moment ago. Raises PipelineError when another
     process holds the lock, or the folder is not writable.
     """
-    # Under a name of its own: the temporary file of `path` may be another process's.
-    files.check_writable(path.with_name(f"{path.stem}-{os.getpid()}{path.suffix}"))
+    files.check_writable(lock_file := path.with_suffix(".lock"))
     try:
-        with filelock.FileLock(lock_file := path.with_suffix(".lock"), timeout=LOCK_TIMEOUT):
+        with filelock.FileLock(lock_file, timeout=LOCK_TIMEOUT):
             try:
                 yield
             finally:

@@ -35,7 +35,7 @@ def check_writable(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary_path(path)
         temporary.touch()
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)  # by another process that checks
     except OSError as error:
         raise _write_error(path, error) from error
 

@@ -4,10 +4,9 @@ A stage reads only the keys that dvc.yaml declares for it, through `read_section
 is checked before any stage runs (pipeline/tools/config.py).
 """
 
-import difflib
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,26 +18,6 @@ from ruamel.yaml.error import YAMLError
 from pipeline.core.errors import PipelineError
 
 PARAMS_FILE = Path("params.yaml")
-# Keys of version 1, wherever they stood, and what replaced them.
-RENAMED = {
-    "arithmetic": "numerics",
-    "runtime": "inference",
-    "views": "test_time_augmentation",
-    "framing": "crop_mode",
-    "inference_batch_size": "batch_size",
-    "mirrored": "horizontal_flip",
-    "sure": "confidence_threshold",
-    "unlikely": "rejection_threshold",
-    "mistakes": "misclassified",
-    "examples": "page.examples",
-    "confidence": "confidence_level",
-    "optimizer": "variants.*.optimizer, of each variant with that recipe",
-    "growth": "progressive_resizing",
-    "micro_batches_at_once": "parallel_micro_batches",
-    "class_weights": "class_weight",
-    "flip_evenly": "alternating_flip",
-    "shift": "translation",
-}
 
 
 class ConfigModel(pydantic.BaseModel):
@@ -77,8 +56,11 @@ def lookup(params: Any, key: str) -> Any:
     """The value at the dotted `key` of `params`; PipelineError when there is no such key."""
     for depth, name in enumerate(parts := key.split(".")):
         if not isinstance(params, Mapping) or name not in params:
-            known = params if isinstance(params, Mapping) else ()
-            raise unknown_key(name, known, ".".join(parts[:depth]))
+            known = ", ".join(map(str, params)) if isinstance(params, Mapping) else ""
+            raise PipelineError(
+                f"{PARAMS_FILE}: {'.'.join(parts[: depth + 1])}: not found; "
+                f"{'.'.join(parts[:depth]) or 'the file'} has {known or 'no keys'}"
+            )
         params = params[name]
     return params
 
@@ -93,7 +75,8 @@ def read_section(params: Mapping[str, Any], key: str, schema: Any) -> Any:
     try:
         return pydantic.TypeAdapter(schema).validate_python(section)
     except pydantic.ValidationError as error:
-        lines = (f"{PARAMS_FILE}: {line}" for line in _explain(error, key, section))
+        details = error.errors(include_url=False)
+        lines = (f"{PARAMS_FILE}: {_line(detail, key, section)}" for detail in details)
         raise PipelineError("\n".join(lines)) from None
 
 
@@ -108,58 +91,28 @@ def one_of(names: Collection[str]) -> pydantic.AfterValidator:
     return pydantic.AfterValidator(check)
 
 
-def unknown_key(name: str, known: Iterable[Any], parent: str) -> PipelineError:
-    """The error for a `name` that is not among the `known` keys of the section `parent`."""
-    names = [str(item) for item in known]
-    return PipelineError(
-        f"{PARAMS_FILE}: {f'{parent}.' if parent else ''}{name}: not found; "
-        f"{parent or 'the file'} has {', '.join(names) or 'no keys'}{suggest(name, names)}"
-    )
-
-
-def _explain(error: pydantic.ValidationError, key: str, section: Any) -> list[str]:
-    """A line, `full.key: message, found value`, for each wrong value of the `section` at `key`."""
-    details = error.errors(include_url=False)
-    missing = [detail["loc"] for detail in details if detail["type"] == "missing"]
-    return [_line(detail, [key] if key else [], section, missing) for detail in details]
-
-
-def _line(detail: Any, key: list[str], section: Any, missing: Sequence[tuple[Any, ...]]) -> str:
-    location, context = detail["loc"], detail.get("ctx", {})
-    names = [*key, *_keys(location, section, location in missing)]
+def _line(detail: Any, key: str, section: Any) -> str:
+    """`full.key: message, found value` for a wrong value of the `section` at `key`."""
+    context, is_missing = detail.get("ctx", {}), detail["type"] == "missing"
+    names = [*filter(None, [key]), *_keys(detail["loc"], section, is_missing)]
     if "discriminator" in context:  # the key that selects the member of a union
         names.append(context["discriminator"].strip("'"))
-    start = f"{'.'.join(names)}: {detail['msg'].replace('Value error, ', 'expected ')}"
-    if location in missing:
-        return start
-    found = context.get("tag", detail["input"])
-    if detail["type"] == "extra_forbidden":  # every key is required, so a misspelt one is missing
-        if new := RENAMED.get(location[-1]):
-            return f"{start}; renamed to {new}, see CHANGELOG.md"
-        known = [other[-1] for other in missing if other[:-1] == location[:-1]]
-        return start + suggest(location[-1], known)
-    known = re.findall("'([^']*)'", context.get("expected", context.get("expected_tags", "")))
-    return f"{start}, found {shorten(found)}{suggest(found, known)}"
+    line = f"{'.'.join(names)}: {detail['msg'].replace('Value error, ', 'expected ')}"
+    if is_missing or detail["type"] == "extra_forbidden":
+        return line
+    return f"{line}, found {shorten(context.get('tag', detail['input']))}"
 
 
-def _keys(location: Sequence[Any], section: Any, missing: bool) -> list[str]:
+def _keys(location: Sequence[Any], section: Any, is_missing: bool) -> list[str]:
     """The keys of pydantic's `location`, which also names members of unions, and "[key]"."""
     keys = []
     for part in location:
         is_key = part in section if isinstance(section, dict) else isinstance(part, int)
-        if is_key and isinstance(section, dict):  # pydantic writes True as 1
-            part = next(key for key in section if key == part)
         if is_key:
             section = section[part]
-        if is_key or (missing and part is location[-1]):
+        if is_key or (is_missing and part is location[-1]):
             keys.append(str(part))
     return keys
-
-
-def suggest(name: object, known: Iterable[object]) -> str:
-    """`; did you mean 'x'?` for the known name most like `name`, or an empty text."""
-    close = difflib.get_close_matches(str(name), map(str, known), n=1)
-    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def shorten(value: object) -> str:

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 
 class Progress(keras.callbacks.Callback):
-    """A bar with ETA on a terminal, a line per epoch in a log.
+    """A line per epoch, and below them on a terminal a bar with the time left.
 
     Shows under `name` `epochs` epochs of `steps` batches, of which `initial_epoch` were finished
     by an earlier process.
@@ -41,12 +41,9 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         metrics = "  ".join(f"{key} {value:.4f}" for key, value in sorted((logs or {}).items()))
         seconds = time.monotonic() - self._epoch_started
-        self._bar.set_postfix_str(metrics)
-        if self._bar.disable:
-            print(
-                f"{self._name}  epoch {epoch + 1}/{self._epochs}  {seconds:.1f} s  {metrics}",
-                flush=True,
-            )
+        with tqdm.external_write_mode():  # above the bar
+            count = f"epoch {epoch + 1}/{self._epochs}"
+            print(f"{self._name}  {count}  {seconds:.1f} s  {metrics}", flush=True)
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         self._bar.close()

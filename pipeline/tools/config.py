@@ -11,14 +11,7 @@ from typing import Annotated, Any
 import pydantic
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import (
-    PARAMS_FILE,
-    ConfigModel,
-    read_params,
-    read_section,
-    shorten,
-    suggest,
-)
+from pipeline.core.params import PARAMS_FILE, ConfigModel, read_params, read_section, shorten
 from pipeline.datasets.config import DatasetConfig
 from pipeline.datasets.explore import Explore
 from pipeline.datasets.fetch import Fetch
@@ -90,7 +83,7 @@ def _reference_errors(config: Params) -> Iterator[str]:
         if str(name) not in known:
             yield (
                 f"{PARAMS_FILE}: {key}: expected a key of {section}, which are "
-                f"{', '.join(known)}; found {shorten(name)}{suggest(name, known)}"
+                f"{', '.join(known)}; found {shorten(name)}"
             )
 
 

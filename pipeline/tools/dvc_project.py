@@ -1,7 +1,7 @@
 """Open the project with DVC, and write dvc.lock; DVC's errors become messages with the remedy."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from dvc.exceptions import DvcException
@@ -14,25 +14,21 @@ from pipeline.tools import git, lockfile
 
 
 @contextmanager
-def opened(*, wait: bool) -> Iterator[Repo]:
-    """The project under DVC's lock, so that no other dvc writes dvc.lock meanwhile.
+def opened(*, lock: bool = True, wait: bool = False) -> Iterator[Repo]:
+    """The project, with `lock` under DVC's, so that no other dvc writes dvc.lock meanwhile.
 
     Hold it briefly: a stage that ends meanwhile waits 3 s for the lock, then fails. While another
-    dvc holds the lock, waits for it if `wait`, else raises PipelineError, as for damaged files.
+    dvc holds the lock, waits for it if `wait`, else raises PipelineError, as where DVC cannot read
+    the project.
     """
     try:
-        with Repo(_wait_for_lock=wait) as repo, lock_repo(repo):
+        with Repo(_wait_for_lock=wait) as repo, lock_repo(repo) if lock else nullcontext():
             yield repo
     except (DvcException, PermissionError, FileNotFoundError) as error:
-        raise unreadable(error) from error
-
-
-def unreadable(error: DvcException | OSError) -> PipelineError:
-    """The PipelineError for a project that DVC cannot read."""
-    remedy = lockfile.REMEDY if lockfile.LOCK.name in str(error) else git.REMEDY
-    if isinstance(error, OSError):
-        remedy = "mend its permissions; a link into a cache that was moved: `dvc checkout`"
-    return PipelineError(f"DVC cannot read this project: {error}; {remedy}")
+        remedy = lockfile.REMEDY if lockfile.LOCK.name in str(error) else git.REMEDY
+        if isinstance(error, OSError):
+            remedy = "mend its permissions; a link into a cache that was moved: `dvc checkout`"
+        raise PipelineError(f"DVC cannot read this project: {error}; {remedy}") from error
 
 
 def read_entries() -> dict[str, Any]:
@@ -44,12 +40,3 @@ def write_entries(entries: Mapping[str, Any]) -> None:
     """Write dvc.lock with these `entries`."""
     content = {"schema": "2.0", "stages": entries}
     files.write(lockfile.LOCK, lambda temporary: dump_yaml(temporary, content))
-
-
-def sort_entries(order: Sequence[str]) -> None:
-    """Sort dvc.lock by `order`, other stages last: DVC appends an entry when its stage ends."""
-    with opened(wait=True):  # another DVC may be writing
-        entries = read_entries()
-        names = [name for name in dict.fromkeys([*order, *entries]) if name in entries]
-        if names != list(entries):
-            write_entries({name: entries[name] for name in names})

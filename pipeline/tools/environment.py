@@ -63,16 +63,12 @@ def record(stage: str, seconds: float) -> None:
     kind, _, variant = stage.partition("@")
     if kind == "train":
         first, digest = paths.training_time(variant), files.sha256(paths.history(variant))
-        if _read(first).get("history") != digest:
+        if read_record(first).get("history") != digest:
             files.write_json(first, {"history": digest, **run})
 
 
-def recorded(stage: str) -> Mapping[str, Any]:
-    """The record of the last run of `stage`; empty where it is missing or damaged."""
-    return _read(path(stage))
-
-
-def _read(file: Path) -> Mapping[str, Any]:
+def read_record(file: Path) -> Mapping[str, Any]:
+    """The record of a run; empty where `file` is missing or damaged."""
     with suppress(OSError, ValueError):
         run: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return run

@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 from pipeline.core.errors import PipelineError
@@ -11,29 +11,13 @@ from pipeline.core.errors import PipelineError
 REMEDY = "fix it, then run again in a clone of the project, or after `git init` and a first commit"
 
 
-def environment() -> dict[str, str]:
-    """The environment for a process that calls git, maybe in another repository.
-
-    Without GIT_DIR and the like, which git sets in every hook: they would redirect the call.
-    """
-    command = ["git", "rev-parse", "--local-env-vars"]
-    local = subprocess.run(command, capture_output=True, text=True).stdout.split()
-    return {key: value for key, value in os.environ.items() if key not in local}
-
-
-def output(
-    *arguments: str, folder: Path = Path(), program: Sequence[str] = ("git", "--no-optional-locks")
-) -> bytes:
-    """Standard output of `git ARGUMENTS` in `folder`; PipelineError with its error output.
-
-    `program` replaces git, for commands that call git themselves.
-    """
-    command = [*program, *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True)
+def output(*arguments: str, folder: Path = Path()) -> bytes:
+    """Standard output of `git ARGUMENTS` in `folder`; PipelineError with its error output."""
+    command = ["git", "--no-optional-locks", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True)
     if done.returncode:
         message = (done.stderr or done.stdout).decode(errors="replace").strip()
-        remedy = f"; {REMEDY}" if program[0] == "git" else ""
-        raise PipelineError(f"{folder.resolve()}: `{' '.join(command)}`: {message}{remedy}")
+        raise PipelineError(f"{folder.resolve()}: `{' '.join(command)}`: {message}; {REMEDY}")
     return done.stdout
 
 

@@ -40,8 +40,3 @@ def file_md5(path: Path) -> str:
     """The MD5 of a file in hexadecimal digits, as DVC records it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
-
-
-def has_md5(path: Path, md5: str) -> bool:
-    """Whether there is a file at `path`, and its MD5 is `md5`."""
-    return path.exists() and file_md5(path) == md5

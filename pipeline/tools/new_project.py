@@ -10,11 +10,12 @@ import os
 import shutil
 import sys
 import tempfile
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
 from dvc.utils.serialize import modify_yaml
 from ruamel.yaml import YAML
 
@@ -130,10 +131,10 @@ def commit(folder: Path) -> None:
     git.output("init", "--quiet", folder=folder)
     # Files that the user's own git ignores, such as *.lock or data/, belong to the project.
     git.output("config", "core.excludesFile", os.devnull, folder=folder)
-    dvc = partial(git.output, folder=folder, program=(sys.executable, "-m", "dvc"))
-    dvc("init")
+    Repo.init(str(folder)).close()
     files.write_text(folder / ".dvc/config", DVC_CONFIG)
-    dvc("add", "data/photos")
+    with Repo(str(folder)) as repo:
+        repo.add([str(folder / "data/photos")])
     git.output("add", "--all", folder=folder)
     git.output("commit", "--quiet", "--message", "A new study", folder=folder)
 
@@ -142,5 +143,5 @@ if __name__ == "__main__":
     processes.raise_exit_on_signals()
     try:
         main(sys.argv[1:])
-    except (PipelineError, OSError) as error:
+    except (PipelineError, DvcException, OSError) as error:
         sys.exit(f"study: {error}")

@@ -1,22 +1,18 @@
-"""What `dvc repro` would run, and why: `python -m pipeline.tools.plan [STAGE ...]`.
+"""What `dvc repro` would run, and why: `python -m pipeline.tools.plan`.
 
 DVC's status says what differs from dvc.lock. The graph adds the stages downstream: whether they run
 depends on the bytes that the stages before them will write. Takes no lock, so it works during a
 training.
 """
 
-import argparse
 import dataclasses
-import enum
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal, TypeAlias
 
-from dvc.dependency import ParamsDependency
 from dvc.dvcfile import PROJECT_FILE
-from dvc.exceptions import DvcException
 from dvc.output import Output
-from dvc.repo import Repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import Stage
 
@@ -25,31 +21,23 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.params import lookup, read_params
 from pipeline.tools import dvc_project, environment
 
-
-class Status(enum.StrEnum):
-    """What `dvc repro` does with a stage.
-
-    DVC still restores a stage that "will run" where its run cache has a run with these inputs.
-    """
-
-    WILL_RUN = "will run"
-    MAY_BE_RESTORED = "may be restored"
-    MAY_FOLLOW = "may follow"
+# DVC still restores a stage that "will run" where its run cache has a run with these inputs.
+Status: TypeAlias = Literal["will run", "may be restored", "may follow"]
 
 
 @dataclasses.dataclass(frozen=True)
 class PlannedStage:
     """A stage, the names of the planned stages directly before it, and why it is planned.
 
-    `seconds` is the duration of its last recorded run, of a training by the number of its epochs;
-    None where there is none. Without `has_new_inputs` only outputs are missing or changed.
+    `seconds` is the duration of its last recorded run, None where there is none. Without
+    `has_new_inputs` only outputs are missing or changed.
     """
 
     name: str
     upstream: tuple[str, ...]
     reasons: tuple[str, ...]
     seconds: float | None
-    status: Status = Status.WILL_RUN
+    status: Status = "will run"
     has_new_inputs: bool = True
 
 
@@ -60,17 +48,14 @@ def plan_stages(targets: Sequence[str] = (), left_out: Collection[str] = ()) -> 
     does not run. Raises PipelineError when DVC cannot read the project or knows no such target.
     """
     planned: dict[Stage, PlannedStage] = {}
-    try:
-        with Repo() as repo:
-            graph = get_active_graph(repo.index.graph)
-            for stage in plan_repro(graph, collect_stages(repo, targets or [PROJECT_FILE])):
-                is_left_out = variant_of(stage.addressing) in left_out
-                if stage.cmd and not stage.frozen and not is_left_out:
-                    upstream = [before for before in graph[stage] if before in planned]
-                    if plan := _planned(stage, upstream):
-                        planned[stage] = plan
-    except (DvcException, PermissionError, FileNotFoundError) as error:
-        raise dvc_project.unreadable(error) from error
+    with dvc_project.opened(lock=False) as repo:
+        graph = get_active_graph(repo.index.graph)
+        for stage in plan_repro(graph, collect_stages(repo, targets or [PROJECT_FILE])):
+            is_left_out = variant_of(stage.addressing) in left_out
+            if stage.cmd and not stage.frozen and not is_left_out:
+                upstream = [before for before in graph[stage] if before in planned]
+                if plan := _planned(stage, upstream):
+                    planned[stage] = plan
     return list(planned.values())
 
 
@@ -82,22 +67,19 @@ def variant_of(stage: str) -> str:
 def _planned(stage: Stage, pending: Collection[Stage]) -> PlannedStage | None:
     """The plan of `stage` behind the planned stages `pending`; None when it is up to date."""
     name, upstream = stage.addressing, tuple(sorted(before.addressing for before in pending))
-    seconds = environment.recorded(name).get("seconds")
-    if seconds is not None:
-        seconds *= _epochs_ratio(stage)
+    seconds = environment.read_record(environment.path(name)).get("seconds")
     if not any(item.hash_info for item in (*stage.deps, *stage.outs)):
         return PlannedStage(name, upstream, ("new stage",), seconds)
     inputs = list(_changed_inputs(stage, [out for before in pending for out in before.outs]))
     outputs = [item for out in stage.outs for item in out.status().items()]
     reasons = [*inputs, *(f"{path} {state}" for path, state in outputs)]
     if inputs or any(state == "not in cache" for _, state in outputs):
-        status = Status.WILL_RUN
+        status: Status = "will run"
     elif upstream:
-        status = Status.MAY_FOLLOW
-        more = f" and {len(upstream) - 1} more" if len(upstream) > 1 else ""
-        reasons.append(f"after {upstream[0]}{more}")
+        status = "may follow"
+        reasons.append(f"after {upstream[0]}{', ...' if upstream[1:] else ''}")
     elif outputs:
-        status = Status.MAY_BE_RESTORED
+        status = "may be restored"
     else:
         return None
     return PlannedStage(name, upstream, tuple(reasons), seconds, status, bool(inputs))
@@ -116,17 +98,6 @@ def _changed_inputs(stage: Stage, pending: Iterable[Output]) -> Iterator[str]:
                 yield from (f"{name} {change}" for name, change in states.items())
 
 
-def _epochs_ratio(stage: Stage) -> float:
-    """The epochs of the recipe of a training, divided by those of its last run; 1 for others."""
-    for dep in stage.deps:
-        if isinstance(dep, ParamsDependency):
-            old, new = dep.hash_info.value or {}, dep.read_params()
-            for key in old.keys() & new.keys():
-                if key.startswith("recipes."):
-                    return float(new[key]["epochs"] / old[key]["epochs"])
-    return 1.0
-
-
 def overlap(one: Path, other: Path) -> bool:
     """Whether one path is the other or a folder that holds it."""
     return one.is_relative_to(other) or other.is_relative_to(one)
@@ -140,30 +111,20 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Print a line per stage, without further seeds where no STAGE is named.
-
-    Exit status 0; with --check 1 when a stage will run; 2 without a plan.
-    """
-    parser = argparse.ArgumentParser(prog="python -m pipeline.tools.plan")
-    parser.add_argument("targets", nargs="*", metavar="STAGE", help="plan these and what they need")
-    parser.add_argument("--check", action="store_true", help="exit with 1 when a stage will run")
-    options = parser.parse_args(arguments)
-    try:
-        variants = {} if options.targets else lookup(read_params(), "variants")
-        stages = plan_stages(options.targets, further_seeds(variants))
-    except PipelineError as error:
-        print(f"plan: {error}", file=sys.stderr)
-        return 2
+def main() -> None:
+    """Print a line per stage, without those of further seeds."""
+    stages = plan_stages(left_out=further_seeds(lookup(read_params(), "variants")))
     width = max((len(stage.name) for stage in stages), default=0)
     for stage in stages:
         reasons = "; ".join(stage.reasons)
         print(f"{stage.status:<15} {stage.name:<{width}} {duration(stage.seconds):>12}  {reasons}")
     total = duration(sum(stage.seconds or 0 for stage in stages))
     print(f"last time all of them took {total}" if stages else "nothing would run")
-    return int(options.check and any(stage.status is Status.WILL_RUN for stage in stages))
 
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    sys.exit(main(sys.argv[1:]))
+    try:
+        main()
+    except PipelineError as error:
+        sys.exit(f"plan: {error}")

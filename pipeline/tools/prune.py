@@ -16,7 +16,7 @@ from pipeline.tools.plan import variant_of
 def main() -> None:
     """Delete and name the files of such variants; delete their entries of dvc.lock."""
     variants = lookup(read_params(), "variants")
-    with dvc_project.opened(wait=False):
+    with dvc_project.opened():
         entries = dvc_project.read_entries()
         kept = {stage: entries[stage] for stage in entries if variant_of(stage) in ("", *variants)}
         if kept != entries:

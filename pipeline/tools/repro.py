@@ -1,8 +1,7 @@
 """`dvc repro` stage by stage, with the time left: `python -m pipeline.tools.repro [STAGE ...]`.
 
 One after another, short trainings first, or side by side: here (--jobs) or on the workers of a Dask
-scheduler. After each evaluation the comparison and the page show the variants that have ended. Each
-stage runs as `dvc repro --single-item`, which locks its own outputs; a plain
+scheduler. Each stage runs as `dvc repro --single-item`, which locks its own outputs; a plain
 `dvc repro STAGE` also locks those of all upstream stages, and fails with "is busy" beside another
 (treeverse/dvc 11054).
 """
@@ -13,21 +12,17 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from subprocess import CalledProcessError
 from typing import Any
-
-import pandas as pd
 
 from pipeline.cluster.worker import POLL_SECONDS, run_process, start_process
 from pipeline.comparison.seeds import further_seeds
 from pipeline.core import paths
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import lookup, read_params
-from pipeline.evaluation.metrics import read_metrics
-from pipeline.tools import environment, processes
-from pipeline.tools.dvc_project import read_entries, sort_entries
+from pipeline.tools import processes
 from pipeline.tools.plan import PlannedStage, duration, plan_stages, variant_of
 
 # Without its advice after each stage; --quiet would hide its errors, too.
@@ -65,67 +60,44 @@ class LocalBackend(contextlib.ExitStack):
         return {name: self._running.pop(name).returncode == 0 for name in ended}
 
 
-class Clock:
-    """The time left: the recorded seconds of stages, scaled by what others have taken."""
-
-    def __init__(self, stages: Sequence[PlannedStage]) -> None:
-        self._left = {stage.name: stage.seconds or 0.0 for stage in stages}
-        self._recorded = self._measured = 0.0
-
-    def seconds(self, *stages: str) -> float:
-        """Of `stages`, without any of all that are left; 0 for those without a record."""
-        pace = self._measured / self._recorded if self._recorded else 1.0
-        return pace * sum(self._left[name] for name in stages or self._left)
-
-    def end(self, stage: str, seconds: float) -> None:
-        """`stage` has ended after so many `seconds`, 0 if it did not run."""
-        recorded = self._left.pop(stage)
-        if recorded and seconds:
-            self._recorded += recorded
-            self._measured += seconds
-
-
 def run_stages(
     stages: Sequence[PlannedStage], backend: Any, variants: Sequence[str]
-) -> dict[str, float | None]:
-    """Run `stages`, but those behind a failed one; a single local job stops at the first failure.
+) -> dict[str, bool]:
+    """Run the planned `stages` by `backend` and tell on standard output what starts and fails.
 
-    The seconds of each, 0 where it did not have to run, None where it failed. After an evaluation
-    those of `variants` that have ended are compared, on this machine.
+    Whether each of those that ended succeeded. After an evaluation those of `variants` that have
+    ended are compared, on this machine.
     """
     one_by_one = getattr(backend, "jobs", 0) == 1
     unknown = 0.0 if one_by_one else float("inf")
     # Evaluations are short and show more than the next training. Side by side the longest first.
     order = sorted(stages, key=lambda s: (s.seconds or unknown) * (1 if one_by_one else -1))
     order.sort(key=lambda stage: one_by_one and stage.name.startswith("train@"))
-    clock, started = Clock(stages), set[str]()
-    before = {stage.name: environment.recorded(stage.name) for stage in stages}
-    seconds: dict[str, float | None] = {}
+    recorded = {stage.name: stage.seconds for stage in stages}
+    started, succeeded = set[str](), dict[str, bool]()
     while ready := [
         stage.name
         for stage in order
-        if stage.name not in seconds
-        and all(seconds.get(name) is not None for name in stage.upstream)
+        if stage.name not in succeeded and all(succeeded.get(name) for name in stage.upstream)
     ]:
         for name in backend.submit(ready):
             started.add(name)
-            about, left = (duration(clock.seconds(*part) or None) for part in ((name,), ()))
+            left = sum(recorded[other] or 0 for other in recorded if other not in succeeded)
             log = "" if one_by_one else f", log in {log_path(name)}"
-            count = f"[{len(started)}/{len(stages)}]"
-            print(f"{count} {name}, about {about}; {left} left{log}", flush=True)
-        ended = backend.ended()
-        for name, succeeded in ended.items():
-            record = environment.recorded(name)
-            taken = record["seconds"] if record != before[name] else 0.0
-            seconds[name] = taken if succeeded else None
-            clock.end(name, taken)
+            print(
+                f"[{len(started)}/{len(stages)}] {name}, last time {duration(recorded[name])}; "
+                f"{duration(left)} left{log}",
+                flush=True,
+            )
+        succeeded |= (ended := backend.ended())
+        for name in ended:
             if not one_by_one:
-                print(f"{name}  {'ended' if succeeded else 'failed'}", flush=True)
-            elif not succeeded:
-                return seconds
+                print(f"{name}  {'ended' if ended[name] else 'failed'}", flush=True)
+            elif not ended[name]:
+                return succeeded
         if any(name.startswith("evaluate@") and ended[name] for name in ended):
-            compare_ended(variants, [s.name for s in stages if seconds.get(s.name) is None])
-    return seconds
+            compare_ended(variants, [name for name in recorded if not succeeded.get(name)])
+    return succeeded
 
 
 def compare_ended(variants: Sequence[str], pending: Sequence[str]) -> None:
@@ -150,20 +122,6 @@ def drop_stale_seeds() -> None:
             print(f"{name}: deleted results of other settings, code or data; `make seeds`")
 
 
-def summary(stages: Sequence[PlannedStage], seconds: Mapping[str, float | None]) -> str:
-    """A table of the trained variants: accuracy, seconds of this training and of the one before."""
-    rows = {
-        variant_of(stage.name): {
-            "test accuracy": f"{read_metrics(variant_of(stage.name)).accuracy:.4f}",
-            "time": duration(seconds[stage.name]),
-            "recorded": duration(stage.seconds),
-        }
-        for stage in stages
-        if stage.name.startswith("train@") and seconds[stage.name]
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").to_string() if rows else "done"
-
-
 def main(arguments: Sequence[str]) -> int:
     """The command line; the exit status is not 0 when a stage failed."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.tools.repro")
@@ -181,8 +139,7 @@ def main(arguments: Sequence[str]) -> int:
     if not (stages := plan_stages(options.targets, left_out)):
         print("everything is up to date")
         return 0
-    names, lock_order = [s.name for s in stages], [*read_entries(), *(s.name for s in stages)]
-    for name in names:
+    for name in (names := [stage.name for stage in stages]):
         log_path(name).unlink(missing_ok=True)
     if options.scheduler:
         from pipeline.cluster.remote import RemoteBackend  # needs Dask
@@ -191,17 +148,13 @@ def main(arguments: Sequence[str]) -> int:
     else:
         backend = LocalBackend(options.jobs or 1)
     with backend:
-        seconds = run_stages(stages, backend, [name for name in variants if name not in left_out])
-    sort_entries(lock_order)
-    for name in [name for name in seconds if seconds[name] is None]:
+        succeeded = run_stages(stages, backend, [v for v in variants if v not in left_out])
+    for name in [name for name in succeeded if not succeeded[name]]:
         log = log_path(name).read_text("utf-8", "replace") if log_path(name).exists() else ""
         print(f"\n{name} failed", *log.splitlines()[-20:], sep="\n  ")
-    if not_started := [name for name in names if name not in seconds]:
+    if not_started := [name for name in names if name not in succeeded]:
         print(f"\nnot started: {', '.join(not_started)}")
-    if None in seconds.values():
-        return 1
-    print(summary(stages, seconds))
-    return 0
+    return int(not all(succeeded.values()))
 
 
 def log_path(stage: str) -> Path:
