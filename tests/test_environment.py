@@ -102,7 +102,7 @@ def test_time_stays_as_first_measured_while_the_history_has_the_same_bytes(
     train(120.0, "P, b")
     train(1.0, "another")
     assert read_result("final").time == (120.0, "4 cores of P, b")
-    assert environment.recorded("train@final")["seconds"] == 1.0
+    assert environment.read_record(environment.path("train@final"))["seconds"] == 1.0
     history = pd.read_csv(paths.history("final"))
     history.head(2).to_csv(paths.history("final"), index=False)
     assert read_result("final").time is None
