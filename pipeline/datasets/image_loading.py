@@ -18,14 +18,13 @@ import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
 from pipeline.core.errors import PipelineError
 from pipeline.datasets.config import CropMode
 
-# Pillow's names of the formats that are read. None of them starts another program, as EPS does.
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-NEW_SUBFILE_TYPE = 254  # a tag of TIFF; bit 0: a version of lower resolution of another image
+# Pillow's names of the formats that are read. None of them starts another program, as EPS does. Of
+# TIFF, Pillow decodes some with 16 bits a channel wrongly, and the preview of raw files.
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "WEBP")
 RESAMPLING = Image.Resampling.LANCZOS
 
 
@@ -56,10 +55,8 @@ def image_to_array(image: Image.Image, *, side: int, crop_mode: CropMode) -> np.
 
     Raises ValueError for more than 8 bits a channel, and what Pillow raises at damaged files.
     """
-    # Pillow's modes I and F are grey of 16 or 32 bits, which conversion to RGB clips. A TIFF of 16
-    # bits may have mode RGB and be decoded wrongly.
-    bits = image.tag_v2.get(BITSPERSAMPLE, (1,)) if isinstance(image, TiffImageFile) else (8,)
-    if image.mode[0] in "IF" or max(bits) > 8:
+    # Pillow's modes I and F are grey of 16 or 32 bits, which conversion to RGB clips.
+    if image.mode[0] in "IF":
         raise ValueError("expected at most 8 bits a channel, found more; convert it to 8 bits")
     image.load()
     with contextlib.suppress(Exception):  # Pillow raises anything at damaged EXIF data
@@ -99,8 +96,6 @@ def _decode(content: bytes, side: int, crop_mode: CropMode) -> np.ndarray:
             simplejpeg.decode_jpeg(content, space, min_height=1, min_width=1, min_factor=8)
         if image.format in ("AVIF", "WEBP") and content.endswith(bytes(64)):  # has no checksum
             raise ValueError("its last part is zeros, so it was not copied whole")
-        if isinstance(image, TiffImageFile) and image.tag_v2.get(NEW_SUBFILE_TYPE, 0) & 1:
-            raise ValueError("expected a photo, found the preview in a raw file; develop it first")
         # libjpeg decodes at a half to an eighth of the size: 0.03 s instead of 0.2 s for 12
         # megapixels. Four times the target leaves the resampling filter its work.
         image.draft(None, (4 * side, 4 * side))

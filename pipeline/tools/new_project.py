@@ -81,7 +81,6 @@ def fitted_params(photos: ImagesBySplit, side: str) -> str:
     yaml = YAML()  # keeps comments
     yaml.width = 200
     params = from_template(yaml.load(PARAMS_FILE))
-    params.pop("fetch", None)
     params["page"]["variant"] = "best"
     params["dataset"]["side"] = int(side) if side.isdecimal() else side
     dataset = read_section(params, "dataset", ImageFolderConfig)
