@@ -12,7 +12,6 @@ from pipeline.comparison.results import Result
 # Further metrics of pipeline/evaluation/metrics.py, each a column under this heading.
 METRICS = {
     "accuracy_no_tta": "without TTA",
-    "top2_accuracy": "top-2 accuracy",
     "macro_f1": "macro F1",
     "calibration_error": "calibration error",
     "rejection_rate": "rejected",

@@ -51,11 +51,7 @@ def load_model(variant: str, classes: int) -> Any:
 def predict_logits(
     model: Any, images: np.ndarray, *, batch_size: int, config: InferenceConfig
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Logits float64 (N, K) of `images` float32 (N, S, S, 3) in [0, 1], with and without
-    test-time augmentation, both divided by the temperature.
-
-    Raises PipelineError when a logit is infinite or NaN.
-    """
+    """The results of `predict_with_tta` for `images` float32 (N, S, S, 3) in [0, 1]."""
     model.make_predict_function()  # once, before several threads would
 
     # Not by `predict`, which waits at its end for a sleeping thread of tf.data: 20 s instead of 13.

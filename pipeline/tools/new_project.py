@@ -22,7 +22,7 @@ from pipeline.core import files
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE, read_section
 from pipeline.datasets.config import ImageFolderConfig
-from pipeline.datasets.image_folder import ImagesBySplit, list_images
+from pipeline.datasets.image_loading import ImagesBySplit, list_images
 from pipeline.tools import config, git, processes
 
 TEMPLATE = Path(__file__).with_name("photos_params.yaml")
