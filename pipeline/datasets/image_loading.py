@@ -29,8 +29,8 @@ from PIL.PngImagePlugin import PngImageFile
 from pipeline.core.errors import PipelineError
 from pipeline.datasets.config import CropMode
 
-# Pillow's names of the formats that are read. None of them starts another program, as EPS does. Of
-# TIFF, Pillow decodes some with 16 bits a channel wrongly, and the preview of raw files.
+# Pillow's names of the formats that are read. None of them starts another program, as EPS does.
+# TIFF is left out: Pillow decodes some of 16 bits a channel wrongly, and the preview of raw files.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "WEBP")
 RESAMPLING = Image.Resampling.LANCZOS
 
