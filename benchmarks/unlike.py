@@ -1,26 +1,24 @@
 """How predict rejects photos of other things: `python benchmarks/unlike.py FOLDER VARIANT...`.
 
 Classifies all photos below FOLDER, none of which shows one of the classes, and the test set. Writes
-reports/bench/unlike.md: the area under the ROC curve of the probability of the first class, and the
-rejection rate of either.
+benchmarks/unlike.csv, which the page quotes: the SHA-256 of the model, the area under the ROC curve
+of the probability of the first class, and the share of either that is rejected.
 """
 
 import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from pipeline.core import files
 from pipeline.core.splits import read_split
+from pipeline.evaluation.metrics import CSV
 from pipeline.predict import load_predictor
 
-TABLE = Path("reports/bench/unlike.md")
-HEADER = (
-    "| variant | photos | AUROC | photos rejected | test images rejected |\n"
-    "| --- | ---: | ---: | ---: | ---: |"
-)
+TABLE = Path("benchmarks/unlike.csv")
 
 
 def auroc(known: np.ndarray, other: np.ndarray) -> float:
@@ -31,21 +29,27 @@ def auroc(known: np.ndarray, other: np.ndarray) -> float:
 def main(folder: Path, variants: list[str]) -> None:
     """A row for each of `variants`."""
     photos = sorted(folder.rglob("*.jpg"))
-    lines = [HEADER]
+    rows = []
     for variant in variants:
         predictor = load_predictor(variant=variant)
+        threshold = predictor.model.config.rejection_threshold
         known, other = (
             np.array([one.probability for one in predictor.predict(images)])
             for images in (list(read_split("test").images), photos)
         )
-        rejected = [
-            f"{(p < predictor.model.config.rejection_threshold).mean():.1%}" for p in (other, known)
-        ]
-        lines.append(
-            f"| `{variant}` | {len(other):,} | {auroc(known, other):.3f} | {' | '.join(rejected)} |"
+        rows.append(
+            {
+                "variant": variant,
+                "model": files.sha256(predictor.path),
+                "photos": len(other),
+                "auroc": auroc(known, other),
+                "rejected": (other < threshold).mean(),
+                "test_rejected": (known < threshold).mean(),
+            }
         )
-    files.write_text(TABLE, "\n".join(lines))
-    print("\n".join(lines))
+    text = pd.DataFrame(rows).to_csv(**CSV)
+    files.write_text(TABLE, text)
+    print(text)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ PHOTOS = yaml.safe_load(
     "{kind: photos, folder: 'data/<b>my_pictures &c', side: 48, crop_mode: whole, seed: 1, "
     "duplicates: keep, validation_share: 0.1, test_share: 0.1}"
 )
+UNLIKE = "variant,model,photos,auroc,rejected,test_rejected\nfast"
 # A column name, a missing value, and what HTML, Markdown, CSV and the template give a meaning.
 ODD = ["class", "nan", "</script><!-- data -->", "a|b", "a,b", 'say "hi"', "$5 & $6", "Käse"]
 
@@ -47,7 +48,13 @@ def make_page(
     for name in ("pipeline/page", "pipeline/comparison"):
         shutil.copytree(PROJECT / name, folder / name)
     full = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
-    settings = {"variant": "fast", "examples": 3, "misclassified": 7, "samples": 2}
+    settings = {
+        "variant": "fast",
+        "compared_with": ["final", "final"],
+        "examples": 3,
+        "misclassified": 7,
+        "samples": 2,
+    }
     params = full | {"variants": VARIANTS, "dataset": dataset, "page": full["page"] | settings}
     # These tests run in a study of photos too, which has other recipes.
     params["recipes"] = {"fast": full["recipes"]["best"]} | full["recipes"]
@@ -57,7 +64,10 @@ def make_page(
         made_up.write(
             variant, correct, folder=folder, epochs=epochs, validated=validated, classes=classes
         )
-    save_model(folder / paths.model("fast"), classes=len(classes), side=side)
+    for seed, variant in enumerate(("fast", "final")):
+        save_model(folder / paths.model(variant), seed, classes=len(classes), side=side)
+        config = read_inference_config(params, variant)
+        append_metadata(folder / paths.tflite(variant), classes, config)
     labels = np.arange(100 * len(classes)) // 100
     images = np.random.default_rng(1).integers(0, 256, (len(labels), side, side, 3), np.uint8)
     write_npz(
@@ -65,7 +75,8 @@ def make_page(
         images=images.astype(np.float32) / 255,
         labels=np.eye(len(classes), dtype=np.float32)[labels],
     )
-    append_metadata(folder / paths.tflite("fast"), classes, read_inference_config(params, "fast"))
+    digest = files.sha256(folder / paths.tflite("fast"))
+    files.write_text(folder / page.UNLIKE, f"{UNLIKE},{digest},700,0.9,0.25,0.125\n")
     digest = files.sha256(folder / paths.history("final"))
     for variant, history in (("final", digest), ("fast", "of another training")):
         run = {"history": history, "seconds": 75.0, "cores": 2, "processor": "P"}
@@ -76,21 +87,21 @@ def make_page(
     return folder
 
 
-def save_model(path: Path, *, classes: int, side: int) -> None:
+def save_model(path: Path, seed: int, *, classes: int, side: int) -> None:
     """An untrained network of this shape, saved as `path`."""
     import keras
 
-    path.parent.mkdir()
-    keras.utils.set_random_seed(1)
+    path.parent.mkdir(exist_ok=True)
+    keras.utils.set_random_seed(1 + seed)
     image = keras.Input((side, side, 3))
     hidden = keras.layers.GlobalMaxPooling2D()(keras.layers.Conv2D(16, 3, activation="relu")(image))
     probabilities = keras.layers.Dense(classes, activation="softmax")(hidden)
     keras.Model(image, probabilities).save(path)
 
 
-def read_data(path: Path = page.PAGE) -> Any:
-    """The data in the page."""
-    text = path.read_text(encoding="utf-8").partition('id="data">')[2]
+def read_data(path: Path = page.PAGE, name: str = "data") -> Any:
+    """The JSON in the page of this name."""
+    text = path.read_text(encoding="utf-8").partition(f'id="{name}">')[2]
     return json.loads(text.partition("</script>")[0])
 
 
@@ -99,10 +110,19 @@ def read_image(content: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
 
 
-def read_weights(network: dict[str, Any]) -> list[np.ndarray]:
-    """The arrays of a network in the page, in Keras's order."""
-    data, arrays = base64.b64decode(network["data"]), []
-    for shape in [shape for layer in network["layers"] for shape in layer["weights"]]:
+def read_weights(variant: str, path: Path = page.PAGE) -> list[np.ndarray]:
+    """The arrays of the network of `variant` in the page, in Keras's order."""
+    text = path.read_text(encoding="utf-8").partition(
+        f'</script>\n<script>loadWeights("{variant}"'
+    )[0]
+    (network,) = (each for each in read_data(path)["networks"] if each["variant"] == variant)
+    return split_weights(network["layers"], text.rpartition(">")[2])
+
+
+def split_weights(layers: list[dict[str, Any]], content: str) -> list[np.ndarray]:
+    """The arrays of `layers` in base64."""
+    data, arrays = base64.b64decode(content), []
+    for shape in [shape for layer in layers for shape in layer["weights"]]:
         dtype = np.float16 if len(shape) > 1 else np.float32
         arrays.append(np.frombuffer(data, dtype, int(np.prod(shape))).reshape(shape))
         data = data[arrays[-1].nbytes :]

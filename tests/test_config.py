@@ -145,6 +145,7 @@ def test_a_wrong_value_gets_one_line_with_its_full_key(mistake: tuple[Any, ...])
         ("variants.fast_2.numerics", "won", "own"),
         ("variants.deep.network", "cn", "cnn"),
         ("page.variant", "fats", "fast"),
+        ("page.compared_with", ["best", "finel"], "final"),
     ],
 )
 def test_a_misspelt_value_gets_a_suggestion(key: str, misspelt: object, meant: str) -> None:
@@ -206,4 +207,5 @@ def test_an_experiment_changes_one_line_of_the_committed_file(tmp_path: Path) ->
 
 def test_the_committed_files_are_valid() -> None:
     config.check(yaml.safe_load(TEXT))
-    config.check(new_project.from_template(edited("page.variant", "best")))
+    photos = new_project.from_template(edited("page.compared_with", ["best", "final"]))
+    config.check(photos | {"page": photos["page"] | {"variant": "best"}})

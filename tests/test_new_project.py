@@ -93,7 +93,10 @@ def test_params_are_the_project_s_and_the_template_s_fitted_to_the_photos(made: 
     params, project = read_params(made / "params.yaml"), read_params(PROJECT / "params.yaml")
     config.check(params)
     assert params["dataset"] == TEMPLATE["dataset"] | {"side": 48}
-    assert params["page"] == project["page"] | {"variant": "best"}
+    assert params["page"] == project["page"] | {
+        "variant": "best",
+        "compared_with": ["final", "quick"],
+    }
     assert params["variants"] == TEMPLATE["variants"]
     assert list(params["variants"]) == ["quick", "final", "best"]
     quick = {"recipe": "quick", "widths": [32, 64, 64]}

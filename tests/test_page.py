@@ -57,8 +57,10 @@ def test_same_bytes_in_another_process_without_tensorflow(made: Path, project: P
 
 def test_page_is_self_contained(made: Path) -> None:
     text = (made / page.PAGE).read_text(encoding="utf-8")
-    assert re.findall(r"""(?:(?:src|href)=|url\()["']?(?!data:|#|\$)[^"'\s>]+""", text) == []
+    assert re.findall(r"""(?:src=|link .*href=|url\()["']?(?!data:|#|\$)[^"'\s>]+""", text) == []
     assert "default-src 'none'" in text
+    assert re.findall('<a href="(.*?)"', text) == ["model_card.md", "fast.tflite", "../README.md"]
+    assert "fast says so of 25.0% of 700 photos of other things, and of 12.5%" in text
     assert str(made) not in text
     assert "fast classifies 85.0 % of 1,000 test images" in text
 
@@ -85,6 +87,7 @@ def test_variants_have_history_confusion_scores_and_settings(data: Any) -> None:
     precision = (70 / counts.sum(axis=0)).tolist()
     assert final["scores"]["precision"] == pytest.approx(precision, abs=1e-6)
     assert final["scores"]["support"] == [100] * 10
+    assert final["accuracy"] == 0.7
     settings = yaml.safe_load(final["settings"])
     assert settings["variant"] == VARIANTS["final"]
     assert settings["recipes.study"]["epochs"] == 30
@@ -95,13 +98,15 @@ def test_variants_have_history_confusion_scores_and_settings(data: Any) -> None:
 def test_images_are_those_of_the_test_set(made: Path, data: Any) -> None:
     with np.load(made / paths.split("test")) as arrays:
         pixels = np.rint(255 * arrays["images"]).astype(np.uint8)
-    assert [label for label, _ in data["samples"]] == [k for k in range(10) for _ in range(2)]
-    for number, (label, png) in enumerate(data["samples"]):
-        np.testing.assert_array_equal(read_image(png), pixels[100 * label + number % 2])
+    samples = read_data(made / page.PAGE, "samples-data")
+    assert [label for label, _ in samples] == [k for k in range(10) for _ in range(2)]
+    for number, (label, webp) in enumerate(samples):
+        np.testing.assert_array_equal(read_image(webp), pixels[100 * label + number % 2])
+    examples = read_data(made / page.PAGE, "examples")
     expected = made_up.predictions(made_up.confusion(70, 70))
     for index, actual, predicted, confidence in data["variants"]["final"]["examples"]:
         assert expected.loc[index].tolist() == [actual, predicted, confidence]
-        shown = read_image(data["examples"][str(index)]).astype(int)
+        shown = read_image(examples[str(index)]).astype(int)
         errors = [np.abs(shown - pixels[k]).mean() for k in (index, (index + 1) % 1000)]
         assert errors[0] < 0.8 * errors[1]
 
@@ -125,23 +130,28 @@ def test_card_has_the_metadata_of_hugging_face_and_the_metrics(made: Path) -> No
 def test_another_network_no_significant_differences_and_many_examples(
     project: Path, data: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The network is that of a second seed, which has no row in the ranking."""
+    """The first network is that of a second seed, which has no row in the ranking."""
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    params["page"]["variant"] = "fast_2"
+    params["page"] |= {"variant": "fast_2", "repository": "https://example.org/a?b=1&c=2"}
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     paths.model("fast").rename(paths.model("fast_2"))
     paths.tflite("fast").rename(paths.tflite("fast_2"))
     table = Path("reports/differences.csv")
     table.write_text(table.read_text().replace("True", "False"))
-    monkeypatch.setattr(page, "EXAMPLE_PIXELS", 16**2 * len(data["examples"]))
+    page.UNLIKE.write_text(page.UNLIKE.read_text().replace(",700,", "0,700,"))  # of another model
+    shown = {row[0] for variant in data["variants"].values() for row in variant["examples"]}
+    monkeypatch.setattr(page, "EXAMPLE_PIXELS", 16**2 * len(shown))
     page.main([])
-    data, network = read_data(), read_data()["network"]
-    assert (network["variant"], network["accuracy"]) == ("fast_2", 0.9)
+    data, (network, other) = read_data(), read_data()["networks"]
+    assert (network["variant"], network["accuracy"], other["variant"]) == ("fast_2", 0.9, "final")
+    text = page.PAGE.read_text(encoding="utf-8")
+    assert re.findall('<a href="(.*?)"', text) == ["https://example.org/a?b=1&amp;c=2"]
+    assert "photos of other things" not in text
     assert network["tta"] == {"horizontal_flip": True, "shift": 1, "confidence_threshold": 0.9}
     assert (network["temperature"], network["rejection_threshold"]) == (0.487, 0.5)
     assert "accuracy 0.9, loss 1.1" in read_card()[1]
     assert [row["better_than"] for row in data["ranking"]] == [[], []]
-    assert {read_image(file).shape for file in data["examples"].values()} == {(16, 16, 3)}
+    assert {read_image(file).shape for file in read_data(name="examples").values()} == {(16, 16, 3)}
 
 
 def test_page_before_its_own_variant_has_ended(project: Path) -> None:
@@ -149,7 +159,9 @@ def test_page_before_its_own_variant_has_ended(project: Path) -> None:
     params["page"]["variant"] = "final"
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     page.main(["fast"])
-    assert read_data()["network"]["variant"] == "fast"  # the most accurate so far
+    assert [network["variant"] for network in read_data()["networks"]] == [
+        "fast"
+    ]  # so far the best
     assert "1 of 2 variants so far" in page.PAGE.read_text(encoding="utf-8")
 
 
@@ -181,7 +193,7 @@ def test_page_and_card_of_photos(tmp_path: Path, tensorflow_started: None) -> No
     assert (data["classes"], data["side"], data["crop_mode"]) == (ODD, 48, "whole")
     assert data["ranking"][0]["published_accuracy"] is None
     text = (folder / page.PAGE).read_text(encoding="utf-8")
-    assert text.count("</script>") == 2  # a class name ends no script
+    assert text.count("</script>") == text.count("<script")  # a class name ends no script
     assert "<h1>Small CNNs on &lt;b&gt;my_pictures &amp;c</h1>" in text
     head, body = read_card(folder)
     assert not re.search("CIFAR|Krizhevsky", text + body)
@@ -194,7 +206,14 @@ def test_page_and_card_of_photos(tmp_path: Path, tensorflow_started: None) -> No
 def test_examples_are_the_most_confident_of_each_cell_and_of_all_misclassified() -> None:
     cells = [(0, 0, 0.5), (0, 0, 0.75), (0, 0, 0.6), *((0, 1, c) for c in (0.8, 0.3, 0.9, 0.7))]
     table = pd.DataFrame(cells, columns=["actual", "predicted", "confidence"])
-    settings = Page(variant="fast", examples=1, misclassified=2, samples=1)
+    settings = Page(
+        variant="a",
+        compared_with=["b", "c"],
+        repository=None,
+        examples=1,
+        misclassified=2,
+        samples=1,
+    )
     assert page.select_examples(table, settings)["index"].tolist() == [5, 3, 1]
 
 

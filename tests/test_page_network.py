@@ -98,7 +98,7 @@ def test_javascript_computes_what_keras_does(tmp_path: Path, build: Build) -> No
     model = make_model(build)
     network = export(model, tmp_path) | {"temperature": TEMPERATURE}
     images = np.random.default_rng(1).random((2, 32, 32, 3), np.float32)
-    arrays = page_project.read_weights(network)
+    arrays = page_project.split_weights(network["layers"], network["data"])
     for array, weight in zip(arrays, model.get_weights(), strict=True):
         assert array.dtype == (np.float16 if weight.ndim > 1 else np.float32)
         np.testing.assert_array_equal(array, weight.astype(array.dtype))
@@ -117,7 +117,7 @@ def test_javascript_computes_what_keras_does(tmp_path: Path, build: Build) -> No
     outputs = evaluate(
         "network.js",
         "argument.configs.map((tta) => argument.images.map((data) => Array.from("
-        "loadNetwork({...argument.network, tta})"
+        "loadNetwork({...argument.network, tta}).predict"
         "({data: Float32Array.from(data), shape: [32, 32, 3]}))))",
         {
             "network": network,
@@ -129,6 +129,24 @@ def test_javascript_computes_what_keras_does(tmp_path: Path, build: Build) -> No
         expected = predict(tta)
         assert np.ptp(expected, axis=1).min() > 0.05  # predictions worth comparing
         np.testing.assert_allclose(output, expected, atol=2e-5)
+    covered = np.repeat(images[:1], 64, axis=0)
+    for cell in range(64):
+        row, column = (slice(max(0, 4 * k - 2), 4 * k + 6) for k in divmod(cell, 8))
+        covered[cell, row, column] = images[0].mean(axis=(0, 1))
+    logits, _ = predict_with_tta(
+        lambda view: np.asarray(deterministic(view)),
+        covered,
+        InferenceConfig(
+            test_time_augmentation=NO_TTA, temperature=TEMPERATURE, rejection_threshold=0.5
+        ),
+    )
+    output = evaluate(
+        "network.js",
+        "[...Array(64).keys()].map((cell) => loadNetwork({...argument, tta: {}}).occlusion("
+        "{data: Float32Array.from(argument.image), shape: [32, 32, 3]}, 3, cell))",
+        {**network, "image": images[0].ravel().tolist()},
+    )
+    np.testing.assert_allclose(output, np.log(metrics.softmax(logits)[:, 3]), atol=2e-4)
 
 
 def test_javascript_decodes_every_finite_float16() -> None:

@@ -46,7 +46,7 @@ PARAMS = [
     ("dataset.seed", 2, "preprocess page"),
     ("inference.cpu_isa", "AVX", f"{EVALUATE} export"),
     ("numerics.own.precision", "bfloat16", "train@fast page"),
-    ("recipes.fast.epochs", 9, "train@fast page"),
+    ("recipes.fast.epochs", 9, "train@fast compare page"),
     ("variants.fast.seed", 9, "train@fast compare page"),
     ("variants.fast.network", "cnn", "train@fast evaluate@fast compare page"),
     ("variants.sgd.augmentation.kind", "none", "train@sgd compare page"),

@@ -17,7 +17,10 @@ from conftest import PROJECT
 # flips, rotation and zoom; Muon, batch normalization, shifts and progressive resizing.
 KINDS = ("deep", "sgd", "fast")
 
-COPIED = ("dvc.yaml", "params.yaml", "pipeline", "requirements", ".gitignore", ".dvcignore")
+COPIED = (
+    *("dvc.yaml", "params.yaml", "pipeline", "requirements", ".gitignore", ".dvcignore"),
+    "benchmarks/unlike.csv",
+)
 
 
 def copy_project(folder: Path) -> Path:
@@ -50,10 +53,13 @@ def with_stub_stages(folder: Path, *variants: str) -> Path:
 
 
 def write_params(folder: Path, params: dict[str, Any]) -> None:
-    """Write params.yaml; a missing variant of the page is replaced by the first."""
-    if params["page"]["variant"] not in params["variants"]:
-        page = params["page"] | {"variant": next(iter(params["variants"]))}
-        params = params | {"page": page}
+    """Write params.yaml; missing variants of the page are replaced by the first."""
+    first, page = next(iter(params["variants"])), params["page"]
+    variant, *others = (
+        name if name in params["variants"] else first
+        for name in (page["variant"], *page["compared_with"])
+    )
+    params = params | {"page": page | {"variant": variant, "compared_with": others}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 

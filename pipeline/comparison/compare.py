@@ -44,6 +44,8 @@ def main(arguments: list[str]) -> None:
     first_seeds = [group[0] for group in groups]
     bars = comparison.set_index("variant")
     plots.draw_accuracy(REPORTS / "accuracy.png", bars, confidence, note)
-    plots.draw_learning_curves(REPORTS / "curves.png", first_seeds)
+    recipes = lookup(params, "recipes")
+    smoothed = [v for v in names if recipes[variants[v]["recipe"]]["label_smoothing"]]
+    plots.draw_learning_curves(REPORTS / "curves.png", first_seeds, smoothed)
     plots.draw_confusion(REPORTS / "confusion.png", first_seeds)
     plots.draw_reliability(REPORTS / "reliability.png", first_seeds, CALIBRATION_BINS)

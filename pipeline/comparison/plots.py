@@ -1,7 +1,7 @@
 """The figures of the comparison: accuracy, learning curves, confusion and reliability."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ BAR = "#56B4E9"  # light enough for black numbers
 CURVES = {
     "accuracy": "Training accuracy",
     "val_accuracy": "Validation accuracy",
-    "loss": "Training loss (nats), label smoothing included",
+    "loss": "Training loss (nats), variants without label smoothing",
     "val_loss": "Validation loss (nats)",
 }
 CELL, MIN_MATRIX = 0.3, 3.4  # inches: a matrix cell with three digits, and the smallest matrix
@@ -57,20 +57,25 @@ def draw_accuracy(path: Path, comparison: pd.DataFrame, confidence: float, note:
         _legend(figure, axes[0])
 
 
-def draw_learning_curves(path: Path, results: Sequence[Result]) -> None:
-    """Accuracy and loss of all variants against the epoch, on shared axes."""
+def draw_learning_curves(path: Path, results: Sequence[Result], smoothed: Container[str]) -> None:
+    """Accuracy and loss of all variants against the epoch, on shared axes.
+
+    Label smoothing raises the loss, so the training loss of `smoothed` variants is left out.
+    """
     grid = {"nrows": 2, "ncols": 2, "sharex": True, "sharey": "row"}
     with plotting.figure(path, figsize=(10, 8), dpi=plotting.DPI, **grid) as (figure, axes):
         for axis, (column, title) in zip(axes.flat, CURVES.items(), strict=True):
             axis.set_prop_cycle(plotting.LINES)
             for result in results:
-                epochs = result.history["epoch"]
+                epochs, values = result.history["epoch"], result.history[column]
                 style = {"markersize": 5, "markevery": math.ceil(len(epochs) / 6)}
-                axis.plot(epochs, result.history[column], label=result.variant, **style)
+                if column == "loss" and result.variant in smoothed:
+                    values = np.full(len(epochs), np.nan)
+                axis.plot(epochs, values, label=result.variant, **style)
             axis.set(title=title, xlabel="epoch", xlim=(0, None))
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         _legend(figure, axes[0, 0])
-        figure.suptitle("Learning curves of all variants")
+        figure.suptitle("Learning curves of all variants, of several seeds the first")
 
 
 def draw_confusion(path: Path, results: Sequence[Result]) -> None:
@@ -92,7 +97,9 @@ def draw_confusion(path: Path, results: Sequence[Result]) -> None:
             axis.set_yticks(range(len(names)), names)
             axis.label_outer()
             axis.grid(visible=False)
-        figure.suptitle("Confusion matrices of the test set, % of the true class")
+        label = "% of the true class"
+        figure.colorbar(axes[0].images[0], ax=list(axes), label=label, shrink=0.4)
+        figure.suptitle("Confusion matrices of the test set, of several seeds the first")
 
 
 def draw_reliability(path: Path, results: Sequence[Result], bins: int) -> None:
@@ -113,7 +120,8 @@ def draw_reliability(path: Path, results: Sequence[Result], bins: int) -> None:
             axis.set(xlabel="confidence", ylabel="accuracy")
         _legend(figure, axes[0])
         figure.suptitle(
-            "Reliability and expected calibration error (ECE);\nmarker area: share of test images"
+            "Reliability and expected calibration error (ECE), of several seeds the first;\n"
+            "marker area: share of test images"
         )
 
 

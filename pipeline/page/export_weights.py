@@ -18,7 +18,7 @@ from pipeline.page.page_data import Layer
 
 
 def export_model(variant: str) -> tuple[list[Layer], str]:
-    """Layers and weights of the model of `variant`, as page_data.Network has them.
+    """Layers and weights of the model of `variant`, as page_data.Network and Media have them.
 
     Raises PipelineError when the file is missing or damaged, and one that names the layer when
     network.js cannot compute it.

@@ -26,14 +26,16 @@ from pipeline.datasets.config import read_dataset_config
 from pipeline.evaluation.config import read_metadata
 from pipeline.evaluation.metrics import class_scores
 from pipeline.page import export_weights
-from pipeline.page.page_data import Network, Page, PageData, RankingRow, Variant
+from pipeline.page.page_data import Layer, Media, Network, Page, PageData, RankingRow, Variant
 
 REPORTS = Path("reports")
 PAGE = REPORTS / "index.html"
 CARD = REPORTS / "model_card.md"
+UNLIKE = Path("benchmarks/unlike.csv")
 CARD_TEMPLATE = Path("pipeline/page/card.md")
 WEB = Path("pipeline/page/web")
-SCRIPTS = ("elements.js", "network.js", "photo.js", "results.js", "page.js")
+SCRIPTS = ("elements.js", "results.js", "page.js")
+WORKER = ("network.js", "photo.js", "worker.js")
 
 LICENCES = {  # of the model, by the kind of its data set
     "cifar10": "MIT, as the code. CIFAR-10 has no licence of its own; its author asks to cite "
@@ -41,11 +43,9 @@ LICENCES = {  # of the model, by the kind of its data set
     "photos": "The code is under MIT. State the licence of the photos, and of a network trained on "
     "them, before you share it.",
 }
-# Samples are lossless, and not compressed, as the bytes would depend on the version of zlib. Of an
-# example as JPEG, 600 of 850 bytes would be headers.
-SAMPLE_FILE = {"format": "PNG", "compress_level": 0}
+SAMPLE_FILE = {"format": "WEBP", "lossless": True}
 EXAMPLE_FILE = {"format": "WEBP", "quality": 50}
-# Limits of all images together, for a page small enough to send: 4 MB of PNG, 3 MB of WebP.
+# Limits of all images together, for a page small enough to send: 4 MB of WebP, 3 MB of it lossy.
 SAMPLE_PIXELS = 2**20
 EXAMPLE_PIXELS = 2**23
 # Characters with a meaning within a line or a table cell of GitHub's Markdown. An underscore
@@ -54,56 +54,73 @@ MARKUP = re.compile(r"[\\`*\[<|$~&]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def main(arguments: list[str]) -> None:
-    """Write reports/index.html, and the card of the model in it.
+    """Write reports/index.html, and the card of the model that it has first.
 
-    As long as only the variants of `arguments` have ended, and page.variant has not, the page has
-    the network of the most accurate one.
+    As long as only the variants of `arguments` have ended, the page has the networks of these, and
+    first that of the most accurate one where page.variant has not ended.
     """
     params = read_params()
     settings = read_section(params, "page", Page)
-    if arguments and settings.variant not in arguments:
-        best = pd.read_csv(REPORTS / "comparison.csv")["variant"][0]
-        settings = settings.model_copy(update={"variant": best})
+    best = pd.read_csv(REPORTS / "comparison.csv")["variant"][0]
+    ended = arguments or [settings.variant, *settings.compared_with]
+    first = settings.variant if settings.variant in ended else best
+    others = [name for name in settings.compared_with if name in ended]
+    networks = list(map(results.read_result, dict.fromkeys([first, *others])))
     dataset = read_dataset_config(params)
     name = "CIFAR-10" if dataset.kind == "cifar10" else Path(dataset.folder).name
-    result = results.read_result(settings.variant)
-    data = collect(params, settings, result)
-    training = variant_settings(params, settings.variant)
-    card = render_card(result, kind=dataset.kind, dataset=name, side=data.side, settings=training)
-    note = progress_note(arguments, lookup(params, "variants"))
-    page = render_page(data, name, result.test_images, note)
+    data, media = collect(params, settings, networks)
+    training = variant_settings(params, first)
+    card = render_card(
+        networks[0], kind=dataset.kind, dataset=name, side=data.side, settings=training
+    )
+    content = {
+        "dataset": html.escape(name),
+        "test_images": f"{networks[0].test_images:,}",
+        "note": progress_note(arguments, lookup(params, "variants")),
+        "rejection": rejection_note(first, data.networks[0].rejection_threshold),
+        "links": links(settings.repository, first),
+    }
+    page = render_page(data, media, content)
     files.write_text(CARD, card)
     files.write_text(PAGE, page)
-    print(f"page: {len(page.encode()) / 1e6:.1f} MB, with the network of {settings.variant}")
+    print(f"page: {len(page.encode()) / 1e6:.1f} MB, with {', '.join(n.variant for n in networks)}")
 
 
-def collect(params: Mapping[str, Any], settings: Page, result: Result) -> PageData:
-    """The data from `params` and what preprocess, train, evaluate and compare wrote.
+def collect(
+    params: Mapping[str, Any], settings: Page, networks: Sequence[Result]
+) -> tuple[PageData, Media]:
+    """The content from `params` and what preprocess, train, evaluate and compare wrote.
 
-    `result` is that of the network. Raises PipelineError when results, test images or the model are
-    malformed.
+    `networks` are the results of those in the page. Raises PipelineError when results, test images
+    or a model are malformed.
     """
     table = pd.read_csv(REPORTS / "comparison.csv")
     all_results = results.read_results(table["variant"])
-    ranking = _ranking(table, all_results)
     variants = {each.variant: _variant(params, each, settings) for each in all_results}
     test = read_split("test")
     labels, side = test.labels.argmax(axis=1).tolist(), test.images.shape[1]
     samples = select_samples(labels, settings.samples, side)
     shown = sorted({row[0] for variant in variants.values() for row in variant.examples})
     example_side = min(side, math.isqrt(EXAMPLE_PIXELS // len(shown)))
-    return PageData(
+    exported = {each.variant: export_weights.export_model(each.variant) for each in networks}
+    data = PageData(
         crop_mode=read_dataset_config(params).crop_mode,
         side=side,
-        classes=list(result.classes),
+        classes=list(networks[0].classes),
         confidence_level=read_section(params, "compare.confidence_level", float),
-        ranking=ranking,
+        ranking=_ranking(table, all_results),
         variants=variants,
+        networks=[_network(each, exported[each.variant][0]) for each in networks],
         max_misclassified=settings.misclassified,
-        samples=[(labels[k], encode_image(test.images[k], side, SAMPLE_FILE)) for k in samples],
-        examples={k: encode_image(test.images[k], example_side, EXAMPLE_FILE) for k in shown},
-        network=_network(result),
+        # On which the first network is right and the last one wrong, where there is one.
+        first_sample=int(np.argmax((networks[0].correct & ~networks[-1].correct)[samples])),
     )
+    media = Media(
+        samples=[(labels[k], encode_image(test.images[k], side, SAMPLE_FILE)) for k in samples],
+        weights={variant: weights for variant, (_, weights) in exported.items()},
+        examples={k: encode_image(test.images[k], example_side, EXAMPLE_FILE) for k in shown},
+    )
+    return data, media
 
 
 def select_examples(predictions: pd.DataFrame, settings: Page) -> pd.DataFrame:
@@ -139,19 +156,54 @@ def variant_settings(params: Mapping[str, Any], variant: str) -> str:
     return yaml.safe_dump(sections, sort_keys=False, allow_unicode=True, default_flow_style=None)
 
 
-def render_page(data: PageData, name: str, test_images: int, note: str = "") -> str:
-    """The page of the data set `name`, of `test_images` images; `note` precedes the best result."""
+def rejection_note(variant: str, threshold: float) -> str:
+    """How often photos that show no class are rejected, where UNLIKE has it for this model."""
+    note = f"Below a probability of {threshold:.1%} a photo is called unlikely to show any class"
+    table = pd.read_csv(UNLIKE)
+    for row in table[table["model"] == files.sha256(paths.tflite(variant))].itertuples():
+        note += (
+            f": {variant} says so of {row.rejected:.1%} of {row.photos:,} photos of other things, "
+            f"and of {row.test_rejected:.1%} of the test images. It takes the others for one of "
+            "its classes, often with a high probability"
+        )
+    return f"{note}."
+
+
+def links(repository: str | None, variant: str) -> str:
+    """HTML: where the model, its card and the code are; without `repository` beside the page."""
+    if repository:
+        address = html.escape(repository)
+        return (
+            f'<a href="{address}">Repository</a> with the code, the model '
+            f"(reports/{variant}.tflite) and its card (reports/model_card.md)"
+        )
+    return (
+        f'In the folder of this file: <a href="model_card.md">model card</a>, '
+        f'<a href="{variant}.tflite">model</a>, <a href="../README.md">README of the project</a>'
+    )
+
+
+def render_page(data: PageData, media: Media, content: Mapping[str, str]) -> str:
+    """The page; `content` has further placeholders of template.html."""
     best = data.ranking[0]
+    weights = sorted(media.weights.items(), key=lambda item: len(item[1]))  # soon a first answer
+    scripts = (
+        f'<script type="text/plain">{text}</script>\n<script>'
+        f"loadWeights({json.dumps(name)}, document.currentScript.previousElementSibling);</script>"
+        for name, text in weights
+    )
     return string.Template(_read("template.html")).substitute(
-        dataset=html.escape(name),
+        content,
         classes=len(data.classes),
         side=data.side,
-        test_images=f"{test_images:,}",
         best=f"{best.variant} classifies {100 * best.accuracy:.1f} %",
-        note=note,
         style=_read("style.css"),
         scripts="\n".join(map(_read, SCRIPTS)),
+        worker="\n".join(map(_read, WORKER)),
         data=data.model_dump_json().replace("<", "\\u003c"),  # `</script` would end the element
+        samples=json.dumps(media.samples),
+        weights="\n".join(scripts),
+        examples=json.dumps(media.examples),
     )
 
 
@@ -205,6 +257,7 @@ def _variant(params: Mapping[str, Any], result: Result, settings: Page) -> Varia
     examples = select_examples(result.predictions, settings)
     return Variant.model_validate(
         {
+            "accuracy": result.metrics.accuracy,
             "history": result.history.drop(columns="epoch").to_dict("list"),
             "confusion": result.confusion.tolist(),
             "scores": {name: values.round(6).tolist() for name, values in scores.items()},
@@ -214,15 +267,12 @@ def _variant(params: Mapping[str, Any], result: Result, settings: Page) -> Varia
     )
 
 
-def _network(result: Result) -> Network:
-    variant = result.variant
-    layers, data = export_weights.export_model(variant)
-    _, config = read_metadata(paths.tflite(variant))
+def _network(result: Result, layers: list[Layer]) -> Network:
+    _, config = read_metadata(paths.tflite(result.variant))
     return Network(
-        variant=variant,
+        variant=result.variant,
         accuracy=result.metrics.accuracy,
         layers=layers,
-        data=data,
         tta=config.test_time_augmentation,
         temperature=config.temperature,
         rejection_threshold=config.rejection_threshold,

@@ -15,9 +15,16 @@ Count = Annotated[int, pydantic.Field(ge=1, le=100)]
 
 
 class Page(ConfigModel):
-    """The variant whose network the page contains, and how many test images it shows."""
+    """The networks in the page, and how many test images it shows.
+
+    That of `variant` comes first, and is in reports/ for predict; those of `compared_with` follow.
+    `repository` is the address that the page links to.
+    """
 
     variant: str
+    # Two, as dvc.yaml cannot depend on as many models as a list has; repeated ones count once.
+    compared_with: Annotated[list[str], pydantic.Field(min_length=2, max_length=2)]
+    repository: str | None
     examples: Count  # of each true and each predicted class, most confident
     misclassified: Count  # of a variant, most confident
     samples: Count  # of a class; fewer above page.SAMPLE_PIXELS
@@ -43,12 +50,14 @@ class RankingRow(pydantic.BaseModel):
 
 
 class Variant(pydantic.BaseModel):
-    """Results of a variant: `history` by epoch, NaN without validation images; `scores` by class.
+    """Results of a variant, of several seeds the first: `accuracy` of the test set; `history` by
+    epoch, NaN without validation images; `scores` by class.
 
     `confusion` has a row per true class. `examples` has (index, actual, predicted, confidence) of
     test images, the most confident first. `settings` are the parameters of the training, in YAML.
     """
 
+    accuracy: float
     history: dict[Literal["accuracy", "val_accuracy", "loss", "val_loss"], list[float]]
     confusion: list[list[int]]
     scores: dict[Literal["precision", "recall", "f1", "support"], list[float]]
@@ -85,24 +94,22 @@ class Layer(pydantic.BaseModel):
 class Network(pydantic.BaseModel):
     """The network of `variant`, its test `accuracy` before rounding, and how predict uses it.
 
-    `layers` are a chain up to the logits, `data` their weights, little-endian, in base64. Kernels
-    are float16, vectors float32: a variance may be too small for 16 bits.
+    `layers` are a chain up to the logits.
     """
 
     variant: str
     accuracy: float
     layers: list[Layer]
-    data: str
     tta: TestTimeAugmentation
     temperature: float
     rejection_threshold: float  # probability of the most probable class below which it is rejected
 
 
 class PageData(pydantic.BaseModel):
-    """All data of the page. Of several seeds, `variants` has the first one's results.
+    """All results in the page.
 
-    `samples` has the class and the PNG file of test images, `examples` the WebP files of all
-    examples by index, both in base64.
+    `networks` start with that of page.variant. `first_sample` is the index of the test image that
+    is classified first.
     """
 
     crop_mode: CropMode
@@ -111,7 +118,19 @@ class PageData(pydantic.BaseModel):
     confidence_level: float
     ranking: list[RankingRow]
     variants: dict[str, Variant]
+    networks: list[Network]
     max_misclassified: int
+    first_sample: int
+
+
+class Media(pydantic.BaseModel):
+    """Images and weights, which the page loads after the results, in base64.
+
+    `samples` has the class and the file of test images, `examples` the files of all examples by
+    index, in WebP. `weights` has those of the networks by variant, little-endian: kernels are
+    float16, vectors float32, as a variance may be too small for 16 bits.
+    """
+
     samples: list[tuple[int, str]]
+    weights: dict[str, str]
     examples: dict[int, str]
-    network: Network

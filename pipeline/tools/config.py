@@ -72,6 +72,7 @@ def check(params: Mapping[str, Any]) -> None:
 def _reference_errors(config: Params) -> Iterator[str]:
     """A line for each value that should be a key of a section and is none."""
     references = [("page.variant", config.page.variant, "variants")]
+    references += [("page.compared_with", name, "variants") for name in config.page.compared_with]
     for name, variant in config.variants.items():
         for key, section in REFERENCES:
             if key in variant:

@@ -81,7 +81,7 @@ def fitted_params(photos: ImagesBySplit, side: str) -> str:
     yaml = YAML()  # keeps comments
     yaml.width = 200
     params = from_template(yaml.load(PARAMS_FILE))
-    params["page"]["variant"] = "best"
+    params["page"] |= {"variant": "best", "compared_with": ["final", "quick"]}
     params["dataset"]["side"] = int(side) if side.isdecimal() else side
     dataset = read_section(params, "dataset", ImageFolderConfig)
     count = sum(map(len, photos["train"].values()))

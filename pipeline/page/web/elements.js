@@ -27,18 +27,37 @@ function fillTable(id, headers, rows) {
   byId(id).replaceChildren(make("thead", {}, head), make("tbody", {}, ...bodyRows));
 }
 
+/** Makes a grid of buttons one tab stop; arrow keys move the focus, by `columns` up and down. */
+function moveFocusByArrows(grid, columns) {
+  const buttons = [...grid.querySelectorAll("button")];
+  const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
+  buttons.forEach((button, number) => {
+    button.tabIndex = number ? -1 : 0;
+    button.addEventListener("keydown", (event) => {
+      const next = buttons[number + steps[event.key]];
+      if (!next) return;
+      event.preventDefault();
+      button.tabIndex = -1;
+      next.tabIndex = 0;
+      next.focus();
+    });
+  });
+}
+
 const WIDTH = 720, HEIGHT = 400, LEFT = 62, RIGHT = WIDTH - 18, TOP = 24, BOTTOM = HEIGHT - 48;
 
 const text = (x, y, anchor, content) => make("text", { x, y, "text-anchor": anchor }, content);
 const line = (points, style) => make("path", { d: `M${points.join("L")}`, ...style });
 
-/** Linear axis over `values`, with about five ticks at round numbers. */
+/** Linear axis over `values`, with a margin below and above and about five round ticks. */
 function linearAxis(label, values, format = (value) => +value.toFixed(2)) {
-  const low = Math.min(...values), high = Math.max(...values, low + 0.01), rough = (high - low) / 5;
+  const margin = 0.04 * (Math.max(...values) - Math.min(...values)) + 0.002;
+  const low = Math.min(...values) - margin, high = Math.max(...values) + margin;
+  const rough = (high - low) / 5;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((n) => n * power).find((size) => size >= rough);
   const ticks = [];
-  for (let n = Math.ceil(low / step); n * step <= high * (1 + 1e-6); n++) ticks.push(n * step);
+  for (let n = Math.ceil(low / step); n * step <= high; n++) ticks.push(n * step);
   return { label, format, ticks, share: (value) => (value - low) / (high - low) };
 }
 
@@ -73,14 +92,14 @@ function drawScatter(xLabel, yLabel, points) {
   return svg;
 }
 
-/** A solid and a dashed line over the epochs; the second is left out where its values are null. */
+/** A line of training and a dashed one of validation; the latter may be null in all epochs. */
 function drawCurves(label, ...curves) {
   const shown = curves.filter((values) => values[0] !== null);
   const epochs = linearAxis("epoch", [0, curves[0].length]);
   const { svg, place } = drawAxes(epochs, linearAxis(label, shown.flat()));
   for (const [number, values] of shown.entries()) {
     const points = values.map((value, i) => place(i + 1, value));
-    svg.append(line(points, { "stroke-dasharray": number ? "7 4" : "none" }));
+    svg.append(line(points, number ? { class: "validation", "stroke-dasharray": "7 4" } : {}));
   }
   return svg;
 }

@@ -115,7 +115,25 @@ function augment({ data, shape }, shift, flip) {
   return { data: pixels, shape };
 }
 
-/** A function from an image, float32 (H, W, C) in [0, 1], to the probabilities of the classes. */
+const CELLS = 8; // of an occlusion map, across and down
+
+/** The image with a patch of its mean colour, a quarter of its side, around a cell of the map. */
+function occlude({ data, shape }, cell) {
+  const [side, , channels] = shape, step = side / CELLS, means = new Array(channels).fill(0);
+  data.forEach((value, i) => { means[i % channels] += value / side ** 2; });
+  const isNear = (at, index) => Math.abs(at + 0.5 - (index + 0.5) * step) <= step;
+  const covered = data.map((value, i) => {
+    const k = i % channels, x = ((i - k) / channels) % side, y = Math.floor(i / channels / side);
+    return isNear(x, cell % CELLS) && isNear(y, Math.floor(cell / CELLS)) ? means[k] : value;
+  });
+  return { data: covered, shape };
+}
+
+/**
+ * `predict` gives the probabilities of the classes for an image, float32 (H, W, C) in [0, 1].
+ * `occlusion` gives the logarithm of class k's probability without augmentation, where a patch
+ * covers a cell (Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2013).
+ */
 function loadNetwork({ tta, temperature, ...model }) {
   const layers = decodeLayers(model);
   const compute = (tensor, layer) => LAYERS[layer.class_name](tensor, layer);
@@ -125,7 +143,7 @@ function loadNetwork({ tta, temperature, ...model }) {
   const shifts = shift ? [[0, 0.5], [-shift, 0.25], [shift, 0.25]] : [[0, 1]];
   const views = shifts.flatMap(
     ([by, share]) => flips.map((flip) => ({ by, flip, weight: share / flips.length })));
-  return (image) => {
+  const predict = (image) => {
     const first = logits(image);
     if (Math.max(...probabilities(first)) >= tta.confidence_threshold) return probabilities(first);
     const total = first.map((value) => value * views[0].weight);
@@ -134,4 +152,7 @@ function loadNetwork({ tta, temperature, ...model }) {
     }
     return probabilities(total);
   };
+  const occlusion = (image, k, cell) =>
+    Math.log(Math.max(probabilities(logits(occlude(image, cell)))[k], Number.MIN_VALUE));
+  return { predict, occlusion };
 }

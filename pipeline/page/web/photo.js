@@ -50,13 +50,13 @@ function resizePhoto(photo, width, height, side, cropMode) {
   return { pixels, data, shape: [side, side, 3] };
 }
 
-/** The input of the network for an ImageBitmap. */
-function resizeBitmap(bitmap, side, cropMode) {
-  const { width, height } = bitmap;
-  const context = new OffscreenCanvas(width, height).getContext("2d");
+/** The input of the network for an ImageBitmap, or for a `square` of it: {x, y, size} in pixels. */
+function resizeBitmap(bitmap, side, cropMode, square) {
+  const { x = 0, y = 0, size } = square ?? {};
+  const shape = [size ?? bitmap.width, size ?? bitmap.height];
+  const context = new OffscreenCanvas(...shape).getContext("2d", { willReadFrequently: true });
   context.fillStyle = "white";
-  context.fillRect(0, 0, width, height);
-  context.drawImage(bitmap, 0, 0);
-  const { data } = context.getImageData(0, 0, width, height);
-  return resizePhoto(data, width, height, side, cropMode);
+  context.fillRect(0, 0, ...shape);
+  context.drawImage(bitmap, -x, -y);
+  return resizePhoto(context.getImageData(0, 0, ...shape).data, ...shape, side, cropMode);
 }
