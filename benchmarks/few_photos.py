@@ -25,14 +25,14 @@ def study_row() -> dict[str, object]:
     probabilities, generator = softmax(logits), np.random.default_rng(0)
     limits = probabilities.astype(float).cumsum(axis=1)
     errors = [
-        calibration_error((limits < limits[:, -1:] * draw).sum(axis=1), probabilities, 15)
+        calibration_error((limits < limits[:, -1:] * draw).sum(axis=1), probabilities)
         for draw in generator.random((200, len(images), 1))
     ]
     factor = metrics["temperature"]
     return {
         "photos": sum(len(read_split(name).images) for name in ("train", "validation")),
         **{name: metrics[name] for name in COLUMNS},
-        "at temperature 1": calibration_error(labels.argmax(axis=1), softmax(logits * factor), 15),
+        "at temperature 1": calibration_error(labels.argmax(axis=1), softmax(logits * factor)),
         "calibrated": f"{np.mean(errors):.3f} ± {np.std(errors):.3f}",
     }
 

@@ -19,7 +19,7 @@ from pipeline.core import files
 from pipeline.core.params import read_params
 from pipeline.evaluation.config import read_inference_config
 from pipeline.evaluation.inference import predict_logits
-from pipeline.evaluation.metrics import top_k_accuracy
+from pipeline.evaluation.metrics import accuracy
 from pipeline.tools import environment
 from pipeline.training.variant import read_training_config
 
@@ -59,8 +59,8 @@ def try_recipe(name: str, changes: dict[str, Any]) -> dict[str, Any]:
         "arithmetic": f"{config.numerics.precision} by {config.numerics.cpu_isa}",
         "otherwise": " ".join(f"{key}={changes[key]}" for key in changes if key not in SHOWN),
         "seed": config.network.seed,
-        "accuracy": round(top_k_accuracy(labels, logits, 1), 4),
-        "one_view": round(top_k_accuracy(labels, no_tta, 1), 4),
+        "accuracy": round(accuracy(labels, logits), 4),
+        "one_view": round(accuracy(labels, no_tta), 4),
         # Two for a multiplication and addition; backwards costs twice what forwards does.
         "petaflop": round(6 * operations * IMAGES / 1e15, 4),
         "processor": environment.processor_name(),

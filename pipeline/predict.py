@@ -81,10 +81,9 @@ class LiteRTModel:
         self.side = int(self._input["shape"][-2])
 
     def predict_logits(self, images: np.ndarray, *, batch_size: int) -> np.ndarray:
-        """Logits float64 (N, K) of `images` float32 (N, side, side, 3) in [0, 1].
+        """Logits float64 (N, K) of `images` float32 (N, side, side, 3) in [0, 1] by `config`.
 
-        With the test-time augmentation and the temperature of `config`. Raises PipelineError when a
-        logit is infinite or NaN.
+        Raises PipelineError when a logit is infinite or NaN.
         """
 
         def predict(view: np.ndarray) -> np.ndarray:

@@ -61,7 +61,7 @@ def main() -> None:
         time.sleep(float(os.environ.get("STUB_SECONDS", "0")))
         digest.update(os.environ.get("STUB_DRIFT", "").encode())
     if stage != "fetch":
-        for key in declared["params"]:
+        for key in declared.get("params", ()):
             given = value(params, resolved(key, variant, params))
             digest.update(json.dumps(given, sort_keys=True).encode())
         for dependency in declared["deps"]:

@@ -152,7 +152,7 @@ def test_splits_are_the_arrays_of_the_file(tmp_path: Path) -> None:
 def test_paths_are_those_of_dvc_yaml() -> None:
     per_variant = (
         *(paths.model, paths.history, paths.tflite, paths.metrics, paths.classes),
-        *(paths.predictions, paths.misclassified),
+        paths.predictions,
     )
     outs = {*GRAPH["train@final"].outs, *GRAPH["evaluate@final"].outs}
     assert {str(path("final")) for path in per_variant} == outs

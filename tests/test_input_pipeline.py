@@ -84,14 +84,10 @@ def test_alternating_flip_flips_every_image_once_a_period() -> None:
     assert not np.array_equal(others.images(0), epochs.images(0))
 
 
-def test_validation_batches_have_every_image_in_order() -> None:
+def test_the_number_of_batches_is_known_and_nothing_is_autotuned() -> None:
+    """Autotuning's thread sleeps, and every epoch's end would wait for it."""
     labels = np.eye(70, dtype=np.float32)
     validation = lazy.input_pipeline.validation_batches(IMAGES, labels, 32)
-    images, one_hot = zip(*validation.as_numpy_iterator(), strict=True)
-    assert [len(batch) for batch in images] == [32, 32, 6]
-    np.testing.assert_array_equal(np.concatenate(images), IMAGES)
-    np.testing.assert_array_equal(np.concatenate(one_hot), labels)
-    # Autotuning's thread sleeps, and every epoch's end would wait for it.
     for dataset in (validation, Epochs().dataset):
         assert int(dataset.cardinality()) == 3
         assert dataset.options().autotune.enabled is False

@@ -101,8 +101,8 @@ def test_params_are_the_project_s_and_the_template_s_fitted_to_the_photos(made: 
     assert list(params["variants"]) == ["quick", "final", "best"]
     quick = {"recipe": "quick", "widths": [32, 64, 64]}
     assert params["variants"]["quick"] == project["variants"]["fast"] | quick
-    assert params.keys() == project.keys() - {"fetch"}
-    assert {key for key in params if params[key] == project[key]} >= {"explore", "numerics"}
+    assert params.keys() == project.keys()
+    assert {key for key in params if params[key] == project[key]} >= {"compare", "numerics"}
     assert [recipe["epochs"] for recipe in TEMPLATE["recipes"].values()] == [30, 8, 28]
     assert params["recipes"]["study"]["epochs"] == 120  # of 30 photos, four times as many
     text = (made / "params.yaml").read_text(encoding="utf-8")

@@ -174,6 +174,7 @@ BAD_PHOTOS: dict[str, tuple[Any, str]] = {
     "missing": (["red.png", "no.png"], r"^no\.png: "),
     "no image": ("params.yaml", r"^params\.yaml: "),
     "truncated PIL image": (truncated_image(), "cannot read"),
+    "PIL image of floats": (Image.new("F", (9, 9)), "8 bits"),
     "no pixels": (np.zeros((0, 32, 3), np.uint8), "^image: "),
     "integers": (np.zeros((32, 32, 3), int), "i8"),
     "floats above 1": (np.full((32, 32, 3), 1.1), r"\[0, 1\]"),

@@ -265,7 +265,7 @@ def test_classes_of_too_few_images_are_named() -> None:
 def test_duplicates_in_two_splits_are_kept_or_dropped(capsys: pytest.CaptureFixture[str]) -> None:
     split_folders()
     (PHOTOS / "train/cat/1.json").touch()
-    for name, kind in zip(splits.NAMES, ("PNG", "BMP", "TIFF"), strict=True):
+    for name, kind in zip(splits.NAMES, ("PNG", "BMP", "GIF"), strict=True):
         save(PHOTOS / name / "cat/same.png", colour(999), kind)
     counts = {
         choice: [len(split.images) for split in run(FOLDER, duplicates=choice).values()]
@@ -296,7 +296,7 @@ def changed(array: np.ndarray, place: tuple[int, ...], value: float) -> np.ndarr
     return copy
 
 
-Spoil = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+Spoil = Callable[[np.ndarray, np.ndarray], tuple[Any, Any]]
 SPOILT: list[tuple[Spoil, str]] = [
     (lambda i, y: (i[:, :31], y), "shapes"),
     (lambda i, y: (i[:0], y[:0]), "shapes"),
@@ -311,6 +311,8 @@ SPOILT: list[tuple[Spoil, str]] = [
     (lambda i, y: (i - np.float32(0.5), y), "images from -0.5"),
     (lambda i, y: (i, changed(y, (4,), 1)), "one-hot"),
     (lambda i, y: (i, y * np.float32(0.5)), "one-hot"),
+    (lambda i, y: (np.ones(4), np.ones((4, 2))), "found"),
+    (lambda i, y: (np.float32(1), np.float32(1)), "found"),
 ]
 
 
@@ -323,14 +325,6 @@ def test_splits_that_are_not_as_documented_are_refused(spoil: Spoil, problem: st
     write_npz(paths.split("train"), images=images, labels=labels)
     with pytest.raises(PipelineError, match=rf"train\.npz: .*{problem}"):
         read_split("train", like=good)
-
-
-@pytest.mark.parametrize("arrays", [(np.ones(4), np.ones((4, 2))), (np.float32(1), np.float32(1))])
-def test_arrays_of_too_few_dimensions_are_refused(arrays: tuple[Any, Any]) -> None:
-    write_npz(paths.split("train"), **dict(zip(("images", "labels"), arrays, strict=True)))
-    for like in (None, Split(*synthetic.arrays(20, seed=1))):
-        with pytest.raises(PipelineError, match=r"train\.npz"):
-            read_split("train", like=like)
 
 
 def npz_of_a_split() -> bytes:

@@ -35,7 +35,7 @@ FILES = {
     "pipeline/training/history.py": f"{TRAIN} compare page",
     "pipeline/runtime.py": f"{TRAIN} {EVALUATE} export page",
     "pipeline/evaluation/inference.py": f"{EVALUATE} export",
-    "pipeline/plotting.py": f"explore {EVALUATE} compare",
+    "pipeline/plotting.py": "explore compare",
     "pipeline/comparison/tables.py": "compare",
     "pipeline/page/web/network.js": "page",
     "requirements/tensorflow.txt": f"{TRAIN} {EVALUATE} export page",
@@ -43,7 +43,6 @@ FILES = {
 }
 # A key of params.yaml, its new value, and the stages whose cache key changes.
 PARAMS = [
-    ("fetch.mirrors", ["official"], "fetch"),
     ("dataset.seed", 2, "preprocess page"),
     ("inference.cpu_isa", "AVX", f"{EVALUATE} export"),
     ("numerics.own.precision", "bfloat16", "train@fast page"),
@@ -54,7 +53,6 @@ PARAMS = [
     ("test_time_augmentation.airbench.shift", 2, "evaluate@fast"),
     ("temperatures.fast", 0.5, "evaluate@fast"),
     ("predict.rejection_threshold", 0.4, EVALUATE),
-    ("evaluate.calibration_bins", 20, f"{EVALUATE} compare"),
     ("compare.confidence_level", 0.9, "compare page"),
     ("page.variant", "sgd", "export page"),
 ]

@@ -1,12 +1,14 @@
-"""The .tflite files of evaluate and export: their class names, and the logits of Keras."""
+"""Networks without roots and softmax, and their .tflite files, compute what Keras does."""
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 from conftest import PROJECT
+from test_networks import build, randomize
 
 from pipeline.core import files, paths
 from pipeline.core.errors import PipelineError
@@ -135,3 +137,48 @@ def test_export_has_float16_weights_and_the_same_bytes_each_time() -> None:
     assert read_metadata(EXPORTED) == read_metadata(paths.tflite("fast")) == (CLASSES, CONFIG)
     probabilities = litert_probabilities(EXPORTED, 7)
     np.testing.assert_allclose(probabilities, keras_probabilities("fast"), atol=0.01)
+
+
+def operations(model: Any) -> set[str]:
+    """The types of TensorFlow operations in the inference of `model`."""
+    import tensorflow as tf
+
+    function = tf.function(lambda images: model(images, training=False))
+    graph = function.get_concrete_function(tf.TensorSpec((None, 32, 32, 3))).graph
+    return {operation.type for operation in graph.get_operations()}
+
+
+@pytest.mark.usefixtures("tensorflow_started")
+@pytest.mark.parametrize(("name", "normalizations"), [("sprint", 6), ("baseline", 0)])
+def test_networks_of_the_study(name: str, normalizations: int) -> None:
+    from pipeline.evaluation.deterministic import FoldedBatchNormalization, make_deterministic
+
+    model = randomize(build(name, training=False))
+    clone = make_deterministic(model)
+    assert (clone.name, clone.count_params()) == (model.name, model.count_params())
+    assert [type(layer) for layer in clone.layers].count(FoldedBatchNormalization) == normalizations
+    for weight, original in zip(clone.get_weights(), model.get_weights(), strict=True):
+        assert np.array_equal(weight, original)
+    images = np.random.default_rng(2).random((5, 32, 32, 3), np.float32)
+    logits = np.asarray(clone(images), np.float64)
+    assert np.allclose(metrics.softmax(logits), model(images), atol=1e-5)
+    assert np.ptp(logits, axis=0).max() > 1e-3
+    assert not {"Rsqrt", "Sqrt", "Softmax"} & operations(clone)
+    with pytest.raises(ValueError, match="softmax"):
+        make_deterministic(clone)
+
+
+@pytest.mark.usefixtures("tensorflow_started")
+@pytest.mark.parametrize(("scale", "center"), [(True, True), (True, False), (False, False)])
+def test_every_batch_normalization(scale: bool, center: bool) -> None:
+    import keras
+
+    from pipeline.evaluation.deterministic import make_deterministic
+
+    image = keras.Input((4, 4, 3))
+    hidden = keras.layers.BatchNormalization(scale=scale, center=center, epsilon=0.01)(image)
+    hidden = keras.layers.Flatten()(hidden)
+    model = randomize(keras.Model(image, keras.layers.Dense(5, activation="softmax")(hidden)))
+    images = np.random.default_rng(2).random((6, 4, 4, 3)).astype(np.float32)
+    probabilities = metrics.softmax(np.asarray(make_deterministic(model)(images), np.float64))
+    np.testing.assert_allclose(probabilities, model(images), rtol=1e-4)

@@ -11,7 +11,7 @@ from pipeline.comparison.results import Result, read_results
 from pipeline.comparison.seeds import further_seeds, group_seeds, progress_note
 from pipeline.core import files, paths
 from pipeline.core.params import lookup, read_params, read_section
-from pipeline.evaluation.metrics import CSV
+from pipeline.evaluation.metrics import CALIBRATION_BINS, CSV
 
 REPORTS = Path("reports")
 PUBLISHED = Path("pipeline/comparison/published.csv")
@@ -33,7 +33,6 @@ def main(arguments: list[str]) -> None:
     if absent and not arguments:
         note = f"Without {', '.join(absent)}, which have no current results: `make seeds`"
     confidence = read_section(params, "compare.confidence_level", float)
-    bins = read_section(params, "evaluate.calibration_bins", int)
     results = {result.variant: result for result in read_results(sorted(names))}
     compared = group_seeds({name: variants[name] for name in names})
     groups = [[results[name] for name in group] for group in compared]
@@ -46,7 +45,6 @@ def main(arguments: list[str]) -> None:
     markdown = tables.comparison_markdown(comparison, confidence)
     files.write_text(REPORTS / "comparison.md", f"{note}\n\n{markdown}" if note else markdown)
     files.write_text(REPORTS / "differences.csv", differences.to_csv(**CSV))
-    files.write_text(REPORTS / "differences.md", tables.differences_markdown(differences))
     first_seeds = [group[0] for group in groups]
     bars = comparison.set_index("variant")
     plots.draw_accuracy(REPORTS / "accuracy.png", bars, confidence, note)
@@ -58,7 +56,7 @@ def main(arguments: list[str]) -> None:
         times = pd.concat([times, notebook_times(published)])
     plots.draw_training_times(REPORTS / "time_to_accuracy.png", times)
     plots.draw_confusion(REPORTS / "confusion.png", first_seeds)
-    plots.draw_reliability(REPORTS / "reliability.png", first_seeds, bins)
+    plots.draw_reliability(REPORTS / "reliability.png", first_seeds, CALIBRATION_BINS)
 
 
 def pipeline_times(groups: Sequence[Sequence[Result]]) -> pd.DataFrame:

@@ -12,13 +12,10 @@ from pipeline.comparison.results import Result
 # Further metrics of pipeline/evaluation/metrics.py, each a column under this heading.
 METRICS = {
     "accuracy_no_tta": "without TTA",
-    "top2_accuracy": "top-2 accuracy",
-    "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
     "calibration_error": "calibration error",
     "rejection_rate": "rejected",
 }
-ROUNDING = 2e-6  # metrics have six decimals
 
 
 def comparison_table(
@@ -34,8 +31,6 @@ def comparison_table(
         metrics = pd.DataFrame([seed.metrics.model_dump() for seed in seeds])
         mean = metrics.mean()
         low, high = wilson_interval(mean["accuracy"], seeds[0].test_images, confidence)
-        curves = [seed.history.set_index("epoch")["val_accuracy"] for seed in seeds]
-        best_epochs = [curve.idxmax() for curve in curves if curve.notna().any()]
         rows.append(
             {
                 "variant": seeds[0].variant,
@@ -47,8 +42,6 @@ def comparison_table(
                 "loss": mean["loss"],
                 **mean[list(METRICS)],
                 "parameters": seeds[0].metrics.parameters,
-                "best_val_accuracy": np.mean([curve.max() for curve in curves]),
-                "best_val_epochs": " ".join(map(str, best_epochs)),
             }
         )
     table = pd.DataFrame(rows)
@@ -68,14 +61,10 @@ def comparison_markdown(table: pd.DataFrame, confidence: float) -> str:
         "test loss": "{loss:.4f}",
         "published loss (difference)": "{published_loss:.4f} ({loss_difference:+.4f})",
         **{heading: f"{{{metric}:.4f}}" for metric, heading in METRICS.items()},
-        "best validation accuracy (epoch)": "{best_val_accuracy:.4f} ({best_val_epochs})",
         "parameters": "{parameters:,}",
     }
     if "published_accuracy" not in table:
         del templates["published (difference)"], templates["published loss (difference)"]
-    # Balanced accuracy is the accuracy where all classes have equally many test images.
-    if np.allclose(table["balanced_accuracy"], table["accuracy"], rtol=0, atol=ROUNDING):
-        del templates["balanced accuracy"]
     cells = {heading: _cells(table, template) for heading, template in templates.items()}
     shown = table[["variant", "seeds"]].assign(**cells)
     return shown.to_markdown(index=False, disable_numparse=True, stralign="right")
@@ -99,12 +88,6 @@ def differences_table(groups: Sequence[Sequence[Result]], confidence: float) -> 
         significant = ahead and corrected < 1 - confidence
         rows.append((better[0].variant, worse[0].variant, difference, corrected, significant))
     return pd.DataFrame(rows, columns=["better", "worse", "difference", "p_value", "significant"])
-
-
-def differences_markdown(table: pd.DataFrame) -> str:
-    """The result of `differences_table` for neighbours in the ranking."""
-    # Rows are sorted by rank: the first one of `better` has its next in the ranking as `worse`.
-    return table.drop_duplicates("better").to_markdown(index=False, floatfmt=".3g")
 
 
 def _cells(table: pd.DataFrame, template: str) -> list[str]:

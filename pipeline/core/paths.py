@@ -50,8 +50,3 @@ def classes(variant: str) -> Path:
 def predictions(variant: str) -> Path:
     """True and predicted class of each test image, and its confidence (evaluation/evaluate.py)."""
     return RESULTS / variant / "predictions.csv"
-
-
-def misclassified(variant: str) -> Path:
-    """The gallery of the most confident misclassified test images."""
-    return Path("reports/misclassified", f"{variant}.png")

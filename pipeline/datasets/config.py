@@ -39,7 +39,7 @@ class Cifar10Config(ConfigModel):
 
 
 class ImageFolderConfig(ConfigModel):
-    """A folder of images, see pipeline/datasets/image_folder.py.
+    """A folder of images, see pipeline/datasets/image_loading.py.
 
     The shares are fractions of each class, for the splits that the folder does not have.
     """

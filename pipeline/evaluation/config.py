@@ -22,13 +22,6 @@ LABELS, CONFIG = "labels.txt", "inference.json"  # in the archive
 Share = Annotated[float, pydantic.Field(ge=0, le=1)]
 
 
-class Evaluate(ConfigModel):
-    """The bins of the calibration error, and the size of the gallery."""
-
-    calibration_bins: Annotated[int, pydantic.Field(ge=1, le=1000)]
-    misclassified: Annotated[int, pydantic.Field(ge=1, le=100)]  # 100 are 4 million pixels
-
-
 class Compare(ConfigModel):
     """The confidence level of the intervals and of the paired tests."""
 

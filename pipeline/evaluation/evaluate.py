@@ -1,31 +1,25 @@
 """Stage evaluate@variant: a trained model on the test set, which it never saw."""
 
-import math
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline import plotting, runtime
+from pipeline import runtime
 from pipeline.core import files, paths
 from pipeline.core.params import lookup, read_params, read_section
 from pipeline.core.splits import read_class_names, read_split
-from pipeline.evaluation.config import Evaluate, Inference, Predict, read_inference_config
-from pipeline.evaluation.inference import calibrate, held_out_logits, load_model, predict_logits
+from pipeline.evaluation.config import Inference, Predict, read_inference_config
+from pipeline.evaluation.inference import calibrate, load_model, predict_logits
 from pipeline.evaluation.metrics import CSV, Predictions, class_scores, compute_metrics
 from pipeline.evaluation.tflite import save_tflite
-
-COLUMNS = 5  # of the gallery
-CELL = 1.8  # inches: two lines of text fit above an image
 
 
 def main(arguments: list[str]) -> None:
     """Evaluate the variant `arguments[0]`; where its temperature is null, first fit that."""
     (variant,) = arguments
     params = read_params()
-    settings = read_section(params, "evaluate", Evaluate)
     inference = read_section(params, "inference", Inference)
     config = read_inference_config(params, variant)
     class_names, (images, one_hot) = read_class_names(), read_split("test")
@@ -34,16 +28,13 @@ def main(arguments: list[str]) -> None:
     predict = partial(predict_logits, model, batch_size=inference.batch_size)
     if lookup(params, f"temperatures.{lookup(params, f'variants.{variant}.recipe')}") is None:
         rejection_rate = read_section(params, "predict", Predict).rejection_rate
-        held_out = held_out_logits(predict, read_split("validation"), config)
-        config = calibrate(held_out, config, rejection_rate)
+        config = calibrate(predict, read_split("validation"), config, rejection_rate)
     labels, logits = one_hot.argmax(axis=1), predict(images, config=config)
-    fitted = (config.rejection_threshold, config.temperature)
-    predictions = Predictions(labels, *logits, settings.calibration_bins, *fitted)
+    predictions = Predictions(labels, *logits, config.rejection_threshold, config.temperature)
     metrics = compute_metrics(predictions, model.count_params())
     by_class = pd.DataFrame({"class": class_names, **class_scores(predictions.confusion)})
     table = prediction_table(labels, predictions.probabilities, class_names)
     save_tflite(paths.tflite(variant), model, class_names, config, allow_custom_ops=True)
-    draw_gallery(paths.misclassified(variant), variant, images, table, settings.misclassified)
     files.write_text(paths.predictions(variant), table.to_csv(**CSV))
     files.write_text(paths.classes(variant), by_class.to_csv(**CSV))
     files.write_json(paths.metrics(variant), metrics.model_dump())
@@ -57,36 +48,6 @@ def prediction_table(
 
     `labels` are true class indices (N,), `probabilities` float (N, K).
     """
-    names = np.array(class_names)
-    return pd.DataFrame(
-        {
-            "actual": names[labels],
-            "predicted": names[probabilities.argmax(axis=1)],
-            "confidence": probabilities.max(axis=1),
-        }
-    )
-
-
-def draw_gallery(
-    path: Path, variant: str, images: np.ndarray, predictions: pd.DataFrame, count: int
-) -> None:
-    """The most confident misclassified test images, at most `count`, as the PNG `path`.
-
-    `predictions` is the prediction table of the `images`, float32 (N, S, S, 3) in [0, 1].
-    """
-    errors = predictions[predictions["actual"] != predictions["predicted"]]
-    errors = errors.sort_values("confidence", ascending=False, kind="stable").head(count)
-    rows = max(1, math.ceil(len(errors) / COLUMNS))
-    size = (COLUMNS * CELL, rows * (CELL + 0.4) + 0.6)
-    grid = {"nrows": rows, "ncols": COLUMNS, "squeeze": False}
-    with plotting.figure(path, figsize=size, **grid) as (figure, axes):
-        figure.suptitle(
-            f"{variant}: the {len(errors)} most confident misclassified test images\n"
-            "predicted class and its probability, true class"
-        )
-        for axis in axes.flat:
-            axis.set_axis_off()
-        for axis, error in zip(axes.flat, errors.itertuples(), strict=False):
-            axis.imshow(images[error.Index], interpolation="nearest")
-            title = f"{error.predicted} {error.confidence:.2%}\ntrue: {error.actual}"
-            axis.set_title(title, fontsize=9)
+    names, predicted = np.array(class_names), probabilities.argmax(axis=1)
+    columns = {"actual": names[labels], "predicted": names[predicted]}
+    return pd.DataFrame({**columns, "confidence": probabilities.max(axis=1)})

@@ -8,7 +8,7 @@ hiverge/cifar10-speedrun. Call runtime.start before a Keras model.
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -51,11 +51,7 @@ def load_model(variant: str, classes: int) -> Any:
 def predict_logits(
     model: Any, images: np.ndarray, *, batch_size: int, config: InferenceConfig
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Logits float64 (N, K) of `images` float32 (N, S, S, 3) in [0, 1], with and without
-    test-time augmentation, both divided by the temperature.
-
-    Raises PipelineError when a logit is infinite or NaN.
-    """
+    """The results of `predict_with_tta` for `images` float32 (N, S, S, 3) in [0, 1]."""
     model.make_predict_function()  # once, before several threads would
 
     # Not by `predict`, which waits at its end for a sleeping thread of tf.data: 20 s instead of 13.
@@ -113,54 +109,35 @@ def _weighted_views(
         yield from ((weight / len(views), view) for view in views)
 
 
-class HeldOutLogits(NamedTuple):
-    """Logits float64 (N, K) of held-out images at temperature 1, without test-time augmentation
-    and with it on every image; `labels` int64 (N,) are the true classes."""
-
-    labels: np.ndarray
-    no_tta: np.ndarray
-    with_tta: np.ndarray
-
-    def at(self, temperature: float, confidence_threshold: float) -> np.ndarray:
-        """The logits that `predict_with_tta` returns at these settings."""
-        is_certain = softmax(self.no_tta / temperature).max(axis=1) >= confidence_threshold
-        return np.where(is_certain[:, None], self.no_tta, self.with_tta) / temperature
-
-    def fit_temperature(self, confidence_threshold: float) -> float:
-        """The temperature of the lowest cross-entropy (Guo et al., section 4.2).
-
-        Its logarithm has a normal prior of mean 0: the cross-entropy of a few images that are all
-        classified correctly would fall down to temperature 0. Of deviations from 0.25 to 1, 0.5
-        was best after fits on 10 and 30 validation images of CIFAR-10, on the others.
-        """
-        losses = [
-            len(self.labels) * cross_entropy(self.labels, self.at(value, confidence_threshold))
-            + (np.log(value) / 0.5) ** 2 / 2
-            for value in TEMPERATURES
-        ]
-        return float(TEMPERATURES[np.argmin(losses)])
-
-
-def held_out_logits(
-    predict: Callable[..., Any], split: Split, config: InferenceConfig
-) -> HeldOutLogits:
-    """Those of the images of `split` by the views of `config`; `predict` is `predict_logits`."""
-    tta = config.test_time_augmentation.model_copy(update={"confidence_threshold": math.inf})
-    update = {"test_time_augmentation": tta, "temperature": 1.0}
-    with_tta, no_tta = predict(split.images, config=config.model_copy(update=update))
-    return HeldOutLogits(split.labels.argmax(axis=1), no_tta, with_tta)
-
-
 def calibrate(
-    held_out: HeldOutLogits, config: InferenceConfig, rejection_rate: float
+    predict: Callable[..., tuple[np.ndarray, np.ndarray]],
+    split: Split,
+    config: InferenceConfig,
+    rejection_rate: float,
 ) -> InferenceConfig:
-    """`config` with a fitted temperature and rejection threshold.
+    """`config` with a temperature and a rejection threshold fitted on the images of `split`.
 
-    Of the share `rejection_rate` of the held-out images the most probable class has a probability
-    below the threshold.
+    `predict` is `predict_logits` with a model. The temperature has the lowest cross-entropy (Guo et
+    al., section 4.2). Its logarithm has a normal prior of mean 0: the cross-entropy of a few images
+    that are all classified correctly would fall down to temperature 0. Of deviations from 0.25 to
+    1, 0.5 was best after fits on 10 and 30 validation images of CIFAR-10, on the others. Of the
+    share `rejection_rate` the most probable class has a probability below the threshold.
     """
     confidence_threshold = config.test_time_augmentation.confidence_threshold
-    temperature = held_out.fit_temperature(confidence_threshold)
-    confidence = softmax(held_out.at(temperature, confidence_threshold)).max(axis=1)
+    tta = config.test_time_augmentation.model_copy(update={"confidence_threshold": math.inf})
+    every_view = {"test_time_augmentation": tta, "temperature": 1.0}
+    with_tta, no_tta = predict(split.images, config=config.model_copy(update=every_view))
+    labels = split.labels.argmax(axis=1)
+
+    def logits(temperature: float) -> np.ndarray:
+        is_certain = softmax(no_tta / temperature).max(axis=1) >= confidence_threshold
+        return np.where(is_certain[:, None], no_tta, with_tta) / temperature
+
+    losses = [
+        len(labels) * cross_entropy(labels, logits(value)) + (np.log(value) / 0.5) ** 2 / 2
+        for value in TEMPERATURES
+    ]
+    temperature = float(TEMPERATURES[np.argmin(losses)])
+    confidence = softmax(logits(temperature)).max(axis=1)
     threshold = math.floor(1000 * np.quantile(confidence, rejection_rate)) / 1000
     return config.model_copy(update={"temperature": temperature, "rejection_threshold": threshold})

@@ -13,11 +13,8 @@ import pydantic
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE, ConfigModel, read_params, read_section, shorten
 from pipeline.datasets.config import DatasetConfig
-from pipeline.datasets.explore import Explore
-from pipeline.datasets.fetch import Fetch
 from pipeline.evaluation.config import (
     Compare,
-    Evaluate,
     Inference,
     Predict,
     Temperature,
@@ -42,9 +39,7 @@ NotEmpty = pydantic.Field(min_length=1)
 class Params(ConfigModel):
     """params.yaml; its recipes and variants are validated by `read_training_config`."""
 
-    fetch: Fetch | None = None  # photos are not downloaded
     dataset: DatasetConfig
-    explore: Explore
     inference: Inference
     numerics: Annotated[dict[Name, Numerics], NotEmpty]
     recipes: Annotated[dict[Name, dict[str, Any]], NotEmpty]
@@ -52,7 +47,6 @@ class Params(ConfigModel):
     test_time_augmentation: dict[Name, TestTimeAugmentation]
     temperatures: dict[Name, Temperature]
     predict: Predict
-    evaluate: Evaluate
     compare: Compare
     page: Page
 
@@ -70,8 +64,6 @@ def check(params: Mapping[str, Any]) -> None:
 
 def _reference_errors(config: Params) -> Iterator[str]:
     """A line for each value that should be a key of a section and is none."""
-    if config.fetch is None and config.dataset.kind == "cifar10":
-        yield f"{PARAMS_FILE}: fetch: Field required for dataset.kind {config.dataset.kind}"
     references = [("page.variant", config.page.variant, "variants")]
     references += [("page.compared_with", name, "variants") for name in config.page.compared_with]
     for name, variant in config.variants.items():

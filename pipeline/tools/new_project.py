@@ -23,7 +23,7 @@ from pipeline.core import files
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE, read_section
 from pipeline.datasets.config import ImageFolderConfig
-from pipeline.datasets.image_folder import ImagesBySplit, list_images
+from pipeline.datasets.image_loading import ImagesBySplit, list_images
 from pipeline.tools import config, git, processes
 
 TEMPLATE = Path(__file__).with_name("photos_params.yaml")
@@ -82,7 +82,6 @@ def fitted_params(photos: ImagesBySplit, side: str) -> str:
     yaml = YAML()  # keeps comments
     yaml.width = 200
     params = from_template(yaml.load(PARAMS_FILE))
-    params.pop("fetch", None)
     params["page"] |= {"variant": "best", "compared_with": ["final", "quick"]}
     params["dataset"]["side"] = int(side) if side.isdecimal() else side
     dataset = read_section(params, "dataset", ImageFolderConfig)

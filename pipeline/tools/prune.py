@@ -24,7 +24,7 @@ def main() -> None:
     names = set(map(variant_of, entries)) | {path.name for path in paths.RESULTS.glob("*")}
     names |= {path.stem for path in paths.checkpoint("").parent.glob("*.npz")}
     for name in sorted(names - {"", *variants}):
-        files = [paths.model(name), paths.tflite(name), paths.misclassified(name)]
+        files = [paths.model(name), paths.tflite(name)]
         files += [environment.path(f"{stage}@{name}") for stage in ("train", "evaluate")]
         for path in (*files, paths.checkpoint(name), *(paths.RESULTS / name).glob("*")):
             if path.exists():
