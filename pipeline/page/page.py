@@ -26,7 +26,7 @@ from pipeline.datasets.config import read_dataset_config
 from pipeline.evaluation.config import read_metadata
 from pipeline.evaluation.metrics import class_scores
 from pipeline.page import export_weights
-from pipeline.page.page_data import Layer, Media, Network, Page, PageData, RankingRow, Variant
+from pipeline.page.page_data import Media, Network, Page, PageData, RankingRow, Variant
 
 REPORTS = Path("reports")
 PAGE = REPORTS / "index.html"
@@ -77,7 +77,7 @@ def main(arguments: list[str]) -> None:
         "dataset": html.escape(name),
         "test_images": f"{networks[0].test_images:,}",
         "note": progress_note(arguments, lookup(params, "variants")),
-        "rejection": rejection_note(first, data.networks[0].rejection_threshold),
+        "rejection": rejection_note(first, data.networks[0].config.rejection_threshold),
         "links": links(settings.repository, first),
     }
     page = render_page(data, media, content)
@@ -102,7 +102,14 @@ def collect(
     samples = select_samples(labels, settings.samples, side)
     shown = sorted({row[0] for variant in variants.values() for row in variant.examples})
     example_side = min(side, math.isqrt(EXAMPLE_PIXELS // len(shown)))
-    exported = {each.variant: export_weights.export_model(each.variant) for each in networks}
+    exported, weights = [], {}
+    for each in networks:
+        layers, weights[each.variant] = export_weights.export_model(each.variant)
+        _, config = read_metadata(paths.tflite(each.variant))
+        accuracy = each.metrics.accuracy
+        exported.append(
+            Network(variant=each.variant, accuracy=accuracy, layers=layers, config=config)
+        )
     data = PageData(
         crop_mode=read_dataset_config(params).crop_mode,
         side=side,
@@ -110,14 +117,14 @@ def collect(
         confidence_level=read_section(params, "compare.confidence_level", float),
         ranking=_ranking(table, all_results),
         variants=variants,
-        networks=[_network(each, exported[each.variant][0]) for each in networks],
+        networks=exported,
         max_misclassified=settings.misclassified,
         # On which the first network is right and the last one wrong, where there is one.
         first_sample=int(np.argmax((networks[0].correct & ~networks[-1].correct)[samples])),
     )
     media = Media(
         samples=[(labels[k], encode_image(test.images[k], side, SAMPLE_FILE)) for k in samples],
-        weights={variant: weights for variant, (_, weights) in exported.items()},
+        weights=weights,
         examples={k: encode_image(test.images[k], example_side, EXAMPLE_FILE) for k in shown},
     )
     return data, media
@@ -172,9 +179,8 @@ def rejection_note(variant: str, threshold: float) -> str:
 def links(repository: str | None, variant: str) -> str:
     """HTML: where the model, its card and the code are; without `repository` beside the page."""
     if repository:
-        address = html.escape(repository)
         return (
-            f'<a href="{address}">Repository</a> with the code, the model '
+            f'<a href="{html.escape(repository)}">Repository</a> with the code, the model '
             f"(reports/{variant}.tflite) and its card (reports/model_card.md)"
         )
     return (
@@ -257,23 +263,10 @@ def _variant(params: Mapping[str, Any], result: Result, settings: Page) -> Varia
     examples = select_examples(result.predictions, settings)
     return Variant.model_validate(
         {
-            "accuracy": result.metrics.accuracy,
             "history": result.history.drop(columns="epoch").to_dict("list"),
             "confusion": result.confusion.tolist(),
             "scores": {name: values.round(6).tolist() for name, values in scores.items()},
             "examples": list(examples.itertuples(index=False, name=None)),
             "settings": variant_settings(params, result.variant),
         }
-    )
-
-
-def _network(result: Result, layers: list[Layer]) -> Network:
-    _, config = read_metadata(paths.tflite(result.variant))
-    return Network(
-        variant=result.variant,
-        accuracy=result.metrics.accuracy,
-        layers=layers,
-        tta=config.test_time_augmentation,
-        temperature=config.temperature,
-        rejection_threshold=config.rejection_threshold,
     )

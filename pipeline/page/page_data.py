@@ -9,7 +9,7 @@ import pydantic
 
 from pipeline.core.params import ConfigModel
 from pipeline.datasets.config import CropMode
-from pipeline.evaluation.config import TestTimeAugmentation
+from pipeline.evaluation.config import InferenceConfig
 
 Count = Annotated[int, pydantic.Field(ge=1, le=100)]
 
@@ -50,14 +50,13 @@ class RankingRow(pydantic.BaseModel):
 
 
 class Variant(pydantic.BaseModel):
-    """Results of a variant, of several seeds the first: `accuracy` of the test set; `history` by
-    epoch, NaN without validation images; `scores` by class.
+    """Results of a variant, of several seeds the first: `history` by epoch, NaN without validation
+    images; `scores` by class.
 
     `confusion` has a row per true class. `examples` has (index, actual, predicted, confidence) of
     test images, the most confident first. `settings` are the parameters of the training, in YAML.
     """
 
-    accuracy: float
     history: dict[Literal["accuracy", "val_accuracy", "loss", "val_loss"], list[float]]
     confusion: list[list[int]]
     scores: dict[Literal["precision", "recall", "f1", "support"], list[float]]
@@ -92,17 +91,12 @@ class Layer(pydantic.BaseModel):
 
 
 class Network(pydantic.BaseModel):
-    """The network of `variant`, its test `accuracy` before rounding, and how predict uses it.
-
-    `layers` are a chain up to the logits.
-    """
+    """The network of `variant`, a chain of `layers` up to the logits; its test `accuracy`."""
 
     variant: str
     accuracy: float
     layers: list[Layer]
-    tta: TestTimeAugmentation
-    temperature: float
-    rejection_threshold: float  # probability of the most probable class below which it is rejected
+    config: InferenceConfig
 
 
 class PageData(pydantic.BaseModel):
