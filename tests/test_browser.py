@@ -260,6 +260,7 @@ def test_a_sample_is_classified_at_load_and_by_a_click(
     page.find_element(By.ID, "choose").send_keys(str(tmp_path / "large.png"))
     page.find_elements(By.CSS_SELECTOR, "#samples button")[-1].click()
     time.sleep(4)
+    wait(page)
     assert f"test image of class {data['classes'][label]}" in text_of(page, "caption")
     expected = predict(tmp_path / "sample.png")
     assert_probabilities(page, data["classes"], expected)

@@ -21,8 +21,7 @@ from pipeline.datasets.image_loading import load_image
 from pipeline.evaluation import metrics
 from pipeline.evaluation.config import InferenceConfig, TestTimeAugmentation
 from pipeline.evaluation.inference import predict_with_tta
-from pipeline.page import export_weights
-from pipeline.page.page import WEB
+from pipeline.page.page import WEB, export_model
 from pipeline.training.variant import read_training_config
 
 NO_TTA = TestTimeAugmentation(horizontal_flip=False, shift=0, confidence_threshold=1.0)
@@ -93,7 +92,7 @@ def export(model: Any, folder: Path) -> dict[str, Any]:
     with contextlib.chdir(folder):
         Path("models").mkdir()
         model.save(paths.model("some"))
-        layers, data = export_weights.export_model("some")
+        layers, data = export_model("some")
     return {"layers": [layer.model_dump() for layer in layers], "data": data}
 
 

@@ -46,7 +46,6 @@ function showInput({ pixels, width, height }) {
     byId("caption").textContent = `${name}, ${width} × ${height} pixels`;
     state.file = null;
   }
-  writeAddress();
   showSquare();
   const image = new ImageData(pixels, data.side, data.side);
   byId("cards").replaceChildren(...state.networks.map((network) => {
@@ -103,6 +102,7 @@ function receive({ data: message }) {
     const missing = state.networks.length ? "loading" : "no network is chosen";
     byId("status").textContent = state.problem
       + (answers.length ? `${answers.join(", ")}; ${seconds} s from photo to answer` : missing);
+    writeAddress(); // not while the square is dragged: browsers limit the changes in a second
   }
 }
 
@@ -194,10 +194,6 @@ function showAddressedSample() {
   classifySample(photo in samples ? photo : data.first_sample, square);
 }
 
-function selectNetworks() {
-  classify({ networks: [...networks.keys()].filter((name) => byId(`use-${name}`).checked) });
-}
-
 /** Shows all but images and networks, which are loaded later; photos can be dropped already. */
 function startPage() {
   showRanking();
@@ -206,8 +202,11 @@ function startPage() {
     showVariant(target.value);
     writeAddress();
   });
-  byId("choice").append(...[...networks.keys()].map((name) => make("label", {},
-    make("input", { type: "checkbox", id: `use-${name}`, onchange: selectNetworks }), name)));
+  const names = [...networks.keys()];
+  const onchange = () =>
+    classify({ networks: names.filter((name) => byId(`use-${name}`).checked) });
+  byId("choice").append(...names.map((name) => make("label", {},
+    make("input", { type: "checkbox", id: `use-${name}`, onchange }), name)));
   worker.addEventListener("message", receive);
   worker.postMessage({ settings: data });
   readAddress();
