@@ -1,9 +1,8 @@
 // The classification of a photo, and the start of the page.
 
 // What the page shows, or is to show while `file` is still to be decoded. `photo` is the number of
-// a test image, null for another file; `problem` is that of a later file.
-const state = { name: "", photo: null, square: null, networks: [], variant: "", file: null,
-  problem: "" };
+// a test image, null for another file; `problem` is that of a later file, `variant` that of results.
+const state = { name: "", photo: null, square: null, file: null, problem: "", networks: [] };
 const networks = new Map(data.networks.map((network) => [network.variant, network]));
 const loaded = new Set(); // the names of networks whose weights have come
 let request = 0, started; // the latest request, and its time
