@@ -33,7 +33,6 @@ _STYLES = cycler(color=_COLORS) + cycler(linestyle=_DASHES) + cycler(marker=list
 LINES = cycler(fillstyle=["full", "none"]) * _STYLES
 
 STYLE: dict[Any, Any] = {
-    "figure.dpi": 100,
     "figure.constrained_layout.use": True,
     # More than the default, so that labels of neighbouring panels do not touch.
     "figure.constrained_layout.w_pad": 0.08,

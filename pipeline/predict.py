@@ -60,8 +60,7 @@ class Prediction:
 class LiteRTModel:
     """A .tflite file of evaluate or export, run by LiteRT: importing TensorFlow would take seconds.
 
-    `classes` are its class names, `config` is its InferenceConfig, `side` that of its images in
-    pixels.
+    It has its names of `classes`, its InferenceConfig, and the `side` of its images in pixels.
     """
 
     def __init__(self, path: Path) -> None:
@@ -103,14 +102,11 @@ class LiteRTModel:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained model; `load_predictor` makes one.
-
-    `test_accuracy` is None for a variant without metrics.
-    """
+    """A trained model; `load_predictor` makes one."""
 
     variant: str
     path: Path
-    test_accuracy: float | None
+    test_accuracy: float | None  # of a variant with metrics
     model: LiteRTModel
     batch_size: int
     crop_mode: CropMode
@@ -237,8 +233,7 @@ def format_text(predictor: Predictor, names: Sequence[str], predictions: list[Pr
         lines.append(f"{printable(name)}: {classes}{note}")
     accuracy = predictor.test_accuracy
     measured = "not evaluated" if accuracy is None else f"test accuracy {accuracy:.1%}"
-    lines.append(f"model: {predictor.path}, {measured}")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"model: {predictor.path}, {measured}"])
 
 
 def format_json(predictor: Predictor, names: Sequence[str], predictions: list[Prediction]) -> str:

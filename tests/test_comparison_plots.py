@@ -22,13 +22,13 @@ NAN = float("nan")
 COMPARISON = pd.DataFrame(
     {
         "accuracy": [0.75, 0.625, 0.5],
+        "variant": ["deep", "new", "baseline"],
         "accuracy_low": [0.6875, 0.5, 0.4375],
         "accuracy_high": [0.78125, 0.65625, 0.53125],
         "loss": [0.5, 1.0, 2.0],
         "published_accuracy": [0.8125, NAN, 0.25],
         "published_loss": [0.375, NAN, 1.5],
     },
-    index=pd.Index(["deep", "new", "baseline"], name="variant"),
 )
 
 
@@ -143,13 +143,12 @@ def test_reliability_diagram_of_each_variant(drawn: dict[str, Figure]) -> None:
 
 def test_training_times_of_variants_and_notebook(drawn: dict[str, Figure]) -> None:
     final = dataclasses.replace(made_up.result("final", accuracy=0.7), time=(120.0, "M"))
-    times = compare.pipeline_times([[final], [made_up.result("untimed")]])
     published = pd.read_csv(PROJECT / compare.PUBLISHED, index_col="variant")
     shutil.copytree(PROJECT / "pipeline/comparison", "pipeline/comparison")
     seconds = {"baseline": 10.0, "improved": 20.0, "deep": 25.0, "final": 30.0}
     measured = {"measured": "2026-11-25, 4 cores of N, n, commit 1", "seconds": seconds}
     compare.NOTEBOOK.write_text(json.dumps(measured))
-    table = pd.concat([times, compare.notebook_times(published)])
+    table = compare.training_times([[final], [made_up.result("untimed")]], published)
     plots.draw_training_times(Path("times.png"), table)
     (axis,) = drawn["times.png"].axes
     assert "M and 4 cores of N, n" in axis.get_xlabel()

@@ -31,7 +31,7 @@ def test_result_is_read_as_it_was_written() -> None:
     assert result.confusion.tolist() == counts.tolist()
     pd.testing.assert_frame_equal(result.predictions, made_up.predictions(counts))
     assert result.correct.tolist() == ([True] * 60 + [False] * 40) * 10
-    assert result.test_images == 1000
+    assert len(result.predictions) == 1000
     made_up.write("deep", 60, validated=False)
     assert results.read_result("deep").history["val_loss"].isna().all()
 

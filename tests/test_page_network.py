@@ -21,8 +21,7 @@ from pipeline.datasets.image_loading import load_image
 from pipeline.evaluation import metrics
 from pipeline.evaluation.config import InferenceConfig, TestTimeAugmentation
 from pipeline.evaluation.inference import predict_with_tta
-from pipeline.page import export_weights
-from pipeline.page.page import WEB
+from pipeline.page.page import WEB, export_model
 from pipeline.training.variant import read_training_config
 
 NO_TTA = TestTimeAugmentation(horizontal_flip=False, shift=0, confidence_threshold=1.0)
@@ -83,11 +82,17 @@ def make_model(build: Build) -> Any:
     return model
 
 
+def inference_config(tta: TestTimeAugmentation) -> InferenceConfig:
+    return InferenceConfig(
+        test_time_augmentation=tta, temperature=TEMPERATURE, rejection_threshold=0.5
+    )
+
+
 def export(model: Any, folder: Path) -> dict[str, Any]:
     with contextlib.chdir(folder):
         Path("models").mkdir()
         model.save(paths.model("some"))
-        layers, data = export_weights.export_model("some")
+        layers, data = export_model("some")
     return {"layers": [layer.model_dump() for layer in layers], "data": data}
 
 
@@ -96,7 +101,7 @@ def test_javascript_computes_what_keras_does(tmp_path: Path, build: Build) -> No
     from pipeline.evaluation.deterministic import make_deterministic  # imports TensorFlow
 
     model = make_model(build)
-    network = export(model, tmp_path) | {"temperature": TEMPERATURE}
+    network = export(model, tmp_path)
     images = np.random.default_rng(1).random((2, 32, 32, 3), np.float32)
     arrays = page_project.split_weights(network["layers"], network["data"])
     for array, weight in zip(arrays, model.get_weights(), strict=True):
@@ -105,46 +110,39 @@ def test_javascript_computes_what_keras_does(tmp_path: Path, build: Build) -> No
     model.set_weights(arrays)
     deterministic = make_deterministic(model)
 
-    def predict(tta: TestTimeAugmentation) -> np.ndarray:
-        config = InferenceConfig(
-            test_time_augmentation=tta, temperature=TEMPERATURE, rejection_threshold=0.5
-        )
+    def predict(config: InferenceConfig) -> np.ndarray:
         logits, _ = predict_with_tta(lambda view: np.asarray(deterministic(view)), images, config)
         return metrics.softmax(logits)
 
-    threshold = float(predict(NO_TTA).max(axis=1).mean())  # between the two images
-    configs = [NO_TTA, TTA, TTA.model_copy(update={"confidence_threshold": threshold})]
+    no_tta = inference_config(NO_TTA)
+    threshold = float(predict(no_tta).max(axis=1).mean())  # between the two images
+    some_tta = TTA.model_copy(update={"confidence_threshold": threshold})
+    configs = [no_tta, inference_config(TTA), inference_config(some_tta)]
     outputs = evaluate(
         "network.js",
-        "argument.configs.map((tta) => argument.images.map((data) => Array.from("
-        "loadNetwork({...argument.network, tta}).predict"
+        "argument.configs.map((config) => argument.images.map((data) => Array.from("
+        "loadNetwork({...argument.network, config}).predict"
         "({data: Float32Array.from(data), shape: [32, 32, 3]}))))",
         {
             "network": network,
-            "configs": [tta.model_dump() for tta in configs],
+            "configs": [config.model_dump() for config in configs],
             "images": [image.ravel().tolist() for image in images],
         },
     )
-    for tta, output in zip(configs, outputs, strict=True):
-        expected = predict(tta)
+    for config, output in zip(configs, outputs, strict=True):
+        expected = predict(config)
         assert np.ptp(expected, axis=1).min() > 0.05  # predictions worth comparing
         np.testing.assert_allclose(output, expected, atol=2e-5)
     covered = np.repeat(images[:1], 64, axis=0)
     for cell in range(64):
         row, column = (slice(max(0, 4 * k - 2), 4 * k + 6) for k in divmod(cell, 8))
         covered[cell, row, column] = images[0].mean(axis=(0, 1))
-    logits, _ = predict_with_tta(
-        lambda view: np.asarray(deterministic(view)),
-        covered,
-        InferenceConfig(
-            test_time_augmentation=NO_TTA, temperature=TEMPERATURE, rejection_threshold=0.5
-        ),
-    )
+    logits, _ = predict_with_tta(lambda view: np.asarray(deterministic(view)), covered, no_tta)
     output = evaluate(
         "network.js",
-        "[...Array(64).keys()].map((cell) => loadNetwork({...argument, tta: {}}).occlusion("
+        "[...Array(64).keys()].map((cell) => loadNetwork(argument).occlusion("
         "{data: Float32Array.from(argument.image), shape: [32, 32, 3]}, 3, cell))",
-        {**network, "image": images[0].ravel().tolist()},
+        {**network, "config": no_tta.model_dump(), "image": images[0].ravel().tolist()},
     )
     np.testing.assert_allclose(output, np.log(metrics.softmax(logits)[:, 3]), atol=2e-4)
 

@@ -241,7 +241,7 @@ def rewrite_model(network: bytes | None = None, **settings: Any) -> None:
 
 
 MISTAKES: dict[str, tuple[Callable[[], object], list[str], str]] = {
-    "unknown variant": (dict, ["--variant", "finale"], r"variants\.finale.*'final'"),
+    "unknown variant": (dict, ["--variant", "finale"], r"variants\.finale.*final"),
     "no model": (lambda: shutil.rmtree("models"), [], r"models/.*dvc pull.*dvc repro"),
     "metrics": (lambda: paths.metrics("final").write_text("{}"), [], r"final/metrics\.json"),
     "dvc.lock": (lambda: Path("dvc.lock").write_text("stages: ["), [], r"dvc\.lock"),

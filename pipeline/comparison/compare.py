@@ -46,33 +46,29 @@ def main(arguments: list[str]) -> None:
     files.write_text(REPORTS / "comparison.md", f"{note}\n\n{markdown}" if note else markdown)
     files.write_text(REPORTS / "differences.csv", differences.to_csv(**CSV))
     first_seeds = [group[0] for group in groups]
-    bars = comparison.set_index("variant")
-    plots.draw_accuracy(REPORTS / "accuracy.png", bars, confidence, note)
+    plots.draw_accuracy(REPORTS / "accuracy.png", comparison, confidence, note)
     recipes = lookup(params, "recipes")
     smoothed = [v for v in names if recipes[variants[v]["recipe"]]["label_smoothing"]]
     plots.draw_learning_curves(REPORTS / "curves.png", first_seeds, smoothed)
-    times = pipeline_times(groups)
-    if published is not None:
-        times = pd.concat([times, notebook_times(published)])
-    plots.draw_training_times(REPORTS / "time_to_accuracy.png", times)
+    plots.draw_training_times(REPORTS / "time_to_accuracy.png", training_times(groups, published))
     plots.draw_confusion(REPORTS / "confusion.png", first_seeds)
     plots.draw_reliability(REPORTS / "reliability.png", first_seeds, CALIBRATION_BINS)
 
 
-def pipeline_times(groups: Sequence[Sequence[Result]]) -> pd.DataFrame:
-    """The groups of seeds whose first training was timed, as draw_training_times has them."""
+def training_times(
+    groups: Sequence[Sequence[Result]], published: pd.DataFrame | None
+) -> pd.DataFrame:
+    """The first of each group's seeds, if timed, and of the `published` ones the notebook's."""
     rows = [
         (seeds[0].variant, tables.mean_accuracy(seeds), "pipeline", *seeds[0].time)
         for seeds in groups
         if seeds[0].time
     ]
-    return pd.DataFrame(rows, columns=["variant", "accuracy", "trained", "seconds", "machine"])
-
-
-def notebook_times(published: pd.DataFrame) -> pd.DataFrame:
-    """The same of the study's notebook."""
+    times = pd.DataFrame(rows, columns=["variant", "accuracy", "trained", "seconds", "machine"])
+    if published is None:
+        return times
     measured = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
-    rows = published[["accuracy"]].assign(trained="notebook")
-    rows["seconds"] = NOTEBOOK_EPOCHS * pd.Series(measured["seconds"])
-    rows["machine"] = ", ".join(measured["measured"].split(", ")[1:-1])  # between date and commit
-    return rows.dropna().reset_index()
+    notebook = published[["accuracy"]].assign(trained="notebook")
+    notebook["seconds"] = NOTEBOOK_EPOCHS * pd.Series(measured["seconds"])
+    notebook["machine"] = ", ".join(measured["measured"].split(", ")[1:-1])  # without date, commit
+    return pd.concat([times, notebook.dropna().reset_index()])

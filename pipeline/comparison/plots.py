@@ -30,11 +30,7 @@ MAX_MARKER = 140  # points², of a confidence bin with all test images
 
 
 def draw_accuracy(path: Path, comparison: pd.DataFrame, confidence: float, note: str = "") -> None:
-    """Bars of test accuracy, with its interval, and test loss, with the published values if any.
-
-    `comparison` is the result of tables.comparison_table with the variant as index, `note` a line
-    above the bars.
-    """
+    """Bars of the result of tables.comparison_table, with a `note` above, if any."""
     rows = np.arange(len(comparison))
     size, grid = (10, 0.5 * len(rows) + 1.9), {"ncols": 2, "sharey": True}
     with plotting.figure(path, figsize=size, dpi=plotting.DPI, **grid) as (figure, axes):
@@ -54,7 +50,7 @@ def draw_accuracy(path: Path, comparison: pd.DataFrame, confidence: float, note:
         axes[0].errorbar(accuracy, rows, xerr=np.abs(bounds - accuracy), **style)
         axes[0].set(title="Test accuracy", xlabel="share of test images classified correctly")
         axes[1].set(title="Test loss", xlabel="categorical cross-entropy (nats)")
-        axes[0].set_yticks(rows, comparison.index)
+        axes[0].set_yticks(rows, comparison["variant"])
         axes[0].set_ylim(len(rows) - 0.5, -0.7)  # the first variant on top
         figure.suptitle(note)
         _legend(figure, axes[0])
@@ -129,10 +125,7 @@ def draw_reliability(path: Path, results: Sequence[Result], bins: int) -> None:
 
 
 def draw_training_times(path: Path, table: pd.DataFrame) -> None:
-    """The points of `table`: variant, accuracy, trained (pipeline or notebook), seconds, machine.
-
-    Each variant has a colour and a marker of its own; the notebook's are hollow.
-    """
+    """The points of `table`, the result of compare.training_times; the notebook's are hollow."""
     variants = list(dict.fromkeys(table["variant"]))
     with plotting.figure(path, figsize=(10, 6), dpi=plotting.DPI) as (_, axis):
         for row in table.itertuples():
@@ -156,10 +149,7 @@ def draw_training_times(path: Path, table: pd.DataFrame) -> None:
 
 @contextmanager
 def _panels(path: Path, count: int, side: float) -> Iterator[tuple[Figure, Sequence[Axes]]]:
-    """At least `count` square panels of `side` inches, at most four per row, evenly filled.
-
-    Yields the figure and its axes; those beyond `count` are off.
-    """
+    """At least `count` square panels of `side` inches, at most four a row; others are off."""
     rows = math.ceil(count / 4)
     columns = math.ceil(count / rows)
     size = (side * columns + 1.5, side * rows + 1.5)

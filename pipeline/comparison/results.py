@@ -33,11 +33,6 @@ class Result:
     predictions: pd.DataFrame
     time: tuple[float, str] | None
 
-    @property
-    def test_images(self) -> int:
-        """Number of test images."""
-        return len(self.predictions)
-
     @cached_property
     def confusion(self) -> np.ndarray:
         """Counts int64 (K, K), rows the true classes, columns the predicted ones."""
@@ -64,10 +59,7 @@ def read_result(variant: str) -> Result:
 
 
 def read_results(variants: Iterable[str]) -> list[Result]:
-    """The results of `variants`, at least one.
-
-    Raises PipelineError also when two of them differ in the classes or the test images.
-    """
+    """The results of `variants`, at least one; PipelineError where classes or images differ."""
     first, *others = results = list(map(read_result, variants))
     for other in others:
         same_images = np.array_equal(first.predictions["actual"], other.predictions["actual"])

@@ -30,7 +30,7 @@ def comparison_table(
     for seeds in groups:
         metrics = pd.DataFrame([seed.metrics.model_dump() for seed in seeds])
         mean = metrics.mean()
-        low, high = wilson_interval(mean["accuracy"], seeds[0].test_images, confidence)
+        low, high = wilson_interval(mean["accuracy"], len(seeds[0].predictions), confidence)
         rows.append(
             {
                 "variant": seeds[0].variant,

@@ -29,14 +29,10 @@ class Compare(ConfigModel):
 
 
 class Predict(ConfigModel):
-    """The probability of the most probable class below which a photo is rejected.
+    """The probability of the most probable class below which a photo is rejected."""
 
-    `rejection_threshold` where the temperature is a parameter. Where it is fitted, the threshold
-    that rejects the share `rejection_rate` of the validation images.
-    """
-
-    rejection_threshold: Share
-    rejection_rate: Share
+    rejection_threshold: Share  # where the temperature is a parameter
+    rejection_rate: Share  # of the validation images, where both are fitted
 
 
 class Inference(ConfigModel):

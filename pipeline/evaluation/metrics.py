@@ -27,8 +27,7 @@ CSV: dict[str, Any] = {"index": False, "float_format": f"%.{DECIMALS}f", "linete
 class Predictions:
     """Logits float64 (N, K) of the test images, with and without test-time augmentation.
 
-    They are divided by `temperature`. `rejection_threshold` is the probability of the most probable
-    class below which an image is rejected.
+    They are divided by `temperature`. `rejection_threshold` is as in params.yaml.
     """
 
     labels: np.ndarray

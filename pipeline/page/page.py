@@ -7,12 +7,15 @@ import json
 import math
 import re
 import string
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
+import pydantic
 import yaml
 from PIL import Image
 
@@ -20,12 +23,12 @@ from pipeline.comparison import results
 from pipeline.comparison.results import Result
 from pipeline.comparison.seeds import progress_note
 from pipeline.core import files, paths
+from pipeline.core.errors import PipelineError
 from pipeline.core.params import lookup, read_params, read_section
 from pipeline.core.splits import read_split
 from pipeline.datasets.config import read_dataset_config
 from pipeline.evaluation.config import read_metadata
 from pipeline.evaluation.metrics import class_scores
-from pipeline.page import export_weights
 from pipeline.page.page_data import Layer, Media, Network, Page, PageData, RankingRow, Variant
 
 REPORTS = Path("reports")
@@ -43,8 +46,6 @@ LICENCES = {  # of the model, by the kind of its data set
     "photos": "The code is under MIT. State the licence of the photos, and of a network trained on "
     "them, before you share it.",
 }
-SAMPLE_FILE = {"format": "WEBP", "lossless": True}
-EXAMPLE_FILE = {"format": "WEBP", "quality": 50}
 # Limits of all images together, for a page small enough to send: 4 MB of WebP, 3 MB of it lossy.
 SAMPLE_PIXELS = 2**20
 EXAMPLE_PIXELS = 2**23
@@ -69,15 +70,13 @@ def main(arguments: list[str]) -> None:
     dataset = read_dataset_config(params)
     name = "CIFAR-10" if dataset.kind == "cifar10" else Path(dataset.folder).name
     data, media = collect(params, settings, networks)
-    training = variant_settings(params, first)
-    card = render_card(
-        networks[0], kind=dataset.kind, dataset=name, side=data.side, settings=training
-    )
+    settings_yaml = variant_settings(params, first)
+    card = render_card(networks[0], dataset.kind, name, side=data.side, settings=settings_yaml)
     content = {
         "dataset": html.escape(name),
-        "test_images": f"{networks[0].test_images:,}",
+        "test_images": f"{len(networks[0].predictions):,}",
         "note": progress_note(arguments, lookup(params, "variants")),
-        "rejection": rejection_note(first, data.networks[0].rejection_threshold),
+        "rejection": rejection_note(first, data.networks[0].config.rejection_threshold),
         "links": links(settings.repository, first),
     }
     page = render_page(data, media, content)
@@ -89,10 +88,9 @@ def main(arguments: list[str]) -> None:
 def collect(
     params: Mapping[str, Any], settings: Page, networks: Sequence[Result]
 ) -> tuple[PageData, Media]:
-    """The content from `params` and what preprocess, train, evaluate and compare wrote.
+    """The content of the page, with `networks`, from the outputs of the other stages.
 
-    `networks` are the results of those in the page. Raises PipelineError when results, test images
-    or a model are malformed.
+    Raises PipelineError when results, test images or a model are malformed.
     """
     table = pd.read_csv(REPORTS / "comparison.csv")
     all_results = results.read_results(table["variant"])
@@ -102,7 +100,14 @@ def collect(
     samples = select_samples(labels, settings.samples, side)
     shown = sorted({row[0] for variant in variants.values() for row in variant.examples})
     example_side = min(side, math.isqrt(EXAMPLE_PIXELS // len(shown)))
-    exported = {each.variant: export_weights.export_model(each.variant) for each in networks}
+    exported, weights = [], {}
+    for each in networks:
+        layers, weights[each.variant] = export_model(each.variant)
+        _, config = read_metadata(paths.tflite(each.variant))
+        accuracy = each.metrics.accuracy
+        exported.append(
+            Network(variant=each.variant, accuracy=accuracy, layers=layers, config=config)
+        )
     data = PageData(
         crop_mode=read_dataset_config(params).crop_mode,
         side=side,
@@ -110,15 +115,15 @@ def collect(
         confidence_level=read_section(params, "compare.confidence_level", float),
         ranking=_ranking(table, all_results),
         variants=variants,
-        networks=[_network(each, exported[each.variant][0]) for each in networks],
+        networks=exported,
         max_misclassified=settings.misclassified,
         # On which the first network is right and the last one wrong, where there is one.
         first_sample=int(np.argmax((networks[0].correct & ~networks[-1].correct)[samples])),
     )
     media = Media(
-        samples=[(labels[k], encode_image(test.images[k], side, SAMPLE_FILE)) for k in samples],
-        weights={variant: weights for variant, (_, weights) in exported.items()},
-        examples={k: encode_image(test.images[k], example_side, EXAMPLE_FILE) for k in shown},
+        samples=[(labels[k], encode_image(test.images[k], side, lossless=True)) for k in samples],
+        weights=weights,
+        examples={k: encode_image(test.images[k], example_side, quality=50) for k in shown},
     )
     return data, media
 
@@ -141,10 +146,10 @@ def select_samples(labels: list[int], per_class: int, side: int) -> list[int]:
     return np.flatnonzero(pd.Series(labels).groupby(labels).cumcount() < count).tolist()
 
 
-def encode_image(image: np.ndarray, side: int, options: Mapping[str, Any]) -> str:
-    """The file in base64 of `image`, float32 (S, S, 3) in [0, 1], resized to `side` pixels."""
+def encode_image(image: np.ndarray, side: int, **options: Any) -> str:
+    """The WebP file in base64 of `image`, float32 (S, S, 3) in [0, 1], resized to `side` pixels."""
     file, pixels = io.BytesIO(), Image.fromarray(np.rint(image * 255).astype(np.uint8))
-    pixels.resize((side, side), Image.Resampling.LANCZOS).save(file, **options)
+    pixels.resize((side, side), Image.Resampling.LANCZOS).save(file, "WEBP", **options)
     return base64.b64encode(file.getvalue()).decode()
 
 
@@ -172,15 +177,47 @@ def rejection_note(variant: str, threshold: float) -> str:
 def links(repository: str | None, variant: str) -> str:
     """HTML: where the model, its card and the code are; without `repository` beside the page."""
     if repository:
-        address = html.escape(repository)
         return (
-            f'<a href="{address}">Repository</a> with the code, the model '
+            f'<a href="{html.escape(repository)}">Repository</a> with the code, the model '
             f"(reports/{variant}.tflite) and its card (reports/model_card.md)"
         )
     return (
         f'In the folder of this file: <a href="model_card.md">model card</a>, '
         f'<a href="{variant}.tflite">model</a>, <a href="../README.md">README of the project</a>'
     )
+
+
+def export_model(variant: str) -> tuple[list[Layer], str]:
+    """Layers and weights of the model of `variant`, as page_data.Network and Media have them.
+
+    By h5py, without TensorFlow. Raises PipelineError when the file is missing or damaged, and one
+    that names the layer when network.js cannot compute it.
+    """
+    path, name, layers, data = paths.model(variant), "", [], b""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            configs = json.loads(archive.read("config.json"))["config"]["layers"]
+            with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+                weights = _read_weights(file)
+        configs[-1]["config"]["activation"] = "linear"  # evaluate has refused any but softmax
+        for layer in configs:
+            name, calls = layer["config"]["name"], len(layer["inbound_nodes"])
+            arrays = weights.get(name, [])
+            data += b"".join(array.tobytes() for array in arrays)
+            added = {"calls": calls, "weights": [array.shape for array in arrays]}
+            layers.append(Layer.model_validate(layer["config"] | layer | added))
+    except pydantic.ValidationError as error:
+        key, message = error.errors()[0]["loc"][0], error.errors()[0]["msg"]
+        raise PipelineError(
+            f"{path}: layer {name}: {key} {message}; set page.variant to another variant, or add "
+            "the layer to page_data.py and web/network.js in pipeline/page"
+        ) from error
+    except (OSError, zipfile.BadZipFile, LookupError) as error:
+        raise PipelineError(
+            f"{path}: expected a trained Keras model, found {error}; delete the file and run "
+            f"`dvc repro train@{variant}`"
+        ) from error
+    return layers, base64.b64encode(data).decode()
 
 
 def render_page(data: PageData, media: Media, content: Mapping[str, str]) -> str:
@@ -207,11 +244,10 @@ def render_page(data: PageData, media: Media, content: Mapping[str, str]) -> str
     )
 
 
-def render_card(result: Result, *, kind: str, dataset: str, side: int, settings: str) -> str:
+def render_card(result: Result, kind: str, dataset: str, *, side: int, settings: str) -> str:
     """The model card of the variant of `result`, in the format of Hugging Face.
 
-    It was trained with `settings` on images of `side` pixels of the `dataset` of that name and
-    `kind`.
+    It was trained with `settings` on the `dataset` of that name and `kind`, of `side` pixels.
     """
     is_cifar10, name_in_yaml = kind == "cifar10", json.dumps(dataset, ensure_ascii=False)
     return string.Template(CARD_TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -221,7 +257,7 @@ def render_card(result: Result, *, kind: str, dataset: str, side: int, settings:
         side=side,
         classes=", ".join(map(escape_markdown, result.classes)),
         settings=settings.rstrip(),
-        images=f"{result.test_images:,}",
+        images=f"{len(result.predictions):,}",
         accuracy=result.metrics.accuracy,
         loss=result.metrics.loss,
         macro_f1=result.metrics.model_dump()["macro_f1"],
@@ -236,6 +272,16 @@ def render_card(result: Result, *, kind: str, dataset: str, side: int, settings:
 def escape_markdown(text: str) -> str:
     """`text` with the characters escaped that have a meaning in Markdown."""
     return MARKUP.sub(r"\\\g<0>", text)
+
+
+def _read_weights(file: h5py.File) -> dict[str, list[np.ndarray]]:
+    """The weights of each layer in Keras's order: kernels as float16, vectors as float32."""
+    weights = {}
+    for group in (layer["vars"] for layer in file["layers"].values()):
+        arrays = [np.asarray(group[number]) for number in sorted(group, key=int)]
+        rounded = [array.astype("<f2" if array.ndim > 1 else "<f4") for array in arrays]
+        weights[group.attrs["name"]] = rounded
+    return weights
 
 
 def _read(name: str) -> str:
@@ -257,23 +303,10 @@ def _variant(params: Mapping[str, Any], result: Result, settings: Page) -> Varia
     examples = select_examples(result.predictions, settings)
     return Variant.model_validate(
         {
-            "accuracy": result.metrics.accuracy,
             "history": result.history.drop(columns="epoch").to_dict("list"),
             "confusion": result.confusion.tolist(),
             "scores": {name: values.round(6).tolist() for name, values in scores.items()},
             "examples": list(examples.itertuples(index=False, name=None)),
             "settings": variant_settings(params, result.variant),
         }
-    )
-
-
-def _network(result: Result, layers: list[Layer]) -> Network:
-    _, config = read_metadata(paths.tflite(result.variant))
-    return Network(
-        variant=result.variant,
-        accuracy=result.metrics.accuracy,
-        layers=layers,
-        tta=config.test_time_augmentation,
-        temperature=config.temperature,
-        rejection_threshold=config.rejection_threshold,
     )

@@ -9,33 +9,25 @@ import pydantic
 
 from pipeline.core.params import ConfigModel
 from pipeline.datasets.config import CropMode
-from pipeline.evaluation.config import TestTimeAugmentation
+from pipeline.evaluation.config import InferenceConfig
 
 Count = Annotated[int, pydantic.Field(ge=1, le=100)]
 
 
 class Page(ConfigModel):
-    """The networks in the page, and how many test images it shows.
+    """The networks in the page, and how many test images it shows."""
 
-    That of `variant` comes first, and is in reports/ for predict; those of `compared_with` follow.
-    `repository` is the address that the page links to.
-    """
-
-    variant: str
+    variant: str  # of the first network, which is in reports/ for predict
     # Two, as dvc.yaml cannot depend on as many models as a list has; repeated ones count once.
     compared_with: Annotated[list[str], pydantic.Field(min_length=2, max_length=2)]
-    repository: str | None
+    repository: str | None  # the address that the page links to
     examples: Count  # of each true and each predicted class, most confident
     misclassified: Count  # of a variant, most confident
     samples: Count  # of a class; fewer above page.SAMPLE_PIXELS
 
 
 class RankingRow(pydantic.BaseModel):
-    """A row of comparison.csv; the study alone has published figures, several seeds a deviation.
-
-    `better_than` has the variants whose accuracy is significantly lower. `time` are the seconds of
-    the training and the machine, None if not measured.
-    """
+    """A row of comparison.csv; the study alone has published figures, several seeds a deviation."""
 
     variant: str
     seeds: int
@@ -45,19 +37,18 @@ class RankingRow(pydantic.BaseModel):
     accuracy_high: float
     published_accuracy: float = float("nan")
     parameters: int
-    better_than: list[str]
-    time: tuple[float, str] | None
+    better_than: list[str]  # variants whose accuracy is significantly lower
+    time: tuple[float, str] | None  # seconds of the training and the machine, if measured
 
 
 class Variant(pydantic.BaseModel):
-    """Results of a variant, of several seeds the first: `accuracy` of the test set; `history` by
-    epoch, NaN without validation images; `scores` by class.
+    """Results of a variant, of several seeds the first: `history` by epoch, NaN without validation
+    images; `scores` by class.
 
     `confusion` has a row per true class. `examples` has (index, actual, predicted, confidence) of
     test images, the most confident first. `settings` are the parameters of the training, in YAML.
     """
 
-    accuracy: float
     history: dict[Literal["accuracy", "val_accuracy", "loss", "val_loss"], list[float]]
     confusion: list[list[int]]
     scores: dict[Literal["precision", "recall", "f1", "support"], list[float]]
@@ -92,25 +83,16 @@ class Layer(pydantic.BaseModel):
 
 
 class Network(pydantic.BaseModel):
-    """The network of `variant`, its test `accuracy` before rounding, and how predict uses it.
-
-    `layers` are a chain up to the logits.
-    """
+    """The network of `variant`, a chain of `layers` up to the logits; its test `accuracy`."""
 
     variant: str
     accuracy: float
     layers: list[Layer]
-    tta: TestTimeAugmentation
-    temperature: float
-    rejection_threshold: float  # probability of the most probable class below which it is rejected
+    config: InferenceConfig
 
 
 class PageData(pydantic.BaseModel):
-    """All results in the page.
-
-    `networks` start with that of page.variant. `first_sample` is the index of the test image that
-    is classified first.
-    """
+    """All results in the page; `networks` start with that of page.variant."""
 
     crop_mode: CropMode
     side: int
@@ -120,7 +102,7 @@ class PageData(pydantic.BaseModel):
     variants: dict[str, Variant]
     networks: list[Network]
     max_misclassified: int
-    first_sample: int
+    first_sample: int  # index of the test image that is classified first
 
 
 class Media(pydantic.BaseModel):

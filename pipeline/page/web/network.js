@@ -134,7 +134,7 @@ function occlude({ data, shape }, cell) {
  * `occlusion` gives the logarithm of class k's probability without augmentation, where a patch
  * covers a cell (Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2013).
  */
-function loadNetwork({ tta, temperature, ...model }) {
+function loadNetwork({ config: { test_time_augmentation: tta, temperature }, ...model }) {
   const layers = decodeLayers(model);
   const compute = (tensor, layer) => LAYERS[layer.class_name](tensor, layer);
   const logits = (image) => layers.reduce(compute, image).data;

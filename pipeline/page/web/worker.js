@@ -16,12 +16,10 @@ const isLatest = async (request) => {
 async function answer({ request, file, square, selected }) {
   const send = (message) => postMessage({ request, ...message });
   if (!await isLatest(request)) return;
-  if (file) {
-    const decoded = await createImageBitmap(file, { colorSpaceConversion: "none" });
-    if (!await isLatest(request)) return;
-    photo = decoded;
-  }
-  const image = resizeBitmap(photo, settings.side, settings.crop_mode, square);
+  const bitmap = file ? await createImageBitmap(file, { colorSpaceConversion: "none" }) : photo;
+  if (request !== latest) return;
+  const image = resizeBitmap(bitmap, settings.side, settings.crop_mode, square);
+  photo = bitmap; // from here on, as one that is too large has failed
   send({ pixels: image.pixels, width: photo.width, height: photo.height });
   const labels = [];
   for (const name of selected) {
