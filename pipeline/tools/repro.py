@@ -12,18 +12,18 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from subprocess import CalledProcessError
 from typing import Any
 
 from pipeline.cluster.worker import POLL_SECONDS, run_process, start_process
 from pipeline.comparison.seeds import further_seeds
 from pipeline.core import paths
-from pipeline.core.errors import PipelineError
 from pipeline.core.params import lookup, read_params
-from pipeline.tools import processes
-from pipeline.tools.plan import PlannedStage, duration, plan_stages, variant_of
+from pipeline.evaluation.metrics import read_metrics
+from pipeline.tools import environment, processes
+from pipeline.tools.environment import variant_of
+from pipeline.tools.plan import PlannedStage, duration, plan_stages
 
 # Without its advice after each stage; --quiet would hide its errors, too.
 MAIN = "import logging, dvc.cli; logging.getLogger('dvc').setLevel(30); exit(dvc.cli.main())"
@@ -82,7 +82,7 @@ def run_stages(
     ]:
         for name in backend.submit(ready):
             started.add(name)
-            left = sum(recorded[other] or 0 for other in recorded if other not in succeeded)
+            left = sum(recorded[other] or 0 for other in recorded if other not in succeeded) or None
             log = "" if one_by_one else f", log in {log_path(name)}"
             print(
                 f"[{len(started)}/{len(stages)}] {name}, last time {duration(recorded[name])}; "
@@ -122,6 +122,16 @@ def drop_stale_seeds() -> None:
             print(f"{name}: deleted results of other settings, code or data; `make seeds`")
 
 
+def print_trained(succeeded: Mapping[str, bool], since: float) -> None:
+    """A line per variant that was trained `since` then, and evaluated: test accuracy and time."""
+    for name in (variant_of(stage) for stage in succeeded if stage.startswith("evaluate@")):
+        record = environment.path(f"train@{name}")
+        # A training whose result DVC restored wrote no record.
+        if succeeded[f"evaluate@{name}"] and record.exists() and record.stat().st_mtime >= since:
+            seconds = duration(environment.read_record(record)["seconds"])
+            print(f"{name:<12}  test accuracy {read_metrics(name).accuracy:.4f}  {seconds:>12}")
+
+
 def main(arguments: Sequence[str]) -> int:
     """The command line; the exit status is not 0 when a stage failed."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.tools.repro")
@@ -132,7 +142,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seeds", action="store_true", help="further seeds, too")
     parser.add_argument("targets", nargs="*", metavar="STAGE", help="these and what they need")
     options = parser.parse_args(arguments)
-    processes.raise_exit_on_signals()
     variants = {} if options.targets else lookup(read_params(), "variants")
     # A worker's clone has the results of further seeds, be they stale or not.
     left_out = [] if options.seeds or options.scheduler else further_seeds(variants)
@@ -147,6 +156,7 @@ def main(arguments: Sequence[str]) -> int:
         backend: Any = RemoteBackend(options.scheduler, plain=options.plain)
     else:
         backend = LocalBackend(options.jobs or 1)
+    started = time.time()
     with backend:
         succeeded = run_stages(stages, backend, [v for v in variants if v not in left_out])
     for name in [name for name in succeeded if not succeeded[name]]:
@@ -154,6 +164,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"\n{name} failed", *log.splitlines()[-20:], sep="\n  ")
     if not_started := [name for name in names if name not in succeeded]:
         print(f"\nnot started: {', '.join(not_started)}")
+    print_trained(succeeded, started)
     return int(not all(succeeded.values()))
 
 
@@ -164,7 +175,4 @@ def log_path(stage: str) -> Path:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except (PipelineError, CalledProcessError) as error:
-        sys.exit(f"repro: {error}")
+    processes.run_command(main, sys.argv[1:])
