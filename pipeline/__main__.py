@@ -32,10 +32,7 @@ PER_VARIANT = ("train", "evaluate")
 
 
 def main(arguments: list[str]) -> None:
-    """Run the stage `arguments[0]` with the other arguments.
-
-    Raises PipelineError when a check or the stage fails; then nothing is recorded.
-    """
+    """Run the stage `arguments[0]` with the others; after a PipelineError nothing is recorded."""
     processes.watch_parent()
     params = read_params()
     config.check(params)

@@ -19,7 +19,6 @@ from pipeline.cluster import worker
 from pipeline.core import paths
 from pipeline.core.errors import PipelineError
 from pipeline.tools import environment, repository
-from pipeline.tools.environment import variant_of
 from pipeline.tools.lockfile import LOCK
 from pipeline.tools.plan import overlap
 from pipeline.tools.repository import git
@@ -32,7 +31,7 @@ RUN = "exec(source, scope := {'__name__': 'worker'}) or scope['run_stage'](job)"
 
 
 class RemoteBackend(contextlib.ExitStack):
-    """The workers of the scheduler at `address`, which get commits by git, data by a DVC remote.
+    """The workers of the scheduler at `address`.
 
     Raises PipelineError without TLS unless `plain`, and for what workers cannot get: files that are
     not committed, a commit that was not pushed, data where there is no DVC remote.
@@ -123,7 +122,8 @@ class RemoteBackend(contextlib.ExitStack):
             [path for path in group if any(overlap(Path(path), dep) for dep in deps)]
             for group in (self.changed, cached)
         )
-        records = [str(environment.path(stage)), str(paths.training_time(variant_of(stage)))]
+        time_path = paths.training_time(environment.variant_of(stage))
+        records = [str(environment.path(stage)), str(time_path)]
         job = {
             **self.common,
             "stage": stage,

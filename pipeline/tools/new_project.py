@@ -6,7 +6,6 @@ that DVC does in it touches committed results.
 """
 
 import copy
-import io
 import os
 import shutil
 import sys
@@ -31,6 +30,8 @@ from pipeline.tools import config, processes
 from pipeline.tools.repository import copy_files, git
 
 TEMPLATE = Path(__file__).with_name("photos_params.yaml")
+COMMENTED = YAML()  # keeps comments
+COMMENTED.width = 200
 # What belongs to the results of this project.
 LEFT_OUT = {
     *("dvc.lock", "params.yaml", "README.md", "CHANGELOG.md", "CITATION.cff"),
@@ -67,7 +68,7 @@ def study(*arguments: str) -> None:
         copy_files(Path.cwd(), new, left_out=LEFT_OUT)
         with modify_yaml(new / "dvc.yaml") as content:
             content["stages"].pop("fetch", None)
-        files.write_text(new / PARAMS_FILE, params)
+        COMMENTED.dump(params, new / PARAMS_FILE)
         for path in chain(*(own for classes in photos.values() for own in classes.values())):
             target = new / "data/photos" / path.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -77,14 +78,12 @@ def study(*arguments: str) -> None:
     print(f"study: {folder} is ready; the next step: cd {folder} && make repro")
 
 
-def fitted_params(photos: ImagesBySplit, side: str) -> str:
-    """The text of params.yaml for `photos`, with the comments of params.yaml and TEMPLATE.
+def fitted_params(photos: ImagesBySplit, side: str) -> Any:
+    """The parameters for `photos`, with the comments of params.yaml and TEMPLATE.
 
     Raises PipelineError when a network does not fit images of `side` pixels.
     """
-    parser = YAML()  # keeps comments
-    parser.width = 200
-    params = from_template(parser.load(PARAMS_FILE))
+    params = from_template(COMMENTED.load(PARAMS_FILE))
     params["page"] |= {"variant": "best", "compared_with": ["final", "quick"]}
     params["dataset"]["side"] = int(side) if side.isdecimal() else side
     dataset = read_section(params, "dataset", ImageFolderConfig)
@@ -92,14 +91,12 @@ def fitted_params(photos: ImagesBySplit, side: str) -> str:
     for recipe in params["recipes"].values():
         fit_recipe(recipe, count, dataset.side)
     config.check(params)
-    text = io.StringIO()
-    parser.dump(params, text)
-    return text.getvalue()
+    return params
 
 
 def from_template(params: Any) -> Any:
     """`params` with the sections of TEMPLATE, whose recipes and variants start from theirs."""
-    template = YAML().load(TEMPLATE)
+    template = COMMENTED.load(TEMPLATE)
     for section in ("recipes", "variants"):
         for name, changes in template[section].items():
             template[section][name] = copy.deepcopy(params[section][changes.pop("from")])

@@ -18,7 +18,6 @@ from dvc.stage import Stage
 from pipeline.comparison.seeds import further_seeds
 from pipeline.core.params import lookup, read_params
 from pipeline.tools import environment, processes, repository
-from pipeline.tools.environment import variant_of
 
 # DVC still restores a stage that "will run" where its run cache has a run with these inputs.
 Status: TypeAlias = Literal["will run", "may be restored", "may follow"]
@@ -50,7 +49,7 @@ def plan_stages(targets: Sequence[str] = (), left_out: Collection[str] = ()) -> 
     with repository.opened(lock=False) as repo:
         graph = get_active_graph(repo.index.graph)
         for stage in plan_repro(graph, collect_stages(repo, targets or [PROJECT_FILE])):
-            is_left_out = variant_of(stage.addressing) in left_out
+            is_left_out = environment.variant_of(stage.addressing) in left_out
             if stage.cmd and not stage.frozen and not is_left_out:
                 upstream = [before for before in graph[stage] if before in planned]
                 if plan := _planned(stage, upstream):

@@ -63,10 +63,9 @@ class LocalBackend(contextlib.ExitStack):
 def run_stages(
     stages: Sequence[PlannedStage], backend: Any, variants: Sequence[str]
 ) -> dict[str, bool]:
-    """Run the planned `stages` by `backend` and tell on standard output what starts and fails.
+    """Run `stages` by `backend`, printing what starts and fails; whether each that ended succeeded.
 
-    Whether each of those that ended succeeded. After an evaluation those of `variants` that have
-    ended are compared, on this machine.
+    After an evaluation those of `variants` that have ended are compared, on this machine.
     """
     one_by_one = getattr(backend, "jobs", 0) == 1
     unknown = 0.0 if one_by_one else float("inf")
@@ -159,12 +158,12 @@ def main(arguments: Sequence[str]) -> int:
     started = time.time()
     with backend:
         succeeded = run_stages(stages, backend, [v for v in variants if v not in left_out])
+    print_trained(succeeded, started)
     for name in [name for name in succeeded if not succeeded[name]]:
         log = log_path(name).read_text("utf-8", "replace") if log_path(name).exists() else ""
         print(f"\n{name} failed", *log.splitlines()[-20:], sep="\n  ")
     if not_started := [name for name in names if name not in succeeded]:
         print(f"\nnot started: {', '.join(not_started)}")
-    print_trained(succeeded, started)
     return int(not all(succeeded.values()))
 
 

@@ -1,7 +1,6 @@
 """Train variants of the last commit again and compare: `python -m pipeline.tools.verify`.
 
-Works in a temporary clone and writes nothing in the project. Exit status: 0 for the same bytes, 1
-for other bytes or an error.
+Works in a temporary clone and writes nothing in the project.
 """
 
 import os
