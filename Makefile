@@ -51,11 +51,11 @@ seeds: ## the same, and the variants that differ from another in their seed alon
 repro seeds: .venv/ready $(if $(call given,CLUSTER),.venv/cluster)
 	@$(BIN)/python -m pipeline.tools.config
 	@$(BIN)/python -m pipeline.tools.environment
-	@$(BIN)/python -m pipeline.tools.cache_check
+	@$(BIN)/python -m pipeline.tools.repository check
 	@$(REPRO)
 
 quick: .venv/ready $(if $(call given,CLUSTER),.venv/cluster) ## the whole graph, narrow, in one epoch of few images, in .quick/
-	@$(BIN)/python -m pipeline.tools.quick
+	@$(BIN)/python -m pipeline.tools.new_project quick
 	@cd .quick && $(REPRO)
 	@echo "The results are in .quick/reports; nothing outside .quick and data was touched."
 
@@ -65,18 +65,18 @@ plan: .venv/ready ## say what `make repro` would run, and why
 
 prune: .venv/ready ## delete what variants left that params.yaml no longer has
 	@$(BIN)/python -m pipeline.tools.config
-	@$(BIN)/python -m pipeline.tools.prune
+	@$(BIN)/python -m pipeline.tools.repository prune
 
 verify: .venv/ready ## train again from the last commit: compare the bytes with the committed ones; VARIANT=... or all, default the first
 	@$(BIN)/python -m pipeline.tools.verify $(VARIANT)
 
 check: .venv/ready ## read DVC's cache and the outputs again, and name what is damaged
-	@$(BIN)/python -m pipeline.tools.cache_check
+	@$(BIN)/python -m pipeline.tools.repository check
 
 # By way of the environment, in which make has what it was called with: a folder's name may have any
 # character.
 study: .venv/ready ## a project of its own for your photos: DIR=../flowers PHOTOS=~/flowers SIDE=64
-	@$(BIN)/python -m pipeline.tools.new_project "$$DIR" "$$PHOTOS" "$(SIDE)"
+	@$(BIN)/python -m pipeline.tools.new_project study "$$DIR" "$$PHOTOS" "$(SIDE)"
 
 plots: .venv/ready ## draw DVC's plots into dvc_plots/, no network needed; REV=HEAD~1 beside older ones
 	@$(BIN)/python -m pipeline.tools.plots

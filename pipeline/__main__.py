@@ -8,8 +8,6 @@ import importlib
 import os
 import sys
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from pipeline.core.errors import WRONG_PYTHON, PipelineError
 
@@ -31,34 +29,25 @@ STAGES = {
     "page": "pipeline.page.page",
 }
 PER_VARIANT = ("train", "evaluate")
-USAGE = f"usage: python -m pipeline {{{','.join(STAGES)}}} [ARGUMENTS]"
 
 
 def main(arguments: list[str]) -> None:
-    """Run the stage `arguments[0]` with the other arguments.
-
-    Raises PipelineError when a check or the stage fails; then nothing is recorded.
-    """
+    """Run the stage `arguments[0]` with the others; after a PipelineError nothing is recorded."""
     processes.watch_parent()
     params = read_params()
     config.check(params)
     environment.check()
-    name = stage_name(arguments, params)
+    stage, *variant = arguments or [""]
+    if stage not in STAGES or (stage in PER_VARIANT and len(variant) != 1):
+        raise PipelineError(f"usage: python -m pipeline {{{','.join(STAGES)}}} [VARIANT]")
+    if stage in PER_VARIANT:
+        lookup(params, f"variants.{variant[0]}")
+    # DVC's name of the stage, such as `compare` or `train@final`.
+    name = "@".join(arguments) if stage in PER_VARIANT else stage
     files.check_writable(environment.path(name))
     started = time.monotonic()
     earlier = run(*arguments)
     environment.record(name, earlier + time.monotonic() - started)
-
-
-def stage_name(arguments: list[str], params: Mapping[str, Any]) -> str:
-    """DVC's name of the stage, such as `compare` or `train@final`."""
-    stage, *rest = arguments or [""]
-    if stage not in STAGES or (stage in PER_VARIANT and len(rest) != 1):
-        raise PipelineError(USAGE)
-    if stage not in PER_VARIANT:
-        return stage
-    lookup(params, f"variants.{rest[0]}")
-    return "@".join(arguments)
 
 
 def run(stage: str, *arguments: str) -> float:

@@ -170,7 +170,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     ],
     "errors": [("as one line", "in red")],
     "files": [(".part{", ".half{"), ("cannot write", "failed to write")],
-    "params": [("not found; ", "no such key; "), ("did you mean", "perhaps"), ("<= 80", "<= 40")],
+    "params": [("not found; ", "no such key; "), ("<= 80", "<= 40")],
     "paths": [('Path(".checkpoints"', 'Path(".unfinished"')],
     "progress": [
         ("self._bar.update(done - self._bar.n)", "time.sleep(0.1)"),

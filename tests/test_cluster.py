@@ -13,7 +13,7 @@ from conftest import PROJECT
 from dvc.repo import Repo
 
 from pipeline.core import files
-from pipeline.tools import dvc_project, environment
+from pipeline.tools import environment, repository
 
 # The first variant is the slowest, so that the order of ending is not the order of dvc.yaml.
 DVC_YAML = """
@@ -69,12 +69,12 @@ def test_side_by_side_and_the_entries_of_a_sequential_run(project: Path) -> None
     output = _run(project, "--jobs", "2")
     starts = [line.split()[1].strip(",") for line in output.splitlines() if "log in" in line]
     assert starts == ["prepare", "train@quick", "train@slow", "compare"]  # first the unknown
-    parallel = dvc_project.read_entries()
+    parallel = repository.read_entries()
     Path("dvc.lock").unlink()
     shutil.rmtree(".dvc/cache")
     with Repo() as repo:
         repo.reproduce()
-    assert dvc_project.read_entries() == parallel
+    assert repository.read_entries() == parallel
     assert _run(project, "--jobs", "2") == "everything is up to date\n"
 
 
@@ -86,7 +86,7 @@ def test_a_failure_stops_only_what_is_behind_it(project: Path) -> None:
     assert "train@quick  failed" in output
     assert "\n  no memory for quick\n" in output
     assert output.endswith("not started: compare\n")
-    assert list(dvc_project.read_entries()) == ["prepare", "train@slow"]
+    assert list(repository.read_entries()) == ["prepare", "train@slow"]
     logs = {path.stem for path in Path("logs").iterdir()}
     assert logs == {"prepare", "train@slow", "train@quick"}
     # One after another, the first failure is the last stage; another target does not need it.

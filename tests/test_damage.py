@@ -13,7 +13,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.tools import lockfile
 
 MODEL = "models/final.keras"
-CHECK = ("python", "-m", "pipeline.tools.cache_check")
+CHECK = ("python", "-m", "pipeline.tools.repository", "check")
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,7 @@ def damaged(reproduced: Path, remedy: str) -> set[str]:
     """The files and folders that the check names, with this `remedy`."""
     message = workspace.run(reproduced, *CHECK, expect=1)
     assert remedy in message
-    (paths,) = re.findall("cache_check: (.*?): expected", message)
+    (paths,) = re.findall("repository: (.*?): expected", message)
     return set(shlex.split(paths))
 
 
@@ -118,8 +118,8 @@ def test_damaged_lock_file(reproduced: Path) -> None:
         Path("dvc.lock").write_text(content)
         with pytest.raises(PipelineError, match=r"dvc\.lock: .*damaged"):
             lockfile.read_outputs()
-    for module in ("cache_check", "plan"):
-        message = workspace.run(reproduced, "python", "-m", f"pipeline.tools.{module}", expect=1)
+    for command in (CHECK, ("python", "-m", "pipeline.tools.plan")):
+        message = workspace.run(reproduced, *command, expect=1)
         assert message.strip().endswith(lockfile.REMEDY)
     workspace.run(reproduced, "git", "checkout", "HEAD", "--", "dvc.lock")
     assert restore(reproduced, before) <= {"fetch", "explore", "export"}

@@ -89,7 +89,7 @@ def test_a_disk_that_is_full_under_dvc_is_named(reproduced: Path) -> None:
     make --eval 'again: ; @$(REPRO)' again && exit 9
     rm disk/filler
     dvc repro --quiet
-    python -m pipeline.tools.cache_check
+    python -m pipeline.tools.repository check
     """
     shutil.copy(PROJECT / "Makefile", reproduced)
     message = mounted(reproduced, script)

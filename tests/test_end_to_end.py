@@ -12,7 +12,7 @@ import workspace
 from conftest import PROJECT
 
 from pipeline.evaluation.metrics import METRICS
-from pipeline.tools import quick
+from pipeline.tools import new_project
 from pipeline.tools.plan import plan_stages
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -26,7 +26,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository after one short run of every stage, committed."""
     workspace.run(PROJECT, "python", "-c", "from pipeline.datasets import fetch; fetch.main([])")
     folder = workspace.copy_project(tmp_path_factory.mktemp("end_to_end") / "project")
-    params = quick.quick_params(workspace.read_params(PROJECT))
+    params = new_project.quick_params(workspace.read_params(PROJECT))
     workspace.write_params(folder, params)
     workspace.drop_variants(folder, *params["variants"].keys() - set(VARIANTS))
     workspace.run(folder, "python", "-m", "pipeline", "fetch", str(PROJECT / "data/raw"))

@@ -53,7 +53,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         enter(patch)
         patch.setenv("HOME", str(folder))
         patch.setenv("DVC_SITE_CACHE_DIR", str(folder / "site"))
-        new_project.main(["~/My flowers", str(folder / "flowers"), "48"])
+        new_project.study("~/My flowers", str(folder / "flowers"), "48")
     return folder / "My flowers"
 
 
@@ -163,7 +163,7 @@ def test_impossible_arguments_are_refused(
     before = relative(flowers)
     paths = [str(flowers / name) if name else "" for name in (folder, source)]
     with pytest.raises(PipelineError, match=message):
-        new_project.main([*paths, side])
+        new_project.study(*paths, side)
     assert relative(flowers) == before
 
 
@@ -175,5 +175,5 @@ def test_an_interrupted_run_leaves_nothing(flowers: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(new_project, "commit", interrupted)
     before = relative(flowers)
     with pytest.raises(SystemExit):
-        new_project.main([str(flowers / "new"), str(flowers / "flowers"), "64"])
+        new_project.study(str(flowers / "new"), str(flowers / "flowers"), "64")
     assert relative(flowers) == before

@@ -6,13 +6,13 @@ import workspace
 from conftest import PROJECT
 
 from pipeline.core.params import read_params
-from pipeline.tools import config, quick
+from pipeline.tools import config, new_project
 
 
 def test_recipes_and_networks_get_small_and_nothing_else_changes() -> None:
     params = read_params(PROJECT / "params.yaml")
     params["variants"]["baseline"]["widths"] = [4, 999]
-    small = quick.quick_params(params)
+    small = new_project.quick_params(params)
     config.check(small)
     assert params["recipes"]["study"]["epochs"] == 30
     for recipe in params["recipes"].values():
@@ -22,7 +22,7 @@ def test_recipes_and_networks_get_small_and_nothing_else_changes() -> None:
     for views in params["test_time_augmentation"].values():
         views["shift"] = 0
     photos = {"kind": "photos", "folder": "data/photos"}
-    assert quick.quick_params(params | {"dataset": photos}) == params | {"dataset": photos}
+    assert new_project.quick_params(params | {"dataset": photos}) == params | {"dataset": photos}
     params["dataset"] |= {"train_images": 4000, "validation_images": 1000}
     assert small == params
 
@@ -42,11 +42,11 @@ def test_what_git_would_hold_is_copied_without_results(tmp_path: Path) -> None:
     workspace.run(project, "git", "init", "--quiet")
     workspace.run(project, "git", "add", ".")
     (project / "pipeline/untracked.py").touch()
-    quick.prepare(folder, project=project)
+    new_project.quick_copy(folder, project=project)
     copied = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert copied == {
         *("params.yaml", ".gitignore", ".dvc/config", ".dvc/config.local"),
         *("pipeline/a.py", "pipeline/untracked.py", "data/raw/batch.bin"),
     }
-    small = quick.quick_params(read_params(project / "params.yaml"))
+    small = new_project.quick_params(read_params(project / "params.yaml"))
     assert read_params(folder / "params.yaml") == small

@@ -1,5 +1,6 @@
 """The order, the time left and the partial comparisons of `make repro`, with stub stages."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -45,7 +46,25 @@ def test_short_trainings_come_first_and_what_has_ended_is_compared(project: Path
     assert len(lines) == 12
     assert lines[3] == "[4/12] train@sprint, last time 10 s; 1 min 40 s left"
     assert lines[5] == "[6/12] train@fast, last time 30 s; 1 min 30 s left"
+    assert lines[9] == "[10/12] evaluate@final, last time unknown; unknown left"
     assert run(project) == ([], "everything is up to date\n")
+
+
+def test_trained_variants_are_listed_at_the_end(project: Path) -> None:
+    """Not one that DVC restored."""
+    with (project / "pipeline/__main__.py").open("a") as stub:
+        stub.write(
+            "from pipeline.tools.environment import record\n"
+            "if sys.argv[1] == 'train': record('@'.join(sys.argv[1:]), 61.0)\n"
+        )
+    _, output = run(project, "evaluate@sprint")
+    accuracy = json.loads(paths.metrics("sprint").read_text())["accuracy"]
+    assert output.endswith(f"\nsprint        test accuracy {accuracy:.4f}     1 min 1 s\n")
+    for path in (paths.model("sprint"), paths.metrics("sprint")):
+        path.unlink()
+    _, output = run(project, "evaluate@sprint")
+    assert "train@sprint, last time 1 min 1 s" in output
+    assert "test accuracy" not in output
 
 
 def test_only_the_named_stages_run(project: Path) -> None:
@@ -89,7 +108,7 @@ def test_prune_deletes_what_variants_left_and_the_way_back_works(project: Path) 
     lock = Path("dvc.lock").read_bytes()
     assert len(before) == 6
     workspace.drop_variants(project, "sprint")
-    output = workspace.run(project, "python", "-m", "pipeline.tools.prune")
+    output = workspace.run(project, "python", "-m", "pipeline.tools.repository", "prune")
     assert not [path for path in project.rglob("*sprint*") if ".dvc" not in path.parts]
     assert b"@sprint" not in Path("dvc.lock").read_bytes()
     assert "deleted models/sprint.keras\n" in output

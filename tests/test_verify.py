@@ -15,7 +15,7 @@ from conftest import PROJECT
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import read_params
-from pipeline.tools import quick, verify
+from pipeline.tools import new_project, verify
 
 BASELINE = ("python", "-m", "pipeline.tools.verify", "baseline")
 
@@ -192,7 +192,7 @@ def test_real_stages_on_the_real_data(tmp_path: Path, monkeypatch: pytest.Monkey
     workspace.run(PROJECT, "python", "-c", "from pipeline.datasets import fetch; fetch.main([])")
     folder = workspace.copy_project(tmp_path / "project")
     temporary_beside(folder, monkeypatch)
-    workspace.write_params(folder, quick.quick_params(workspace.read_params(PROJECT)))
+    workspace.write_params(folder, new_project.quick_params(workspace.read_params(PROJECT)))
     shutil.copytree(PROJECT / "data/raw", folder / "data/raw")
     workspace.run(folder, "dvc", "repro", "evaluate@baseline")
     workspace.commit(folder)

@@ -18,9 +18,10 @@ from dvc.utils.serialize import loads_yaml
 from pipeline.cluster import worker
 from pipeline.core import paths
 from pipeline.core.errors import PipelineError
-from pipeline.tools import dvc_project, environment, git
+from pipeline.tools import environment, repository
 from pipeline.tools.lockfile import LOCK
-from pipeline.tools.plan import overlap, variant_of
+from pipeline.tools.plan import overlap
+from pipeline.tools.repository import git
 from pipeline.tools.repro import log_path
 
 WAIT_SECONDS = 60  # without a worker
@@ -30,7 +31,7 @@ RUN = "exec(source, scope := {'__name__': 'worker'}) or scope['run_stage'](job)"
 
 
 class RemoteBackend(contextlib.ExitStack):
-    """The workers of the scheduler at `address`, which get commits by git, data by a DVC remote.
+    """The workers of the scheduler at `address`.
 
     Raises PipelineError without TLS unless `plain`, and for what workers cannot get: files that are
     not committed, a commit that was not pushed, data where there is no DVC remote.
@@ -44,14 +45,14 @@ class RemoteBackend(contextlib.ExitStack):
         except (OSError, RuntimeError, TypeError, ValueError) as error:
             raise PipelineError(f"CLUSTER={address}: {error} (without TLS: PLAIN=1)") from error
         self._client = self.enter_context(client)
-        listing = git.output("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
+        listing = git("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
         self.changed = {line[3:] for line in listing.decode().split("\0") if line}
         made = {path for path in self.changed if path.startswith("reports/")} | {str(LOCK)}
         if code := ", ".join(sorted(self.changed - made)):
             raise PipelineError(f"workers check out commits: commit and push {code} first")
-        commit = git.output("rev-parse", "HEAD").decode().strip()
-        url = git.output("remote", "get-url", "origin").decode().strip()
-        if not git.output("branch", "--remotes", "--contains", commit, "--list", "origin/*"):
+        commit = git("rev-parse", "HEAD").decode().strip()
+        url = git("remote", "get-url", "origin").decode().strip()
+        if not git("branch", "--remotes", "--contains", commit, "--list", "origin/*"):
             raise PipelineError(f"workers clone origin, which has no commit {commit}: `git push`")
         self.common = {
             "commit": commit,
@@ -60,7 +61,7 @@ class RemoteBackend(contextlib.ExitStack):
             "machine": platform.machine(),
             "topic": f"pipeline-{uuid4().hex}",  # of this run: a scheduler may have several heads
         }
-        with dvc_project.opened(wait=True) as repo:
+        with repository.opened(wait=True) as repo:
             repo.cloud.get_remote()  # DVC's error where none is configured
             self._graph = repo.index.graph
         worker.check_process(*worker.DVC, "push")
@@ -77,10 +78,8 @@ class RemoteBackend(contextlib.ExitStack):
             self._client.wait_for_workers(1, timeout=WAIT_SECONDS)
             # Not `scheduler_info`: Dask replaces that every 2 s by one without workers.
             known = self._client.sync(self._client.scheduler.identity, n_workers=-1)["workers"]
-        except WorkerStartTimeoutError:
-            raise PipelineError(
-                f"expected a Dask worker, found none in {WAIT_SECONDS} s; docs/cluster.md"
-            ) from None
+        except WorkerStartTimeoutError as error:
+            raise PipelineError(f"expected a Dask worker: {error}; docs/cluster.md") from error
         except OSError as error:
             raise PipelineError(SCHEDULER_GONE) from error
         # Dask gives no tasks to workers that are still starting, whose status is `init`.
@@ -123,9 +122,8 @@ class RemoteBackend(contextlib.ExitStack):
             [path for path in group if any(overlap(Path(path), dep) for dep in deps)]
             for group in (self.changed, cached)
         )
-        records = [str(environment.path(stage))]
-        if stage.startswith("train@"):
-            records.append(str(paths.training_time(variant_of(stage))))
+        time_path = paths.training_time(environment.variant_of(stage))
+        records = [str(environment.path(stage)), str(time_path)]
         job = {
             **self.common,
             "stage": stage,
@@ -140,13 +138,13 @@ class RemoteBackend(contextlib.ExitStack):
 
         All at once: DVC takes seconds to read and write the lock of many stages.
         """
-        with dvc_project.opened(wait=True) as repo:
-            entries = dvc_project.read_entries()
+        with repository.opened(wait=True) as repo:
+            entries = repository.read_entries()
             for name, contents in results.items():
                 entries[name] = loads_yaml(contents.pop(str(LOCK)).decode())["stages"][name]
                 worker.write_files(contents)
                 self.changed |= set(contents)
-            dvc_project.write_entries(entries)
+            repository.write_entries(entries)
             for stage in repo.index.stages:
                 if stage.addressing in results:
                     repo.stage_cache.save(stage)  # DVC's run cache

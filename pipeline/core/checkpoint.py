@@ -27,17 +27,13 @@ _FINGERPRINT = "fingerprint"
 
 
 def source_files(settings: Mapping[str, str]) -> list[Path]:
-    """The code and pins on which dvc.yaml has a training depend.
-
-    `settings` are the values that stand in for `${item.KEY}` in its dependencies.
-    """
+    """The code and pins on which dvc.yaml has a training depend, with `settings[KEY]` for
+    `${item.KEY}`."""
     stages = YAML(typ="safe").load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    resolved = []
-    for dep in stages["train"]["do"]["deps"]:
-        for key, value in settings.items():
-            dep = dep.replace(f"${{item.{key}}}", value)
-        resolved.append(Path(dep))
-    sources = [dep for dep in resolved if dep.parts[0] in ("pipeline", "requirements")]
+    deps = " ".join(stages["train"]["do"]["deps"])
+    for key, value in settings.items():
+        deps = deps.replace(f"${{item.{key}}}", value)
+    sources = [Path(dep) for dep in deps.split() if dep.startswith(("pipeline/", "requirements/"))]
     return sorted(
         file for dep in sources for file in (dep.rglob("*.py") if dep.is_dir() else [dep])
     )
@@ -46,11 +42,7 @@ def source_files(settings: Mapping[str, str]) -> list[Path]:
 def fingerprint(
     sections: Iterable[ConfigModel], arrays: Iterable[np.ndarray], sources: Iterable[Path]
 ) -> str:
-    """SHA-256 of all that a training's result depends on.
-
-    `sections` are its settings, `arrays` its data, `sources` its code and the pins of its
-    libraries.
-    """
+    """SHA-256 of all that a training's result depends on: settings, data, and code and pins."""
     digest = hashlib.sha256()
     for section in sections:
         digest.update(f"{type(section).__module__} {section.model_dump_json()}\n".encode())
@@ -99,11 +91,7 @@ def lock(path: Path) -> Iterator[None]:
     files.check_writable(lock_file := path.with_suffix(".lock"))
     try:
         with filelock.FileLock(lock_file, timeout=LOCK_TIMEOUT):
-            try:
-                yield
-            finally:
-                # Still held: a waiting process sees that it is gone and makes another.
-                lock_file.unlink(missing_ok=True)
+            yield
     except filelock.Timeout:
         raise PipelineError(
             f"{path}: another process is training the same variant in this folder; wait for it, "

@@ -8,7 +8,4 @@ WRONG_PYTHON = (
 
 
 class PipelineError(Exception):
-    """Something the user can mend: its text says what was expected, what was found, what to do.
-
-    `python -m pipeline` prints it as one line and exits with 1.
-    """
+    """Something the user can mend: printed as one line, of what was expected, found, and to do."""

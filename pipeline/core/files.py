@@ -4,40 +4,45 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import PipelineError
 
 
-def write(path: Path, save: Callable[[Path], object]) -> None:
-    """Call `save(temporary path)`, then rename onto `path`: a reader never sees half a file.
+@contextlib.contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """A path for `path` while it is written, in the same folder, which is made when missing.
 
-    The temporary name keeps the suffix, by which some savers choose the format. The folder of
-    `path` is made when missing. Raises PipelineError when the disk is full or the folder read-only.
+    It keeps the suffix, by which some savers choose the format. Raises PipelineError when the disk
+    is full or the folder read-only.
     """
-    temporary = _temporary_path(path)
+    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save(temporary)
-        os.replace(temporary, path)
+        yield temporary
     except OSError as error:
-        raise _write_error(path, error) from error
+        raise PipelineError(
+            f"cannot write {path}: {error.strerror or error}; free space or fix its permissions, "
+            "then run again"
+        ) from error
     finally:
         with contextlib.suppress(OSError):  # must not hide the error that is raised
             temporary.unlink(missing_ok=True)
 
 
+def write(path: Path, save: Callable[[Path], object]) -> None:
+    """Call `save(temporary path)`, then rename onto `path`: a reader never sees half a file."""
+    with _temporary(path) as temporary:
+        save(temporary)
+        os.replace(temporary, path)
+
+
 def check_writable(path: Path) -> None:
     """Raise PipelineError when `write` could not create a file at `path`."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _temporary_path(path)
+    with _temporary(path) as temporary:
         temporary.touch()
-        temporary.unlink(missing_ok=True)  # by another process that checks
-    except OSError as error:
-        raise _write_error(path, error) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -54,14 +59,3 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def sha256(path: Path) -> str:
     """The SHA-256 of a file in hexadecimal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _temporary_path(path: Path) -> Path:
-    return path.with_name(f".{path.stem}.part{path.suffix}")
-
-
-def _write_error(path: Path, error: OSError) -> PipelineError:
-    return PipelineError(
-        f"cannot write {path}: {error.strerror or error}; free space or fix its permissions, "
-        "then run again"
-    )

@@ -1,8 +1,4 @@
-"""Strict reading of params.yaml: an error names the full key of every wrong value.
-
-A stage reads only the keys that dvc.yaml declares for it, through `read_section`; the whole file
-is checked before any stage runs (pipeline/tools/config.py).
-"""
+"""Strict reading of params.yaml: an error names the full key of every wrong value."""
 
 import json
 import re
@@ -11,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pydantic
-from pydantic_core import PydanticKnownError
+from pydantic_core import core_schema
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -54,13 +50,10 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
 
 def lookup(params: Any, key: str) -> Any:
     """The value at the dotted `key` of `params`; PipelineError when there is no such key."""
-    for depth, name in enumerate(parts := key.split(".")):
+    for name in key.split("."):
         if not isinstance(params, Mapping) or name not in params:
-            known = ", ".join(map(str, params)) if isinstance(params, Mapping) else ""
-            raise PipelineError(
-                f"{PARAMS_FILE}: {'.'.join(parts[: depth + 1])}: not found; "
-                f"{'.'.join(parts[:depth]) or 'the file'} has {known or 'no keys'}"
-            )
+            known = ", ".join(map(str, params)) if isinstance(params, Mapping) else "no keys"
+            raise PipelineError(f"{PARAMS_FILE}: {key}: {name} not found; its section has {known}")
         params = params[name]
     return params
 
@@ -80,15 +73,9 @@ def read_section(params: Mapping[str, Any], key: str, schema: Any) -> Any:
         raise PipelineError("\n".join(lines)) from None
 
 
-def one_of(names: Collection[str]) -> pydantic.AfterValidator:
-    """A validator that accepts only the `names`, as typing.Literal does fixed ones."""
-
-    def check(value: str) -> str:
-        if value not in names:
-            raise PydanticKnownError("literal_error", {"expected": ", ".join(map(repr, names))})
-        return value
-
-    return pydantic.AfterValidator(check)
+def one_of(names: Collection[str]) -> pydantic.GetPydanticSchema:
+    """For typing.Annotated: accepts only the `names`, as typing.Literal does fixed ones."""
+    return pydantic.GetPydanticSchema(lambda *_: core_schema.literal_schema([*names]))
 
 
 def _line(detail: Any, key: str, section: Any) -> str:

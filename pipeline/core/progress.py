@@ -1,6 +1,5 @@
 """Progress of a training, on a terminal and in a log."""
 
-import sys
 import time
 from collections.abc import Mapping
 
@@ -11,8 +10,7 @@ from tqdm import tqdm
 class Progress(keras.callbacks.Callback):
     """A line per epoch, and below them on a terminal a bar with the time left.
 
-    Shows under `name` `epochs` epochs of `steps` batches, of which `initial_epoch` were finished
-    by an earlier process.
+    Of the `epochs` of `steps` batches `initial_epoch` were finished by an earlier process.
     """
 
     def __init__(self, name: str, epochs: int, steps: int, initial_epoch: int) -> None:
@@ -24,7 +22,7 @@ class Progress(keras.callbacks.Callback):
             initial=initial_epoch * steps,
             desc=name,
             unit="batch",
-            disable=not sys.stderr.isatty(),
+            disable=None,  # where standard error is no terminal
             dynamic_ncols=True,
         )
         if initial_epoch:

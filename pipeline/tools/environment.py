@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import re
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 from pipeline.core import files, paths
 from pipeline.core.errors import PipelineError
+from pipeline.tools import processes
 
 PINS = tuple(Path("requirements") / f"{name}.txt" for name in ("numpy", "tensorflow", "reports"))
 RUNS = Path("reports/runs")
@@ -45,6 +45,11 @@ def path(stage: str) -> Path:
     return RUNS / f"{stage}.json"
 
 
+def variant_of(stage: str) -> str:
+    """The variant of a stage such as `train@final`; empty for other stages."""
+    return stage.partition("@")[2]
+
+
 def record(stage: str, seconds: float) -> None:
     """Write duration, machine and package versions of a run of `stage` to `path(stage)`.
 
@@ -60,8 +65,8 @@ def record(stage: str, seconds: float) -> None:
         "libraries": {name: version for name, (version, _) in pins().items()},
     }
     files.write_json(path(stage), run)
-    kind, _, variant = stage.partition("@")
-    if kind == "train":
+    if stage.startswith("train@"):
+        variant = variant_of(stage)
         first, digest = paths.training_time(variant), files.sha256(paths.history(variant))
         if read_record(first).get("history") != digest:
             files.write_json(first, {"history": digest, **run})
@@ -84,7 +89,4 @@ def processor_name() -> str:
 
 
 if __name__ == "__main__":
-    try:
-        check()
-    except PipelineError as error:
-        sys.exit(str(error))
+    processes.run_command(check)

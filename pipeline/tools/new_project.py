@@ -1,56 +1,60 @@
-"""A project of its own for a folder of photos: `make study DIR=../flowers PHOTOS=~/flowers`.
+"""Copies of the project: `python -m pipeline.tools.new_project {quick,study}`.
 
-Copies the code and the photos, writes params.yaml from photos_params.yaml, and makes a git and
-DVC repository with one commit.
+For `make study` with a user's photos and params.yaml of photos_params.yaml, a git and DVC
+repository with one commit; for `make quick` a small one in .quick without git, so that nothing
+that DVC does in it touches committed results.
 """
 
 import copy
-import io
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from dvc.exceptions import DvcException
+import yaml
 from dvc.repo import Repo
 from dvc.utils.serialize import modify_yaml
 from ruamel.yaml import YAML
 
 from pipeline.core import files
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import PARAMS_FILE, read_section
+from pipeline.core.params import PARAMS_FILE, read_params, read_section
+from pipeline.datasets import fetch
 from pipeline.datasets.config import ImageFolderConfig
 from pipeline.datasets.image_loading import ImagesBySplit, list_images
-from pipeline.tools import config, git, processes
+from pipeline.tools import config, processes
+from pipeline.tools.repository import copy_files, git
 
 TEMPLATE = Path(__file__).with_name("photos_params.yaml")
+COMMENTED = YAML()  # keeps comments
+COMMENTED.width = 200
 # What belongs to the results of this project.
 LEFT_OUT = {
     *("dvc.lock", "params.yaml", "README.md", "CHANGELOG.md", "CITATION.cff"),
     *(".ci", ".dvc", ".github", "data", "models", "reports", "tests"),
 }
 # A cache type of the project's own: with links of a user's settings a moved project loses its data.
-DVC_CONFIG = """[core]
-    analytics = false
-    check_update = false
-[cache]
-    type = "reflink,copy"
-"""
+DVC_CONFIG = "[core]\nanalytics = false\ncheck_update = false\n[cache]\ntype = 'reflink,copy'"
 # The number of photos and their side for which photos_params.yaml was chosen.
 CHOSEN_PHOTOS, CHOSEN_SIDE = 3_409, 64
 # With fewer photos a batch is halved until an epoch has so many steps, or the batch so many photos.
 STEPS_PER_EPOCH, SMALLEST_BATCH = 8, 32
 
+QUICK = Path(".quick")
+QUICK_IMAGES = {"train_images": 4000, "validation_images": 1000}
+QUICK_WIDTH = 16  # of the widest layer: at full width the evaluation of `best` takes minutes
 
-def main(arguments: list[str]) -> None:
+
+def study(*arguments: str) -> None:
     """Make the project of `arguments`: DIR, PHOTOS and SIDE, as make has them."""
     if not all(arguments):
         raise PipelineError("usage: make study DIR=../flowers PHOTOS=~/flowers")
     # make and some shells leave a ~ as it is.
-    folder, source = (Path(os.path.expanduser(name)).resolve() for name in arguments[:2])
+    folder, source = (Path(name).expanduser().resolve() for name in arguments[:2])
     if folder.exists() or any(folder.is_relative_to(outer) for outer in (Path.cwd(), source)):
         raise PipelineError(
             f"DIR: expected a new folder outside this project and the photos, found {folder}; name "
@@ -61,10 +65,10 @@ def main(arguments: list[str]) -> None:
     # Renamed when complete: an interrupted run leaves no half project.
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         new = Path(scratch, folder.name)
-        git.copy_files(Path.cwd(), new, left_out=LEFT_OUT)
+        copy_files(Path.cwd(), new, left_out=LEFT_OUT)
         with modify_yaml(new / "dvc.yaml") as content:
             content["stages"].pop("fetch", None)
-        files.write_text(new / PARAMS_FILE, params)
+        COMMENTED.dump(params, new / PARAMS_FILE)
         for path in chain(*(own for classes in photos.values() for own in classes.values())):
             target = new / "data/photos" / path.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -74,14 +78,12 @@ def main(arguments: list[str]) -> None:
     print(f"study: {folder} is ready; the next step: cd {folder} && make repro")
 
 
-def fitted_params(photos: ImagesBySplit, side: str) -> str:
-    """The text of params.yaml for `photos`, with the comments of params.yaml and TEMPLATE.
+def fitted_params(photos: ImagesBySplit, side: str) -> Any:
+    """The parameters for `photos`, with the comments of params.yaml and TEMPLATE.
 
     Raises PipelineError when a network does not fit images of `side` pixels.
     """
-    yaml = YAML()  # keeps comments
-    yaml.width = 200
-    params = from_template(yaml.load(PARAMS_FILE))
+    params = from_template(COMMENTED.load(PARAMS_FILE))
     params["page"] |= {"variant": "best", "compared_with": ["final", "quick"]}
     params["dataset"]["side"] = int(side) if side.isdecimal() else side
     dataset = read_section(params, "dataset", ImageFolderConfig)
@@ -89,14 +91,12 @@ def fitted_params(photos: ImagesBySplit, side: str) -> str:
     for recipe in params["recipes"].values():
         fit_recipe(recipe, count, dataset.side)
     config.check(params)
-    text = io.StringIO()
-    yaml.dump(params, text)
-    return text.getvalue()
+    return params
 
 
 def from_template(params: Any) -> Any:
     """`params` with the sections of TEMPLATE, whose recipes and variants start from theirs."""
-    template = YAML().load(TEMPLATE)
+    template = COMMENTED.load(TEMPLATE)
     for section in ("recipes", "variants"):
         for name, changes in template[section].items():
             template[section][name] = copy.deepcopy(params[section][changes.pop("from")])
@@ -127,20 +127,56 @@ def fit_recipe(recipe: Any, photos: int, side: int) -> None:
 
 def commit(folder: Path) -> None:
     """Make `folder` a git and DVC repository that tracks data/photos, with one commit of all."""
-    git.output("init", "--quiet", folder=folder)
+    git("init", "--quiet", folder=folder)
     # Files that the user's own git ignores, such as *.lock or data/, belong to the project.
-    git.output("config", "core.excludesFile", os.devnull, folder=folder)
+    git("config", "core.excludesFile", os.devnull, folder=folder)
     Repo.init(str(folder)).close()
     files.write_text(folder / ".dvc/config", DVC_CONFIG)
     with Repo(str(folder)) as repo:
         repo.add([str(folder / "data/photos")])
-    git.output("add", "--all", folder=folder)
-    git.output("commit", "--quiet", "--message", "A new study", folder=folder)
+    git("add", "--all", folder=folder)
+    git("commit", "--quiet", "--message", "A new study", folder=folder)
+
+
+def quick() -> None:
+    """Fetch CIFAR-10 where it is missing, then make the copy QUICK."""
+    params = read_params()
+    config.check(params)
+    if params["dataset"]["kind"] == "cifar10":
+        fetch.main([])
+    quick_copy(QUICK, project=Path())
+
+
+def quick_copy(folder: Path, *, project: Path) -> None:
+    """Make `folder` anew: the files of `project` that a commit would hold, and its data set.
+
+    Without dvc.lock and results, so that every stage runs. Raises PipelineError when `project` is
+    no git repository.
+    """
+    params = quick_params(read_params(project / PARAMS_FILE))
+    shutil.rmtree(folder, ignore_errors=True)
+    copy_files(project, folder, left_out=("dvc.lock", "data", "reports"))
+    data = params["dataset"]["folder"]
+    shutil.copytree(project / data, folder / data, dirs_exist_ok=True)  # part of it may be in git
+    files.write_text(folder / ".dvc/config.local", "[core]\n    no_scm = true")
+    files.write_text(folder / PARAMS_FILE, yaml.safe_dump(params, sort_keys=False))
+
+
+def quick_params(params: dict[str, Any]) -> dict[str, Any]:
+    """A copy of `params` with one epoch, narrow networks and, of CIFAR-10, fewer images."""
+    small = copy.deepcopy(params)
+    if small["dataset"]["kind"] == "cifar10":
+        small["dataset"] |= QUICK_IMAGES
+    for recipe in small["recipes"].values():
+        recipe |= {"epochs": 1, "progressive_resizing": {}}
+    for variant in small["variants"].values():
+        if "widths" in variant:
+            variant["widths"] = [min(width, QUICK_WIDTH) for width in variant["widths"]]
+    for views in small["test_time_augmentation"].values():
+        views["shift"] = 0
+    return small
 
 
 if __name__ == "__main__":
-    processes.raise_exit_on_signals()
-    try:
-        main(sys.argv[1:])
-    except (PipelineError, DvcException, OSError) as error:
-        sys.exit(f"study: {error}")
+    commands: dict[str, Callable[..., None]] = {"quick": quick, "study": study}
+    processes.run_command(commands[sys.argv[1]], *sys.argv[2:])

@@ -6,7 +6,6 @@ training.
 """
 
 import dataclasses
-import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -17,9 +16,8 @@ from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import Stage
 
 from pipeline.comparison.seeds import further_seeds
-from pipeline.core.errors import PipelineError
 from pipeline.core.params import lookup, read_params
-from pipeline.tools import dvc_project, environment
+from pipeline.tools import environment, processes, repository
 
 # DVC still restores a stage that "will run" where its run cache has a run with these inputs.
 Status: TypeAlias = Literal["will run", "may be restored", "may follow"]
@@ -48,20 +46,15 @@ def plan_stages(targets: Sequence[str] = (), left_out: Collection[str] = ()) -> 
     does not run. Raises PipelineError when DVC cannot read the project or knows no such target.
     """
     planned: dict[Stage, PlannedStage] = {}
-    with dvc_project.opened(lock=False) as repo:
+    with repository.opened(lock=False) as repo:
         graph = get_active_graph(repo.index.graph)
         for stage in plan_repro(graph, collect_stages(repo, targets or [PROJECT_FILE])):
-            is_left_out = variant_of(stage.addressing) in left_out
+            is_left_out = environment.variant_of(stage.addressing) in left_out
             if stage.cmd and not stage.frozen and not is_left_out:
                 upstream = [before for before in graph[stage] if before in planned]
                 if plan := _planned(stage, upstream):
                     planned[stage] = plan
     return list(planned.values())
-
-
-def variant_of(stage: str) -> str:
-    """The variant of a stage such as `train@final`; empty for other stages."""
-    return stage.partition("@")[2]
 
 
 def _planned(stage: Stage, pending: Collection[Stage]) -> PlannedStage | None:
@@ -123,8 +116,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    try:
-        main()
-    except PipelineError as error:
-        sys.exit(f"plan: {error}")
+    processes.run_command(main)

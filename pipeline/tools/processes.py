@@ -1,14 +1,21 @@
-"""Ends stages and commands without leaving processes or temporary folders behind."""
+"""Ends stages and commands without leaving processes, temporary folders or tracebacks behind."""
 
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+from subprocess import CalledProcessError
 from types import FrameType
+from typing import Any, NoReturn
 
 import psutil
+from dvc.exceptions import DvcException
+
+from pipeline.core.errors import PipelineError
 
 TERMINATION = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_SECONDS = 1.0
@@ -18,15 +25,20 @@ GONE = (
 )
 
 
-def raise_exit_on_signals() -> None:
-    """From now on Ctrl-C, SIGTERM and SIGHUP raise SystemExit with the shell's status, once.
+def run_command(main: Callable[..., int | None], *arguments: Any) -> NoReturn:
+    """Exit with the status of `main(*arguments)`, or the text of an error that the user can mend.
 
-    So `with` and `finally` blocks clean up. SIGINT also where a shell started the program in the
-    background, which has it ignored.
+    Ctrl-C, SIGTERM and SIGHUP raise SystemExit with the shell's status, once, so that `with` and
+    `finally` blocks clean up; SIGINT also in a shell's background, where it is ignored.
     """
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     for number in TERMINATION:
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _exit)
+    try:
+        sys.exit(main(*arguments))
+    except (PipelineError, DvcException, CalledProcessError, OSError) as error:
+        sys.exit(f"{Path(sys.argv[0]).stem}: {error}")
 
 
 def _exit(number: int, _frame: FrameType | None) -> None:

@@ -12,18 +12,18 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from subprocess import CalledProcessError
 from typing import Any
 
 from pipeline.cluster.worker import POLL_SECONDS, run_process, start_process
 from pipeline.comparison.seeds import further_seeds
 from pipeline.core import paths
-from pipeline.core.errors import PipelineError
 from pipeline.core.params import lookup, read_params
-from pipeline.tools import processes
-from pipeline.tools.plan import PlannedStage, duration, plan_stages, variant_of
+from pipeline.evaluation.metrics import read_metrics
+from pipeline.tools import environment, processes
+from pipeline.tools.environment import variant_of
+from pipeline.tools.plan import PlannedStage, duration, plan_stages
 
 # Without its advice after each stage; --quiet would hide its errors, too.
 MAIN = "import logging, dvc.cli; logging.getLogger('dvc').setLevel(30); exit(dvc.cli.main())"
@@ -63,10 +63,9 @@ class LocalBackend(contextlib.ExitStack):
 def run_stages(
     stages: Sequence[PlannedStage], backend: Any, variants: Sequence[str]
 ) -> dict[str, bool]:
-    """Run the planned `stages` by `backend` and tell on standard output what starts and fails.
+    """Run `stages` by `backend`, printing what starts and fails; whether each that ended succeeded.
 
-    Whether each of those that ended succeeded. After an evaluation those of `variants` that have
-    ended are compared, on this machine.
+    After an evaluation those of `variants` that have ended are compared, on this machine.
     """
     one_by_one = getattr(backend, "jobs", 0) == 1
     unknown = 0.0 if one_by_one else float("inf")
@@ -82,7 +81,7 @@ def run_stages(
     ]:
         for name in backend.submit(ready):
             started.add(name)
-            left = sum(recorded[other] or 0 for other in recorded if other not in succeeded)
+            left = sum(recorded[other] or 0 for other in recorded if other not in succeeded) or None
             log = "" if one_by_one else f", log in {log_path(name)}"
             print(
                 f"[{len(started)}/{len(stages)}] {name}, last time {duration(recorded[name])}; "
@@ -122,6 +121,16 @@ def drop_stale_seeds() -> None:
             print(f"{name}: deleted results of other settings, code or data; `make seeds`")
 
 
+def print_trained(succeeded: Mapping[str, bool], since: float) -> None:
+    """A line per variant that was trained `since` then, and evaluated: test accuracy and time."""
+    for name in (variant_of(stage) for stage in succeeded if stage.startswith("evaluate@")):
+        record = environment.path(f"train@{name}")
+        # A training whose result DVC restored wrote no record.
+        if succeeded[f"evaluate@{name}"] and record.exists() and record.stat().st_mtime >= since:
+            seconds = duration(environment.read_record(record)["seconds"])
+            print(f"{name:<12}  test accuracy {read_metrics(name).accuracy:.4f}  {seconds:>12}")
+
+
 def main(arguments: Sequence[str]) -> int:
     """The command line; the exit status is not 0 when a stage failed."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.tools.repro")
@@ -132,7 +141,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seeds", action="store_true", help="further seeds, too")
     parser.add_argument("targets", nargs="*", metavar="STAGE", help="these and what they need")
     options = parser.parse_args(arguments)
-    processes.raise_exit_on_signals()
     variants = {} if options.targets else lookup(read_params(), "variants")
     # A worker's clone has the results of further seeds, be they stale or not.
     left_out = [] if options.seeds or options.scheduler else further_seeds(variants)
@@ -147,8 +155,10 @@ def main(arguments: Sequence[str]) -> int:
         backend: Any = RemoteBackend(options.scheduler, plain=options.plain)
     else:
         backend = LocalBackend(options.jobs or 1)
+    started = time.time()
     with backend:
         succeeded = run_stages(stages, backend, [v for v in variants if v not in left_out])
+    print_trained(succeeded, started)
     for name in [name for name in succeeded if not succeeded[name]]:
         log = log_path(name).read_text("utf-8", "replace") if log_path(name).exists() else ""
         print(f"\n{name} failed", *log.splitlines()[-20:], sep="\n  ")
@@ -164,7 +174,4 @@ def log_path(stage: str) -> Path:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except (PipelineError, CalledProcessError) as error:
-        sys.exit(f"repro: {error}")
+    processes.run_command(main, sys.argv[1:])

@@ -1,7 +1,6 @@
 """Train variants of the last commit again and compare: `python -m pipeline.tools.verify`.
 
-Works in a temporary clone and writes nothing in the project. Exit status: 0 for the same bytes, 1
-for other bytes or an error.
+Works in a temporary clone and writes nothing in the project.
 """
 
 import os
@@ -14,7 +13,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE, lookup, read_params
 from pipeline.datasets.config import DatasetConfig, ImageFolderConfig, read_dataset_config
 from pipeline.evaluation.metrics import read_metrics
-from pipeline.tools import git, lockfile, processes
+from pipeline.tools import lockfile, processes
+from pipeline.tools.repository import git
 
 
 def committed_md5s(clone: Path, variant: str) -> dict[str, str]:
@@ -69,13 +69,13 @@ def _run_stage(clone: Path, *arguments: str) -> None:
 
 def main(arguments: list[str]) -> int:
     """Verify variants, `all`, or the first; exit status 1 when one has other bytes."""
-    commit = git.output("rev-parse", "--short", "HEAD").decode().strip()
+    commit = git("rev-parse", "--short", "HEAD").decode().strip()
     print(f"verify: training again as of commit {commit}")
-    if changes := git.output("status", "--short", "--untracked-files=all").decode():
+    if changes := git("status", "--short", "--untracked-files=all").decode():
         print(f"verify: not committed, so left out:\n{changes}")
     with tempfile.TemporaryDirectory(prefix="verify-") as root:
         clone = Path(root, "clone")
-        git.output("clone", "--quiet", "--shared", str(Path.cwd()), str(clone))
+        git("clone", "--quiet", "--shared", str(Path.cwd()), str(clone))
         params = read_params(clone / PARAMS_FILE)
         known = list(lookup(params, "variants"))
         names = known if arguments == ["all"] else arguments or known[:1]
@@ -90,9 +90,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    processes.raise_exit_on_signals()
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except PipelineError as error:
-        sys.exit(f"verify: {error}")
+    processes.run_command(main, sys.argv[1:])
