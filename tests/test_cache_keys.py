@@ -174,7 +174,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     "paths": [('Path(".checkpoints"', 'Path(".unfinished"')],
     "progress": [
         ("self._bar.update(done - self._bar.n)", "time.sleep(0.1)"),
-        ("  epoch {epoch + 1}", "  finished epoch {epoch + 1}"),
+        ("epoch {epoch + 1}", "  finished epoch {epoch + 1}"),
     ],
     "splits": [
         ("delete the file", "remove it"),

@@ -72,13 +72,12 @@ def test_terminal_has_a_progress_bar(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     train.main(["baseline"])
     printed = capsys.readouterr()
-    assert printed.out == ""
+    assert printed.out.count("val_accuracy") == 4  # a line for each epoch
     assert "28/28" in printed.err  # 7 batches in each of 4 epochs
-    assert "val_accuracy" in printed.err
 
 
 def test_missing_data_and_unknown_variants_are_named() -> None:
-    for arguments, message in (([], "usage"), (["fnal"], r"variants\.fnal: .*'final'")):
+    for arguments, message in (([], "usage"), (["fnal"], r"variants\.fnal: .*final")):
         with pytest.raises(PipelineError, match=message):
             train.main(arguments)
     paths.split("train").unlink()
