@@ -79,7 +79,7 @@ study: .venv/ready ## a project of its own for your photos: DIR=../flowers PHOTO
 	@$(BIN)/python -m pipeline.tools.new_project study "$$DIR" "$$PHOTOS" "$(SIDE)"
 
 plots: .venv/ready ## draw DVC's plots into dvc_plots/, no network needed; REV=HEAD~1 beside older ones
-	@$(BIN)/python -m pipeline.tools.plots
+	@$(BIN)/python -m pipeline.tools.repository plots
 	@$(BIN)/dvc plots $(if $(REV),diff $(REV),show) --html-template .dvc/tmp/plots.html
 
 bench: .venv/ready ## measure speed, overheads and memory on an idle machine; writes reports/bench/

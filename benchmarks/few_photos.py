@@ -1,45 +1,89 @@
-"""Calibration of `best` in finished studies of photos: `python benchmarks/few_photos.py STUDY...`.
+"""Accuracy by the number of photos: `python benchmarks/few_photos.py PHOTOS best pretrained`.
 
-Writes reports/bench/few_photos.md; `calibrated` is the error of labels drawn by the probabilities.
+PHOTOS has folders of splits, as docs/photos.md describes. Draws some photos a class from train and
+validation, makes a study of each draw beside the test photos, and trains the variants named.
+Writes reports/bench/few_photos.csv, a row for each draw and variant, and few_photos.md: means and
+standard deviations. Minutes are from the photos to the evaluation, by what is on the machine.
 """
 
 import contextlib
+import shutil
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline.core.splits import read_split
-from pipeline.evaluation.metrics import calibration_error, read_metrics, softmax
-from pipeline.predict import load_predictor
+from pipeline.core import files
+from pipeline.datasets.image_loading import list_images
+from pipeline.evaluation.metrics import CSV, read_metrics
+from pipeline.tools import environment, new_project
 
-COLUMNS = ("accuracy", "temperature", "rejection_threshold", "rejection_rate", "calibration_error")
+TABLE = Path("reports/bench/few_photos.csv")
+DRAWS = {10: 3, 30: 3, 100: 3, None: 1}  # by photos a class; None: all
+STAGES = {
+    "best": ("preprocess", "train@best", "evaluate@best"),
+    "pretrained": ("features@efficientnet_lite2", "train@pretrained", "evaluate@pretrained"),
+}
 
 
-def study_row() -> dict[str, object]:
-    """The row of the study in the current folder."""
-    metrics, (images, labels) = read_metrics("best").model_dump(), read_split("test")
-    logits = load_predictor(variant="best").model.predict_logits(images, batch_size=100)
-    probabilities, generator = softmax(logits), np.random.default_rng(0)
-    limits = probabilities.astype(float).cumsum(axis=1)
-    errors = [
-        calibration_error((limits < limits[:, -1:] * draw).sum(axis=1), probabilities)
-        for draw in generator.random((200, len(images), 1))
-    ]
-    factor = metrics["temperature"]
-    return {
-        "photos": sum(len(read_split(name).images) for name in ("train", "validation")),
-        **{name: metrics[name] for name in COLUMNS},
-        "at temperature 1": calibration_error(labels.argmax(axis=1), softmax(logits * factor)),
-        "calibrated": f"{np.mean(errors):.3f} ± {np.std(errors):.3f}",
-    }
+def copy_draw(photos: Path, folder: Path, count: int | None, seed: int) -> None:
+    """Copy the test photos, and `count` of the others of each class, to `folder`."""
+    splits, generator = list_images(photos), np.random.default_rng(seed)
+    for name in splits["train"]:
+        rest = [path for split in splits if split != "test" for path in splits[split][name]]
+        drawn = generator.permutation(len(rest))[:count]
+        chosen = {"train": [rest[k] for k in drawn], "test": splits["test"][name]}
+        for split, paths in chosen.items():
+            (folder / split / name).mkdir(parents=True)
+            for path in paths:
+                shutil.copy(path, folder / split / name)
+
+
+def measure(
+    photos: Path, count: int | None, seed: int, variants: list[str]
+) -> list[dict[str, object]]:
+    """A row for each of `variants`, trained on `count` photos a class."""
+    with tempfile.TemporaryDirectory() as scratch:
+        study, drawn = Path(scratch, "study"), Path(scratch, "photos")
+        copy_draw(photos, drawn, count, seed)
+        new_project.study(str(study), str(drawn), "64")
+        targets = [STAGES[variant][-1] for variant in variants]
+        command = [sys.executable, "-m", "pipeline.tools.repro", *targets]
+        subprocess.run(command, cwd=study, check=True)
+        with contextlib.chdir(study):
+            return [
+                {
+                    "photos": count or "all",
+                    "draw": seed,
+                    "variant": variant,
+                    **read_metrics(variant).model_dump(),
+                    "minutes": sum(
+                        environment.read_record(environment.path(stage))["seconds"] / 60
+                        for stage in STAGES[variant]
+                    ),
+                }
+                for variant in variants
+            ]
+
+
+def main(photos: Path, variants: list[str]) -> None:
+    """Measure all draws of `variants`, and write both tables."""
+    rows = []
+    for count, draws in DRAWS.items():
+        for seed in range(1, draws + 1):
+            rows += measure(photos, count, seed, variants)
+            files.write_text(TABLE, pd.DataFrame(rows).to_csv(**CSV))
+    names = ["accuracy", "calibration_error", "rejection_rate", "minutes"]
+    groups = pd.DataFrame(rows).groupby(["photos", "variant"], sort=False)[names]
+    cells = groups.mean().map("{:.3f}".format) + groups.std().map(" ± {:.3f}".format)
+    text = cells.replace(" ± nan", "", regex=True).reset_index().to_markdown(index=False)
+    files.write_text(TABLE.with_suffix(".md"), text)
+    print(text)
 
 
 if __name__ == "__main__":
-    table = []
-    for study in sys.argv[1:]:
-        with contextlib.chdir(study):
-            table.append(study_row())
-    pd.DataFrame(table).to_markdown("reports/bench/few_photos.md", index=False, floatfmt=".3f")
+    main(Path(sys.argv[1]), sys.argv[2:])

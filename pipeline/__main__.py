@@ -1,4 +1,4 @@
-"""`python -m pipeline STAGE [VARIANT]`: the command of every stage in dvc.yaml.
+"""`python -m pipeline STAGE [ENTRY]`: the command of every stage in dvc.yaml.
 
 Checks parameters and packages, runs the stage, records its duration. It decides only whether a
 stage runs, never what it writes, so no stage depends on this file.
@@ -22,13 +22,14 @@ STAGES = {
     "fetch": "pipeline.datasets.fetch",
     "preprocess": "pipeline.datasets.preprocess",
     "explore": "pipeline.datasets.explore",
+    "features": "pipeline.datasets.features",
     "train": "pipeline.training.train",
     "evaluate": "pipeline.evaluation.evaluate",
     "export": "pipeline.evaluation.tflite",
     "compare": "pipeline.comparison.compare",
     "page": "pipeline.page.page",
 }
-PER_VARIANT = ("train", "evaluate")
+SECTIONS = {"features": "backbones", "train": "variants", "evaluate": "variants"}  # per entry
 
 
 def main(arguments: list[str]) -> None:
@@ -37,30 +38,24 @@ def main(arguments: list[str]) -> None:
     params = read_params()
     config.check(params)
     environment.check()
-    stage, *variant = arguments or [""]
-    if stage not in STAGES or (stage in PER_VARIANT and len(variant) != 1):
-        raise PipelineError(f"usage: python -m pipeline {{{','.join(STAGES)}}} [VARIANT]")
-    if stage in PER_VARIANT:
-        lookup(params, f"variants.{variant[0]}")
+    stage, *entry = arguments or [""]
+    if stage not in STAGES or (stage in SECTIONS and len(entry) != 1):
+        raise PipelineError(f"usage: python -m pipeline {{{','.join(STAGES)}}} [ENTRY]")
+    if stage in SECTIONS:
+        lookup(params, f"{SECTIONS[stage]}.{entry[0]}")
     # DVC's name of the stage, such as `compare` or `train@final`.
-    name = "@".join(arguments) if stage in PER_VARIANT else stage
+    name = "@".join(arguments) if stage in SECTIONS else stage
     files.check_writable(environment.path(name))
-    started = time.monotonic()
-    earlier = run(*arguments)
-    environment.record(name, earlier + time.monotonic() - started)
-
-
-def run(stage: str, *arguments: str) -> float:
-    """Run the stage; the seconds that killed runs of the same training took before it."""
     # Keras imports matplotlib, which fails on a backend that is not installed.
     os.environ.pop("MPLBACKEND", None)
-    try:
-        seconds: float | None = importlib.import_module(STAGES[stage]).main(list(arguments))
+    started = time.monotonic()
+    try:  # Killed runs of the same training took `earlier` seconds before this one.
+        earlier = importlib.import_module(STAGES[stage]).main(entry) or 0.0
     except FileNotFoundError as error:
         raise PipelineError(
             f"{error.filename}: expected an input of {stage}, found no such file; run `dvc repro`"
         ) from error
-    return seconds or 0.0
+    environment.record(name, earlier + time.monotonic() - started)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ try:
     from pipeline import runtime
     from pipeline.core import paths
     from pipeline.core.params import PARAMS_FILE, lookup, read_params, read_section
-    from pipeline.datasets.config import CropMode, read_dataset_config
+    from pipeline.datasets.config import CropMode, DatasetConfig
     from pipeline.datasets.image_loading import image_to_array, load_image, printable
     from pipeline.evaluation.config import Inference, read_metadata
     from pipeline.evaluation.inference import predict_with_tta
@@ -45,26 +45,22 @@ Photo: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | BinaryIO
 
 @dataclass(frozen=True)
 class Prediction:
-    """The likeliest class of an image with its probability, and the `top` classes with theirs.
-
-    `is_likely` is False where the probability is below the model's rejection threshold: the image
-    may show none of the classes.
-    """
+    """The likeliest class of an image with its probability, and the `top` classes with theirs."""
 
     class_name: str
     probability: float
     top: tuple[tuple[str, float], ...]
-    is_likely: bool
+    is_likely: bool  # False: below the rejection threshold; it may show none of the classes
 
 
 class LiteRTModel:
     """A .tflite file of evaluate or export, run by LiteRT: importing TensorFlow would take seconds.
 
-    It has its names of `classes`, its InferenceConfig, and the `side` of its images in pixels.
+    It has its `classes`, its `config`, and the `side` of its images in pixels. Raises PipelineError
+    when LiteRT cannot run the file, or it has no metadata.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises PipelineError when LiteRT cannot run the file, or it has no metadata."""
         self.classes, self.config = read_metadata(path)
         try:
             with runtime.silence_stderr():  # LiteRT logs its CPU delegate to standard error
@@ -164,7 +160,7 @@ def load_predictor(root: str | Path = "", variant: str | None = None) -> Predict
         test_accuracy=accuracies.get(name),
         model=LiteRTModel(models[name]),
         batch_size=read_section(params, "inference", Inference).batch_size,
-        crop_mode=read_dataset_config(params).crop_mode,
+        crop_mode=read_section(params, "dataset", DatasetConfig).crop_mode,
     )
 
 
@@ -179,10 +175,7 @@ def _check_md5(path: Path, root: Path) -> None:
 
 
 def load_images(photos: Photo | Iterable[Photo], *, side: int, crop_mode: CropMode) -> np.ndarray:
-    """One or several photos as float32 (N, side, side, 3) in [0, 1].
-
-    Raises PipelineError that names the first photo that cannot be read.
-    """
+    """One or several photos as float32 (N, side, side, 3) in [0, 1]."""
     is_single = isinstance(photos, str | os.PathLike | Image.Image) or hasattr(photos, "read")
     batch: Any = [photos] if is_single or getattr(photos, "ndim", 4) < 4 else photos
     with ThreadPoolExecutor(os.cpu_count()) as pool:

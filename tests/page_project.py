@@ -48,13 +48,8 @@ def make_page(
     for name in ("pipeline/page", "pipeline/comparison"):
         shutil.copytree(PROJECT / name, folder / name)
     full = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
-    settings = {
-        "variant": "fast",
-        "compared_with": ["final", "final"],
-        "examples": 3,
-        "misclassified": 7,
-        "samples": 2,
-    }
+    settings = {"variant": "fast", "compared_with": ["final", "final"], "examples": 3}
+    settings |= {"misclassified": 7, "samples": 2}
     params = full | {"variants": VARIANTS, "dataset": dataset, "page": full["page"] | settings}
     # These tests run in a study of photos too, which has other recipes.
     params["recipes"] = {"fast": full["recipes"]["best"]} | full["recipes"]
@@ -112,9 +107,8 @@ def read_image(content: str) -> np.ndarray:
 
 def read_weights(variant: str, path: Path = page.PAGE) -> list[np.ndarray]:
     """The arrays of the network of `variant` in the page, in Keras's order."""
-    text = path.read_text(encoding="utf-8").partition(
-        f'</script>\n<script>loadWeights("{variant}"'
-    )[0]
+    end = f'</script>\n<script>loadWeights("{variant}"'
+    text = path.read_text(encoding="utf-8").partition(end)[0]
     (network,) = (each for each in read_data(path)["networks"] if each["variant"] == variant)
     return split_weights(network["layers"], text.rpartition(">")[2])
 

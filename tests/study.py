@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import backbone_file
 import declared
 import synthetic
 import workspace
+import yaml
 from conftest import PROJECT
 
 from pipeline.datasets import cifar10
+from pipeline.tools import new_project
 
 Outputs: TypeAlias = dict[str, str]  # SHA-256 by path
 # Durations, which the page shows, are no function of parameters, code and data.
@@ -52,6 +55,11 @@ def prepare(
     params["dataset"] |= {"train_images": 32 * steps, "validation_images": 200}
     for section in (params["inference"], *params["numerics"].values()):
         section["cpu_isa"] = cpu_isa
+    if "pretrained" in variants:
+        pretrained = yaml.safe_load(new_project.TEMPLATE.read_text())["variants"]["pretrained"]
+        params["variants"]["pretrained"] = pretrained | {"recipe": "trial_adam"}
+        params["backbones"] = {pretrained["data"]: {"side": 32, "batch_size": 50}}
+        backbone_file.install(folder, side=32)
     for shared in params["recipes"].values():
         shared["epochs"] = epochs
     workspace.write_params(folder, params)

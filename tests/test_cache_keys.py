@@ -4,7 +4,9 @@ pipeline/core is exempt: it passes values on as they are read, and writes them a
 """
 
 import ast
+import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import declared
@@ -19,11 +21,23 @@ from conftest import PROJECT
 from pipeline.__main__ import STAGES
 from pipeline.core import paths, splits
 from pipeline.core.params import lookup, read_params, read_section
+from pipeline.tools import new_project
 from pipeline.tools.config import Params
 from pipeline.training.variant import read_training_config
 
 GRAPH = declared.stages(PROJECT)
 PARAMS = yaml.safe_load((PROJECT / "params.yaml").read_text())
+# A study of photos has a variant on features, too.
+PHOTOS = json.loads(json.dumps(new_project.from_template(PARAMS)))
+with tempfile.TemporaryDirectory() as folder:
+    Path(folder, "params.yaml").write_text(yaml.safe_dump(PHOTOS))
+    shutil.copy(PROJECT / "dvc.yaml", folder)
+    NEW = declared.stages(Path(folder))
+GRAPH |= {
+    name: NEW[name]
+    for name in NEW
+    if name.partition("@")[2] in (*PHOTOS["backbones"], "pretrained")
+}
 CORE = "pipeline.core"
 IMPORTS = grimp.build_graph("pipeline", include_external_packages=True, cache_dir=None)
 SOURCES = {
@@ -34,7 +48,7 @@ MODULES = {name for name in SOURCES if not name.endswith("__init__")}
 PACKAGES = {name.removesuffix(".__init__") for name in SOURCES.keys() - MODULES}
 
 # In pipeline/training, but imported for some networks or optimizers only.
-FOR_SOME = {"pipeline.training.optimizer", "pipeline.training.winograd"}
+FOR_SOME = {f"pipeline.training.{name}" for name in ("layers", "optimizer", "winograd")}
 
 # The pins of libraries that can change a stage's output.
 R = "requirements/reports.txt"
@@ -55,7 +69,7 @@ def imported(stage: str) -> set[str]:
         calls = [call for module in new & MODULES for call in calls_of("Lazy", module)]
         new = {ast.literal_eval(call.args[0]) for call in calls}
         if "pipeline.training.variant" in modules:  # the only other import by name, tested below
-            settings = PARAMS["variants"][variant]
+            settings = (PHOTOS["variants"] | PARAMS["variants"])[variant]
             new |= {f"pipeline.{name}s.{settings[name]}" for name in ("network", "optimizer")}
             new.add(f"pipeline.augmentations.{settings['augmentation']['kind']}")
         new -= modules
@@ -178,7 +192,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     ],
     "splits": [
         ("delete the file", "remove it"),
-        ("_check(split, split if like is None else like)", "pass"),
+        ('raise ValueError(f"values', 'print(f"values'),
     ],
 }
 

@@ -40,9 +40,7 @@ CORRECT = {"baseline": 40, "fast_b": 60, "fast_c": 75, "fast_z": 95, "deep": 70,
 RANKING = ["new", "fast_z", "deep", "baseline"]
 
 
-def write_params(
-    variants: dict[str, Any], confidence: object = 0.95, kind: str = "cifar10"
-) -> None:
+def write_params(variants: dict[str, Any], confidence: float = 0.95, kind: str = "cifar10") -> None:
     params = {
         "compare": {"confidence_level": confidence},
         "dataset": {"kind": kind},
@@ -79,18 +77,17 @@ def test_writes_the_same_bytes_in_a_fresh_process_without_tensorflow() -> None:
         "import sys; from pipeline.comparison import compare; compare.main([]);"
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(PROJECT),
-        "PYTHONHASHSEED": "7",
-        "TZ": "Asia/Tokyo",
-        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-    }
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONHASHSEED": "7"}
+    environment |= {"TZ": "Asia/Tokyo", "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=240)
     assert outputs() == first
 
 
-def test_one_variant_of_one_epoch_can_be_drawn() -> None:
+def test_one_variant_of_one_epoch_can_be_drawn_and_none_without_its_result() -> None:
+    paths.history("fast_c").unlink()
+    with pytest.raises(PipelineError, match="train@fast_c"):
+        compare.main([])
+    assert outputs() == {}
     write_params({"deep": VARIANTS["deep"]})
     made_up.write("deep", 60, epochs=1)
     compare.main([])
@@ -146,10 +143,3 @@ def test_photos_are_not_compared_with_the_study(drawn: dict[str, Figure]) -> Non
     compare.NOTEBOOK.unlink()
     compare.main([])
     assert "published" not in Path("reports/comparison.csv").read_text(encoding="utf-8")
-
-
-def test_nothing_is_written_without_a_result() -> None:
-    paths.history("fast_c").unlink()
-    with pytest.raises(PipelineError, match="train@fast_c"):
-        compare.main([])
-    assert outputs() == {}

@@ -22,9 +22,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made_up.write("deep", 60)
 
 
-def test_result_is_read_as_it_was_written() -> None:
+ODD = ["class", "f1", "support", "nan", "NA", "1", "Käse & Brot", "a,b", 'say "hi"', "$5|6"]
+
+
+@pytest.mark.parametrize("classes", [NAMES, ODD])
+def test_result_is_read_as_it_was_written(classes: list[str]) -> None:
+    made_up.write("deep", 60, classes=classes)
     result = results.read_result("deep")
-    assert (result.variant, result.classes) == ("deep", tuple(NAMES))
+    assert (result.variant, result.classes) == ("deep", tuple(classes))
     assert result.metrics.model_dump() == json.loads(paths.metrics("deep").read_text())
     assert result.history.to_dict("list") == pd.read_csv(paths.history("deep")).to_dict("list")
     counts = made_up.confusion(60, 60)
@@ -36,20 +41,7 @@ def test_result_is_read_as_it_was_written() -> None:
     assert results.read_result("deep").history["val_loss"].isna().all()
 
 
-def test_classes_may_have_any_name() -> None:
-    names = ["class", "f1", "support", "nan", "NA", "1", "Käse & Brot", "a,b", 'say "hi"', "$5|6"]
-    made_up.write("odd", 70, classes=names)
-    result = results.read_result("odd")
-    assert result.classes == tuple(names)
-    assert result.confusion.tolist() == made_up.confusion(70, 70, len(names)).tolist()
-
-
-FILES = {
-    "metrics.json": "evaluate@deep",
-    "classes.csv": "evaluate@deep",
-    "predictions.csv": "evaluate@deep",
-    "history.csv": "train@deep",
-}
+FILES = ("metrics.json", "classes.csv", "predictions.csv", "history.csv")
 DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
     "missing": lambda _: None,
     "empty": lambda _: b"",
@@ -70,7 +62,8 @@ def test_damaged_file_is_named_with_the_stage_that_makes_it(file: str, damage: s
     path.unlink() if content is None else path.write_bytes(content)
     if (file, damage) == ("classes.csv", "unknown class"):
         file = "predictions.csv"  # which has the class that is now unknown
-    with pytest.raises(PipelineError, match=rf"{file}: .*`dvc repro {FILES[file]}`"):
+    stage = "train" if file == "history.csv" else "evaluate"
+    with pytest.raises(PipelineError, match=rf"{file}: .*`dvc repro {stage}@deep`"):
         results.read_result("deep")
 
 

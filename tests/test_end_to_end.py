@@ -73,14 +73,6 @@ def test_a_changed_parameter_runs_one_variant(project: Path) -> None:
     assert set(re.findall(r"reports/variants/(\w+)/metrics\.json", changes)) == {"final"}
 
 
-def test_equal_metrics_stop_the_run_before_compare(project: Path) -> None:
-    params = workspace.read_params(project)
-    params["predict"]["rejection_rate"] = 0.1
-    workspace.write_params(project, params)
-    stages = {name for name in declared.stages(project) if name.startswith("evaluate@")}
-    assert _ran(workspace.run(project, "dvc", "repro")) == stages
-
-
 def test_dvc_shows_metrics_plots_and_an_experiment(project: Path) -> None:
     shown = workspace.run(project, "dvc", "metrics", "show").splitlines()
     assert len(shown) == 1 + len(workspace.read_params(project)["variants"])

@@ -62,7 +62,7 @@ def project(
     """The current folder, with a test set and the model of the variant `tiny`."""
     monkeypatch.chdir(tmp_path)
     params = workspace.read_params(PROJECT)
-    params["variants"] = {"tiny": {"network": "cnn", "recipe": "study"}}
+    params["variants"] = {"tiny": {"data": "processed", "network": "cnn", "recipe": "study"}}
     params["inference"]["batch_size"] = 25  # no divisor of IMAGES
     workspace.write_params(tmp_path, params)
     generator = np.random.default_rng(1)

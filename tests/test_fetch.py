@@ -203,11 +203,7 @@ def test_a_partial_file_is_resumed_or_begun_again(
     ],
 )
 def test_an_error_of_the_server_keeps_what_was_received(
-    server: Server,
-    monkeypatch: pytest.MonkeyPatch,
-    partial: int,
-    page: dict[str, Any],
-    kept: int,
+    server: Server, monkeypatch: pytest.MonkeyPatch, partial: int, page: dict[str, Any], kept: int
 ) -> None:
     monkeypatch.setattr(fetch, "TIMEOUT_SECONDS", 0.3)
     DOWNLOADS.mkdir(parents=True)

@@ -21,7 +21,7 @@ load = partial(image_loading.load_image, side=32, crop_mode="centre")
 RED, GREEN, BLUE, WHITE = (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)
 SIZE = (90, 60)
 solid = partial(Image.new, size=SIZE)
-# By EXIF orientation from 2 on: how an upright image is stored.
+# By EXIF orientation from 2 on.
 TRANSPOSED = (
     *(Transpose.FLIP_LEFT_RIGHT, Transpose.ROTATE_180, Transpose.FLIP_TOP_BOTTOM),
     *(Transpose.TRANSPOSE, Transpose.ROTATE_90, Transpose.TRANSVERSE, Transpose.ROTATE_270),
@@ -74,35 +74,32 @@ def test_formats_and_modes_become_rgb(
 QUARTERS = np.kron([[250, 170], [90, 0]], np.ones((32, 32))).astype(np.uint8)
 
 
-def quarters_of(pixels: np.ndarray) -> list[float]:
-    return [float(pixels[y, x, 0]) * 255 for y in (4, 27) for x in (4, 27)]
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-@pytest.mark.parametrize(("orientation", "transposed"), list(enumerate(TRANSPOSED, 2)))
-def test_exif_orientation_is_applied_once(
-    orientation: int, transposed: Transpose, kind: str
-) -> None:
-    exif = Image.Exif()
-    exif[274] = orientation
-    pixels = load_encoded(Image.fromarray(QUARTERS).transpose(transposed), kind, exif=exif)
-    assert quarters_of(pixels) == pytest.approx([250, 170, 90, 0], abs=8)
-
-
 # An orientation of 6 and a GPS directory with a signed rational -1 / 0, as some cameras write it:
 # Pillow reads it, but cannot write it.
 CAMERA = struct.pack("<HHHIIHHIII", 2, 274, 3, 1, 6, 0x8825, 4, 1, 38, 0)
 CAMERA += struct.pack("<HHHIIIii", 1, 6, 10, 1, 56, 0, -1, 0)
+# The byte order, the rest of the EXIF data, and how an upright image is stored.
+EXIF: list[tuple[bytes, bytes, Transpose | None]] = [
+    *(
+        (b"II", struct.pack("<HHHIII", 1, 274, 3, 1, orientation, 0), transposed)
+        for orientation, transposed in enumerate(TRANSPOSED, 2)
+    ),
+    (b"II", CAMERA, Transpose.ROTATE_90),
+    (b"XX", CAMERA, None),  # damaged
+]
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-@pytest.mark.parametrize(("order", "turned"), [(b"II", True), (b"XX", False)])
-def test_damaged_exif_leaves_the_image_readable(order: bytes, turned: bool, kind: str) -> None:
-    stored = np.ascontiguousarray(np.rot90(QUARTERS)) if turned else QUARTERS
-    exif = b"Exif\0\0" + order + b"*\0\x08\0\0\0" + CAMERA
-    pixels = load_encoded(Image.fromarray(stored), kind, exif=exif)
-    assert quarters_of(pixels) == pytest.approx([250, 170, 90, 0], abs=8)
+@pytest.mark.parametrize(("order", "directory", "transposed"), EXIF)
+def test_exif_orientation_is_applied_once(
+    order: bytes, directory: bytes, transposed: Transpose | None, kind: str
+) -> None:
+    upright, exif = Image.fromarray(QUARTERS), b"Exif\0\0" + order + b"*\0\x08\0\0\0" + directory
+    stored = upright if transposed is None else upright.transpose(transposed)
+    pixels = load_encoded(stored, kind, exif=exif)
+    quarters = [float(pixels[y, x, 0]) * 255 for y in (4, 27) for x in (4, 27)]
+    assert quarters == pytest.approx([250, 170, 90, 0], abs=8)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])

@@ -11,12 +11,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.splits import Split
 from pipeline.evaluation import metrics
 from pipeline.evaluation.config import InferenceConfig, TestTimeAugmentation
-from pipeline.evaluation.inference import (
-    TEMPERATURES,
-    calibrate,
-    predict_logits,
-    predict_with_tta,
-)
+from pipeline.evaluation.inference import TEMPERATURES, calibrate, predict_logits, predict_with_tta
 
 IMAGES = np.linspace(0, 1, 60, dtype=np.float32).reshape(60, 1, 1, 1) * np.ones((1, 32, 32, 3))
 NO_TTA = TestTimeAugmentation(horizontal_flip=False, shift=0, confidence_threshold=1.0)

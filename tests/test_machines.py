@@ -22,7 +22,11 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="taskset, setpriv and qemu are Linux's"),
 ]  # Debian's gcc, libc6-dev, locales and qemu-user (7.2 or newer)
 
-STEPS: dict[str, Any] = {"steps": 150, "epochs": 2}
+STEPS: dict[str, Any] = {
+    "steps": 150,
+    "epochs": 2,
+    "variants": (*workspace.KINDS, "pretrained"),
+}
 # More at once than the usual machine has cores, so that every study but the first is disturbed.
 AT_ONCE = 4
 NOBODY = 65534

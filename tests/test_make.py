@@ -1,20 +1,27 @@
-"""make: set-up, repro, quick and study."""
+"""make: set-up, repro, plots, quick and study."""
 
+import contextlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import backbone_file
 import pandas as pd
 import pytest
 import synthetic
+import vl_convert
 import workspace
 from conftest import PROJECT
 from PIL import Image
 
 from pipeline.comparison.seeds import group_seeds
 from pipeline.core.params import read_params
+from pipeline.tools import repository
+from pipeline.tools.plan import plan_stages
 
 
 def make(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -144,6 +151,29 @@ def test_linked_environment_is_never_cleared(made: Path) -> None:
     assert pip.exists()
 
 
+def test_plots_need_no_network_in_a_version_that_takes_dvcs_templates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    workspace.run(folder, "git", "init", "--quiet")
+    workspace.run(folder, "dvc", "init", "--quiet")
+    (folder / "history.csv").write_text("epoch,loss\n1,0.5\n2,0.25\n")
+    (folder / "dvc.yaml").write_text("plots: [{history.csv: {x: epoch, y: loss}}]\n")
+    repository.plots()
+    workspace.run(folder, "dvc", "plots", "show", "--html-template", str(repository.PLOTS))
+    text = (folder / "dvc_plots/index.html").read_text(encoding="utf-8")
+    (libraries,) = re.findall(r"<script>(.*?)</script>", text, re.S)
+    assert "vegaEmbed" in libraries
+    assert not re.search(r"<(?:script|link|img)[^>]+(?:src|href)=", text.replace(libraries, ""))
+    (plot,) = re.findall(r"var spec = (\{.*?\});\s*vegaEmbed", text, re.S)
+    assert "vega-lite/v5" in json.loads(plot)["$schema"]
+    drawn = vl_convert.vegalite_to_svg(plot, vl_version=repository.VEGA_LITE)
+    assert ">epoch<" in drawn
+    assert ">loss<" in drawn
+
+
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A clone of the project with the environment of this interpreter."""
@@ -184,14 +214,24 @@ def test_study_of_photos(clone: Path) -> None:
     done = make("study", "DIR=../a b's", "PHOTOS=../photos", "SIDE=32", folder=clone, **identity)
     assert done.returncode == 0, done.stdout + done.stderr
     params = workspace.read_params(folder)
-    params["variants"] = {"best": params["variants"]["best"]}
-    params["recipes"]["best"]["epochs"] = 2
+    params["variants"] = {name: params["variants"][name] for name in ("best", "pretrained")}
+    params["backbones"]["efficientnet_lite2"] = {"side": 32, "batch_size": 4}
+    for recipe in params["recipes"].values():
+        recipe["epochs"] = 2
     workspace.write_params(folder, params)
+    backbone_file.install(folder, side=32)
     link_environment(folder)
     done = make("repro", folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (folder / "reports/index.html").exists()
     photo = str(next(photos.rglob("*.png")))
-    output = workspace.run(folder, "python", "-m", "pipeline.predict", photo)
-    assert "rose" in output
-    assert "tulip" in output
+    for variant in params["variants"]:
+        command = ("python", "-m", "pipeline.predict", "--variant", variant, photo)
+        output = workspace.run(folder, *command)
+        assert "rose" in output
+        assert "tulip" in output
+    params["recipes"]["head"]["epochs"] = 3
+    workspace.write_params(folder, params)
+    with contextlib.chdir(folder):
+        planned = [stage.name for stage in plan_stages() if stage.status == "will run"]
+    assert planned[0] == "train@pretrained", "features stay"

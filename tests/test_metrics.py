@@ -49,12 +49,9 @@ def test_confusion_has_true_classes_in_rows() -> None:
     assert repeated.tolist() == [[0] * 4, [0] * 4, [1, 2, 0, 0], [0] * 4]
 
 
-def test_ties_go_to_the_lower_class() -> None:
+def test_ties_go_to_the_lower_class_and_0_by_0_is_0() -> None:
     assert metrics.accuracy(np.array([0, 1, 0]), np.full((3, 4), 0.25, np.float32)) == 2 / 3
-
-
-def test_class_scores() -> None:
-    # Class 1 is never predicted, class 2 has no images, class 3 has neither: 0 / 0 counts as 0.
+    # Class 1 is never predicted, class 2 has no images, class 3 has neither.
     confusion = np.array([[5, 0, 1, 0], [2, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
     scores = metrics.class_scores(confusion)
     assert {name: values.tolist() for name, values in scores.items()} == {

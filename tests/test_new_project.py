@@ -1,4 +1,4 @@
-"""`make study`: a project of its own for a folder of photos, whole or not there."""
+"""`make study`: a project of its own for a folder of photos, whole or not there. `make quick`."""
 
 import re
 import shutil
@@ -98,12 +98,12 @@ def test_params_are_the_project_s_and_the_template_s_fitted_to_the_photos(made: 
         "compared_with": ["final", "quick"],
     }
     assert params["variants"] == TEMPLATE["variants"]
-    assert list(params["variants"]) == ["quick", "final", "best"]
+    assert list(params["variants"]) == ["quick", "final", "best", "pretrained"]
     quick = {"recipe": "quick", "widths": [32, 64, 64]}
     assert params["variants"]["quick"] == project["variants"]["fast"] | quick
     assert params.keys() == project.keys()
     assert {key for key in params if params[key] == project[key]} >= {"compare", "numerics"}
-    assert [recipe["epochs"] for recipe in TEMPLATE["recipes"].values()] == [30, 8, 28]
+    assert [recipe["epochs"] for recipe in TEMPLATE["recipes"].values()] == [30, 30, 8, 28]
     assert params["recipes"]["study"]["epochs"] == 120  # of 30 photos, four times as many
     text = (made / "params.yaml").read_text(encoding="utf-8")
     assert "    early_stopping:            # null, or patience" in text
@@ -177,3 +177,48 @@ def test_an_interrupted_run_leaves_nothing(flowers: Path, monkeypatch: pytest.Mo
     with pytest.raises(SystemExit):
         new_project.study(str(flowers / "new"), str(flowers / "flowers"), "64")
     assert relative(flowers) == before
+
+
+def test_quick_makes_recipes_and_networks_small_and_changes_nothing_else() -> None:
+    params = read_params(PROJECT / "params.yaml")
+    params["variants"]["baseline"]["widths"] = [4, 999]
+    small = new_project.quick_params(params)
+    config.check(small)
+    assert params["recipes"]["study"]["epochs"] == 30
+    for recipe in params["recipes"].values():
+        recipe |= {"epochs": 1, "progressive_resizing": {}}
+    for variant in params["variants"].values():
+        variant["widths"] = [4, 16] if 4 in variant["widths"] else [16] * len(variant["widths"])
+    for views in params["test_time_augmentation"].values():
+        views["shift"] = 0
+    photos = {"kind": "photos", "folder": "data/photos"}
+    assert new_project.quick_params(params | {"dataset": photos}) == params | {"dataset": photos}
+    params["dataset"] |= {"train_images": 4000, "validation_images": 1000}
+    assert small == params
+
+
+def test_quick_copies_what_git_would_hold_without_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipeline.datasets.fetch.main", lambda _: None)
+    content = {
+        "params.yaml": (PROJECT / "params.yaml").read_text(encoding="utf-8"),
+        ".gitignore": "/data/raw\n/data/processed\n/.quick/\n",
+        **dict.fromkeys([".dvc/config", "pipeline/a.py", "data/photos.dvc"], ""),
+        **dict.fromkeys(["dvc.lock", "reports/table.csv", ".quick/pipeline/old.py"], "old"),
+        **dict.fromkeys(["data/raw/batch.bin", "data/processed/train.npz"], ""),
+    }
+    for name, text in content.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text, encoding="utf-8")
+    workspace.run(tmp_path, "git", "init", "--quiet")
+    workspace.run(tmp_path, "git", "add", ".")
+    Path("pipeline/untracked.py").touch()
+    new_project.quick()
+    assert relative(new_project.QUICK) == {
+        *("params.yaml", ".gitignore", ".dvc/config", ".dvc/config.local"),
+        *("pipeline/a.py", "pipeline/untracked.py", "data/raw/batch.bin"),
+    }
+    small = new_project.quick_params(read_params())
+    assert read_params(new_project.QUICK / "params.yaml") == small

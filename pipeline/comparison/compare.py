@@ -1,6 +1,5 @@
 """Stage compare: all variants in tables and figures, beside the study's published figures."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +14,7 @@ from pipeline.evaluation.metrics import CALIBRATION_BINS, CSV
 
 REPORTS = Path("reports")
 PUBLISHED = Path("pipeline/comparison/published.csv")
-NOTEBOOK = Path("pipeline/comparison/notebook.json")  # measured by benchmarks/bench.py
-NOTEBOOK_EPOCHS = 30  # of each of the study's trainings
+NOTEBOOK = Path("pipeline/comparison/notebook.csv")  # measured by benchmarks/bench.py
 
 
 def main(arguments: list[str]) -> None:
@@ -67,8 +65,5 @@ def training_times(
     times = pd.DataFrame(rows, columns=["variant", "accuracy", "trained", "seconds", "machine"])
     if published is None:
         return times
-    measured = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
-    notebook = published[["accuracy"]].assign(trained="notebook")
-    notebook["seconds"] = NOTEBOOK_EPOCHS * pd.Series(measured["seconds"])
-    notebook["machine"] = ", ".join(measured["measured"].split(", ")[1:-1])  # without date, commit
-    return pd.concat([times, notebook.dropna().reset_index()])
+    notebook = pd.read_csv(NOTEBOOK).join(published["accuracy"], on="variant")
+    return pd.concat([times, notebook.assign(trained="notebook")])

@@ -63,16 +63,15 @@ def load(path: Path, expected: str) -> State | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             state = {name: archive[name] for name in archive.files}
+        if str(state.pop(_FINGERPRINT, "")) != expected:
+            raise ValueError("of other settings, code, data or libraries")
+        return state
     except FileNotFoundError:
         return None
     # RuntimeError: a flipped bit that names another compression.
     except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
-        print(f"{path} cannot be read ({error}): not resumed", flush=True)
+        print(f"{path}: not resumed: {error}", flush=True)
         return None
-    if str(state.pop(_FINGERPRINT, "")) != expected:
-        print(f"{path} is of other settings, code, data or libraries: not resumed", flush=True)
-        return None
-    return state
 
 
 def save(path: Path, fingerprint: str, state: State) -> None:

@@ -7,46 +7,38 @@ CLASS_NAMES = Path("data/processed/classes.txt")  # one a line, in the order of 
 RESULTS = Path("reports/variants")
 
 
-def split(name: str) -> Path:
-    """Images and labels of a split (core/splits.py)."""
-    return Path("data/processed", f"{name}.npz")
+def split(name: str, data: str = "processed") -> Path:
+    """Images and labels of a split, or features by the backbone `data` (core/splits.py)."""
+    return Path("data", data, f"{name}.npz")
 
 
 def model(variant: str) -> Path:
-    """The trained model, in Keras's format."""
     return Path("models", f"{variant}.keras")
 
 
 def tflite(variant: str) -> Path:
-    """The same network in LiteRT's format, with its metadata (evaluation/config.py)."""
-    return Path("models", f"{variant}.tflite")
+    return Path("models", f"{variant}.tflite")  # with metadata: evaluation/config.py
 
 
 def checkpoint(variant: str) -> Path:
-    """The state of an unfinished training (core/checkpoint.py)."""
-    return Path(".checkpoints", f"{variant}.npz")
+    return Path(".checkpoints", f"{variant}.npz")  # of an unfinished training
 
 
 def history(variant: str) -> Path:
-    """Accuracy and loss by epoch (training/history.py)."""
-    return RESULTS / variant / "history.csv"
+    return RESULTS / variant / "history.csv"  # training/history.py
 
 
 def training_time(variant: str) -> Path:
-    """Duration and machine of the training of that history (tools/environment.py)."""
-    return RESULTS / variant / "training_time.json"
+    return RESULTS / variant / "training_time.json"  # of that history: tools/environment.py
 
 
 def metrics(variant: str) -> Path:
-    """Metrics on the test set (evaluation/metrics.py)."""
-    return RESULTS / variant / "metrics.json"
+    return RESULTS / variant / "metrics.json"  # evaluation/metrics.py
 
 
 def classes(variant: str) -> Path:
-    """Precision, recall and F1 by class (evaluation/evaluate.py)."""
-    return RESULTS / variant / "classes.csv"
+    return RESULTS / variant / "classes.csv"  # evaluation/evaluate.py
 
 
 def predictions(variant: str) -> Path:
-    """True and predicted class of each test image, and its confidence (evaluation/evaluate.py)."""
-    return RESULTS / variant / "predictions.csv"
+    return RESULTS / variant / "predictions.csv"  # a row per test image

@@ -3,12 +3,11 @@
 A new kind of data set is a class here and a line of LOADERS in pipeline/datasets/preprocess.py.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
 import pydantic
 
-from pipeline.core.params import ConfigModel, Seed, read_section
+from pipeline.core.params import ConfigModel, Seed
 from pipeline.datasets import cifar10
 
 # The centre square of an image, or the whole image padded with white to a square.
@@ -60,12 +59,16 @@ class ImageFolderConfig(ConfigModel):
         return self
 
 
+class BackboneConfig(ConfigModel):
+    """How a frozen network computes features: images of `side` pixels, `batch_size` at a time.
+
+    The size of a batch decides bits, too, and one of a single image is computed otherwise.
+    """
+
+    side: Annotated[int, pydantic.Field(ge=32, le=512)]
+    batch_size: Annotated[int, pydantic.Field(ge=2, le=1000)]
+
+
 DatasetConfig: TypeAlias = Annotated[
     Cifar10Config | ImageFolderConfig, pydantic.Field(discriminator="kind")
 ]
-
-
-def read_dataset_config(params: Mapping[str, Any]) -> DatasetConfig:
-    """The section `dataset`; PipelineError when it is missing or wrong."""
-    config: DatasetConfig = read_section(params, "dataset", DatasetConfig)
-    return config

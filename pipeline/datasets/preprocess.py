@@ -12,9 +12,9 @@ from tqdm.contrib.concurrent import thread_map
 
 from pipeline.core import files, paths, splits
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import read_params
+from pipeline.core.params import read_params, read_section
 from pipeline.datasets import cifar10
-from pipeline.datasets.config import Cifar10Config, ImageFolderConfig, read_dataset_config
+from pipeline.datasets.config import Cifar10Config, DatasetConfig, ImageFolderConfig
 from pipeline.datasets.image_loading import list_images, load_image
 
 Subset: TypeAlias = tuple[np.ndarray, np.ndarray]  # images uint8 (N, S, S, 3) and labels (N,)
@@ -84,7 +84,7 @@ LOADERS: Mapping[str, Callable[[Any], Dataset]] = {
 
 def main(arguments: list[str]) -> None:
     """Write data/processed/{train,validation,test}.npz and classes.txt."""
-    config = read_dataset_config(read_params())
+    config = read_section(read_params(), "dataset", DatasetConfig)
     names, subsets = LOADERS[config.kind](config)
     for name in splits.NAMES:
         images, labels = subsets[name]

@@ -9,6 +9,7 @@ import re
 import string
 import zipfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from pipeline.core import files, paths
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import lookup, read_params, read_section
 from pipeline.core.splits import read_split
-from pipeline.datasets.config import read_dataset_config
+from pipeline.datasets.config import DatasetConfig
 from pipeline.evaluation.config import read_metadata
 from pipeline.evaluation.metrics import class_scores
 from pipeline.page.page_data import Layer, Media, Network, Page, PageData, RankingRow, Variant
@@ -57,17 +58,17 @@ MARKUP = re.compile(r"[\\`*\[<|$~&]|(?<![^\W_])_|_(?![^\W_])")
 def main(arguments: list[str]) -> None:
     """Write reports/index.html, and the card of the model that it has first.
 
-    As long as only the variants of `arguments` have ended, the page has the networks of these, and
-    first that of the most accurate one where page.variant has not ended.
+    As long as only the variants of `arguments` have ended, the page has those of its networks.
     """
     params = read_params()
     settings = read_section(params, "page", Page)
-    best = pd.read_csv(REPORTS / "comparison.csv")["variant"][0]
-    ended = arguments or [settings.variant, *settings.compared_with]
-    first = settings.variant if settings.variant in ended else best
-    others = [name for name in settings.compared_with if name in ended]
-    networks = list(map(results.read_result, dict.fromkeys([first, *others])))
-    dataset = read_dataset_config(params)
+    names = dict.fromkeys([settings.variant, *settings.compared_with])
+    networks = [results.read_result(name) for name in names if name in (arguments or names)]
+    if not networks:
+        print("page: none of its networks has ended")
+        return
+    first = networks[0].variant
+    dataset = read_section(params, "dataset", DatasetConfig)
     name = "CIFAR-10" if dataset.kind == "cifar10" else Path(dataset.folder).name
     data, media = collect(params, settings, networks)
     settings_yaml = variant_settings(params, first)
@@ -109,7 +110,7 @@ def collect(
             Network(variant=each.variant, accuracy=accuracy, layers=layers, config=config)
         )
     data = PageData(
-        crop_mode=read_dataset_config(params).crop_mode,
+        crop_mode=read_section(params, "dataset", DatasetConfig).crop_mode,
         side=side,
         classes=list(networks[0].classes),
         confidence_level=read_section(params, "compare.confidence_level", float),
@@ -177,10 +178,7 @@ def rejection_note(variant: str, threshold: float) -> str:
 def links(repository: str | None, variant: str) -> str:
     """HTML: where the model, its card and the code are; without `repository` beside the page."""
     if repository:
-        return (
-            f'<a href="{html.escape(repository)}">Repository</a> with the code, the model '
-            f"(reports/{variant}.tflite) and its card (reports/model_card.md)"
-        )
+        return f'<a href="{html.escape(repository)}">Code, model and model card</a>'
     return (
         f'In the folder of this file: <a href="model_card.md">model card</a>, '
         f'<a href="{variant}.tflite">model</a>, <a href="../README.md">README of the project</a>'
@@ -250,28 +248,24 @@ def render_card(result: Result, kind: str, dataset: str, *, side: int, settings:
     It was trained with `settings` on the `dataset` of that name and `kind`, of `side` pixels.
     """
     is_cifar10, name_in_yaml = kind == "cifar10", json.dumps(dataset, ensure_ascii=False)
+    escape = partial(MARKUP.sub, r"\\\g<0>")
     return string.Template(CARD_TEMPLATE.read_text(encoding="utf-8")).substitute(
         name=result.variant,
         parameters=f"{result.metrics.parameters:,}",
         count=len(result.classes),
         side=side,
-        classes=", ".join(map(escape_markdown, result.classes)),
+        classes=", ".join(map(escape, result.classes)),
         settings=settings.rstrip(),
         images=f"{len(result.predictions):,}",
         accuracy=result.metrics.accuracy,
         loss=result.metrics.loss,
         macro_f1=result.metrics.model_dump()["macro_f1"],
-        dataset=escape_markdown(dataset),
+        dataset=escape(dataset),
         dataset_name=name_in_yaml,
         dataset_type="uoft-cs/cifar10" if is_cifar10 else name_in_yaml,
         metadata="license: mit\ndatasets: [uoft-cs/cifar10]\n" if is_cifar10 else "",
         licence=LICENCES[kind],
     )
-
-
-def escape_markdown(text: str) -> str:
-    """`text` with the characters escaped that have a meaning in Markdown."""
-    return MARKUP.sub(r"\\\g<0>", text)
 
 
 def _read_weights(file: h5py.File) -> dict[str, list[np.ndarray]]:

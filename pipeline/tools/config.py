@@ -4,23 +4,25 @@ Run before every stage and by make. A stage reads its own sections through pipel
 so that it does not depend on the settings of others.
 """
 
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import pydantic
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import PARAMS_FILE, ConfigModel, read_params, read_section, shorten
-from pipeline.datasets.config import DatasetConfig
-from pipeline.evaluation.config import (
-    Compare,
-    Inference,
-    Predict,
-    Temperature,
-    TestTimeAugmentation,
+from pipeline.core.params import (
+    PARAMS_FILE,
+    ConfigModel,
+    one_of,
+    read_params,
+    read_section,
+    shorten,
 )
+from pipeline.datasets.backbones import BACKBONES
+from pipeline.datasets.config import BackboneConfig, DatasetConfig
+from pipeline.evaluation import config as evaluation
 from pipeline.page.page_data import Page
+from pipeline.tools import processes
 from pipeline.training.variant import Numerics, read_training_config
 
 # Keys of a variant whose value is a key of a section.
@@ -40,14 +42,15 @@ class Params(ConfigModel):
     """params.yaml; its recipes and variants are validated by `read_training_config`."""
 
     dataset: DatasetConfig
-    inference: Inference
+    backbones: dict[Annotated[Name, one_of(BACKBONES)], BackboneConfig]
+    inference: evaluation.Inference
     numerics: Annotated[dict[Name, Numerics], NotEmpty]
     recipes: Annotated[dict[Name, dict[str, Any]], NotEmpty]
     variants: Annotated[dict[Name, dict[str, Any]], NotEmpty]
-    test_time_augmentation: dict[Name, TestTimeAugmentation]
-    temperatures: dict[Name, Temperature]
-    predict: Predict
-    compare: Compare
+    test_time_augmentation: dict[Name, evaluation.TestTimeAugmentation]
+    temperatures: dict[Name, evaluation.Temperature]
+    predict: evaluation.Predict
+    compare: evaluation.Compare
     page: Page
 
 
@@ -87,7 +90,14 @@ def _variant_errors(params: Mapping[str, Any], size: int) -> Iterator[str]:
         except PipelineError as error:
             yield from str(error).splitlines()
             continue
-        recipe = config.network.recipe
+        recipe, data = config.network.recipe, config.network.data
+        choices = list(params["backbones"]) if config.network.network == "linear" else ["processed"]
+        if data not in choices:
+            known = " or ".join(choices) or "a backbone, of which there is none"
+            yield (
+                f"{PARAMS_FILE}: variants.{name}.data: expected {known} for network "
+                f"{config.network.network}, found {shorten(data)}"
+            )
         if params["temperatures"][recipe] is None and config.recipe.train_on != "train":
             yield (
                 f"{PARAMS_FILE}: temperatures.{recipe}: expected a number, as recipes.{recipe}."
@@ -104,7 +114,4 @@ def _variant_errors(params: Mapping[str, Any], size: int) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    try:
-        check(read_params())
-    except PipelineError as error:
-        sys.exit(str(error))
+    processes.run_command(lambda: check(read_params()))

@@ -75,8 +75,7 @@ def record(stage: str, seconds: float) -> None:
 def read_record(file: Path) -> Mapping[str, Any]:
     """The record of a run; empty where `file` is missing or damaged."""
     with suppress(OSError, ValueError):
-        run: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return run
+        return json.loads(file.read_text(encoding="utf-8"))
     return {}
 
 

@@ -1,7 +1,6 @@
 """Read dvc.lock without importing DVC, which takes half a second."""
 
 import hashlib
-from functools import partial
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -39,4 +38,4 @@ def read_outputs(folder: Path = Path()) -> dict[str, dict[str, str]]:
 def file_md5(path: Path) -> str:
     """The MD5 of a file in hexadecimal digits, as DVC records it."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -99,8 +99,9 @@ def from_template(params: Any) -> Any:
     template = COMMENTED.load(TEMPLATE)
     for section in ("recipes", "variants"):
         for name, changes in template[section].items():
-            template[section][name] = copy.deepcopy(params[section][changes.pop("from")])
-            template[section][name].update(changes)
+            if "from" in changes:
+                template[section][name] = copy.deepcopy(params[section][changes.pop("from")])
+                template[section][name].update(changes)
     return params | template
 
 
@@ -139,27 +140,20 @@ def commit(folder: Path) -> None:
 
 
 def quick() -> None:
-    """Fetch CIFAR-10 where it is missing, then make the copy QUICK."""
+    """Make QUICK anew: the files that a commit would hold, and CIFAR-10 or the photos.
+
+    Without dvc.lock and results, so that every stage runs.
+    """
     params = read_params()
     config.check(params)
     if params["dataset"]["kind"] == "cifar10":
         fetch.main([])
-    quick_copy(QUICK, project=Path())
-
-
-def quick_copy(folder: Path, *, project: Path) -> None:
-    """Make `folder` anew: the files of `project` that a commit would hold, and its data set.
-
-    Without dvc.lock and results, so that every stage runs. Raises PipelineError when `project` is
-    no git repository.
-    """
-    params = quick_params(read_params(project / PARAMS_FILE))
-    shutil.rmtree(folder, ignore_errors=True)
-    copy_files(project, folder, left_out=("dvc.lock", "data", "reports"))
+    shutil.rmtree(QUICK, ignore_errors=True)
+    copy_files(Path(), QUICK, left_out=("dvc.lock", "data", "reports"))
     data = params["dataset"]["folder"]
-    shutil.copytree(project / data, folder / data, dirs_exist_ok=True)  # part of it may be in git
-    files.write_text(folder / ".dvc/config.local", "[core]\n    no_scm = true")
-    files.write_text(folder / PARAMS_FILE, yaml.safe_dump(params, sort_keys=False))
+    shutil.copytree(data, QUICK / data, dirs_exist_ok=True)  # part of it may be in git
+    files.write_text(QUICK / ".dvc/config.local", "[core]\n    no_scm = true")
+    files.write_text(QUICK / PARAMS_FILE, yaml.safe_dump(quick_params(params), sort_keys=False))
 
 
 def quick_params(params: dict[str, Any]) -> dict[str, Any]:

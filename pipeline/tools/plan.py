@@ -25,18 +25,14 @@ Status: TypeAlias = Literal["will run", "may be restored", "may follow"]
 
 @dataclasses.dataclass(frozen=True)
 class PlannedStage:
-    """A stage, the names of the planned stages directly before it, and why it is planned.
-
-    `seconds` is the duration of its last recorded run, None where there is none. Without
-    `has_new_inputs` only outputs are missing or changed.
-    """
+    """A stage that `dvc repro` runs or may run, and why."""
 
     name: str
-    upstream: tuple[str, ...]
+    upstream: tuple[str, ...]  # names of the planned stages directly before it
     reasons: tuple[str, ...]
-    seconds: float | None
+    seconds: float | None  # of its last recorded run
     status: Status = "will run"
-    has_new_inputs: bool = True
+    has_new_inputs: bool = True  # otherwise only outputs are missing or changed
 
 
 def plan_stages(targets: Sequence[str] = (), left_out: Collection[str] = ()) -> list[PlannedStage]:

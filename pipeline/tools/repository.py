@@ -1,4 +1,4 @@
-"""The project as a git and DVC repository: `python -m pipeline.tools.repository {check,prune}`."""
+"""The project as a git and DVC repository, whose `check`, `plots` and `prune` are make's."""
 
 import os
 import shlex
@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+import vl_convert
 from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
 from dvc.utils.serialize import dump_yaml, load_yaml
@@ -21,6 +22,11 @@ from pipeline.tools import environment, lockfile, processes
 from pipeline.tools.environment import variant_of
 
 REMEDY = "fix it, then run again in a clone of the project, or after `git init` and a first commit"
+PLOTS = Path(".dvc/tmp/plots.html")
+VEGA_LITE = "5.21"  # reads DVC's plot templates, which are for version 5
+PAGE = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Plots of the pipeline</title>
+<script>(() => {{ {libraries} }})();</script>
+<body>{{plot_divs}}</body></html>"""
 
 
 def git(*arguments: str, folder: Path = Path()) -> bytes:
@@ -131,5 +137,14 @@ def prune() -> None:
             (paths.RESULTS / name).rmdir()
 
 
+def plots() -> None:
+    """Write PLOTS, for the option --html-template of `dvc plots`, with libraries of vl-convert.
+
+    DVC's own template loads them from a content delivery network.
+    """
+    libraries = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE)
+    files.write_text(PLOTS, PAGE.format(libraries=libraries))
+
+
 if __name__ == "__main__":
-    processes.run_command({"check": check, "prune": prune}[sys.argv[1]])
+    processes.run_command({"check": check, "plots": plots, "prune": prune}[sys.argv[1]])

@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import PARAMS_FILE, lookup, read_params
-from pipeline.datasets.config import DatasetConfig, ImageFolderConfig, read_dataset_config
+from pipeline.core.params import PARAMS_FILE, lookup, read_params, read_section
+from pipeline.datasets.config import DatasetConfig
 from pipeline.evaluation.metrics import read_metrics
 from pipeline.tools import lockfile, processes
 from pipeline.tools.repository import git
@@ -47,17 +47,6 @@ def changed_files(clone: Path, variant: str) -> list[str]:
     return [path for path in md5s if made.get(path) != md5s[path]]
 
 
-def _prepare_data(clone: Path, dataset: DatasetConfig) -> None:
-    """Preprocess the project's data set in `clone`; files that the project has are not fetched."""
-    source, target = Path(dataset.folder).resolve(), clone / dataset.folder
-    if source.exists() and not target.exists():  # not in git
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(source)
-    if not isinstance(dataset, ImageFolderConfig):
-        _run_stage(clone, "fetch")
-    _run_stage(clone, "preprocess")
-
-
 def _run_stage(clone: Path, *arguments: str) -> None:
     """Run a stage in `clone`; PipelineError when it fails."""
     command = [sys.executable, "-m", "pipeline", *arguments]
@@ -82,7 +71,15 @@ def main(arguments: list[str]) -> int:
         for name in names:  # mistakes show before any training
             lookup(params, f"variants.{name}")
             committed_md5s(clone, name)
-        _prepare_data(clone, read_dataset_config(params))
+        dataset = read_section(params, "dataset", DatasetConfig)
+        source, target = Path(dataset.folder).resolve(), clone / dataset.folder
+        if source.exists() and not target.exists():  # not in git; fetch keeps what is there
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(source)
+        data = {lookup(params, f"variants.{name}.data") for name in names}
+        stages = [*(["fetch"] if dataset.kind == "cifar10" else []), "preprocess"]
+        for stage in [*stages, *(f"features@{name}" for name in sorted(data - {"processed"}))]:
+            _run_stage(clone, stage)
         changed = {name: changed_files(clone, name) for name in names}
     for name, files in changed.items():
         print(f"verify: {name}: {f'other bytes, first in {files[0]}' if files else 'same bytes'}")

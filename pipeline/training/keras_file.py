@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import keras
 
 from pipeline.core import files
+from pipeline.core.splits import FEATURES
 
 # What Keras adds to the archive: the time of saving, the time of each member, and memory addresses
 # as `shared_object_id`s.
@@ -32,11 +34,28 @@ _OBJECT_ID = re.compile(r'("shared_object_id": )(\d+)')
 def save_model(model: keras.Model, path: Path) -> None:
     """`model` at `path`, whole or not at all; `keras.saving.load_model` opens it."""
 
-    def write(temporary: Path) -> None:
-        model.save(temporary)
-        temporary.write_bytes(normalize_archive(temporary.read_bytes()))
+    files.write(path, lambda temporary: temporary.write_bytes(model_bytes(model)))
 
-    files.write(path, write)
+
+def model_bytes(model: keras.Model) -> bytes:
+    """The .keras file of `model`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.keras")
+        model.save(path)
+        return normalize_archive(path.read_bytes())
+
+
+def add_backbone(head: keras.Model, backbone: bytes) -> keras.Model:
+    """The network from images to classes: the .keras file `backbone`, which ends with features,
+    then the layers of `head` behind its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "backbone.keras")
+        path.write_bytes(backbone)
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    hidden, names = model.output, [layer.name for layer in head.layers]
+    for layer in head.layers[names.index(FEATURES) + 1 :]:
+        hidden = layer(hidden)
+    return keras.Model(model.input, hidden, name=head.name)
 
 
 def normalize_archive(archive: bytes) -> bytes:

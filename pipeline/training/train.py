@@ -33,7 +33,8 @@ def main(arguments: list[str]) -> float:
     started = time.monotonic()
     (name,) = arguments
     config = read_training_config(read_params(), name)
-    training, validation = read_training_data(config.recipe)
+    data = config.network.data
+    training, validation = read_training_data(config.recipe, data)
     runtime.start(config.numerics.cpu_isa, config.numerics.device)
 
     checkpoint_path = paths.checkpoint(name)
@@ -51,16 +52,19 @@ def main(arguments: list[str]) -> float:
             checkpoint.save(checkpoint_path, fingerprint, {**state, "seconds": seconds})
 
         model, history = fit.fit(config, training, validation, saved, save)
+        if data != "processed":
+            model = keras_file.add_backbone(model, splits.read_backbone(data))
         keras_file.save_model(model, paths.model(name))
         files.write_text(paths.history(name), history_csv(history))
         checkpoint_path.unlink(missing_ok=True)
     return earlier
 
 
-def read_training_data(recipe: BaseRecipe) -> tuple[Split, Split | None]:
-    """The images to train on, and the validation images if the recipe holds them out."""
-    training = splits.read_split("train")
-    validation = splits.read_split("validation", like=training)
+def read_training_data(recipe: BaseRecipe, data: str) -> tuple[Split, Split | None]:
+    """The images to train on, and the validation images if the recipe holds them out; or their
+    features by the backbone `data`."""
+    training = splits.read_split("train", data=data)
+    validation = splits.read_split("validation", like=training, data=data)
     if recipe.train_on == "train":
         return training, validation
     images, labels = map(np.concatenate, zip(training, validation, strict=True))

@@ -36,6 +36,7 @@ class BaseNetwork(ConfigModel):
     recipe: str
     numerics: str
     seed: Seed  # of the weights, the order of the images and their augmentation
+    data: str  # processed, or the backbone whose features it gets
     network: str
     optimizer: str
     augmentation: dict[str, Any]

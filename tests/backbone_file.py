@@ -1,0 +1,107 @@
+"""A small backbone with random weights, in the file format of the real ones."""
+
+import hashlib
+import io
+import os
+import pickle
+import subprocess
+import sys
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import workspace
+from conftest import PROJECT
+
+from pipeline.datasets import backbones
+from pipeline.datasets.backbones import Backbone
+
+NAME = "efficientnet_lite2"  # the real one that it replaces
+NARROW = Backbone(0.1, 0.1, "")
+
+
+def make_backbone(side: int) -> tuple[Backbone, bytes, dict[str, np.ndarray]]:
+    """The backbone, its file and the tensors in that, of normal numbers, in PyTorch's layout."""
+    generator, tensors = np.random.default_rng(5), dict[str, np.ndarray]()
+    for number, kernel in enumerate(backbones.build(NARROW, side).get_weights()[::2]):
+        is_depthwise = kernel.shape[-1] == 1
+        shape = kernel.transpose((2, 3, 0, 1) if is_depthwise else (3, 2, 0, 1)).shape
+        values = generator.normal(0, 1.5 / np.sqrt(np.prod(shape[1:])), shape)
+        tensors[f"{number}.weight"] = values.astype(np.float32)
+        for name in ("scale", "offset", "mean", "variance"):
+            low, high = (0.5, 1.5) if name in ("scale", "variance") else (-0.2, 0.2)
+            values = generator.uniform(low, high, shape[0])
+            tensors[f"{number}.{name}"] = values.astype(np.float32)
+        tensors[f"{number}.num_batches_tracked"] = np.array(7)
+    tensors["_fc.weight"] = np.zeros((3, 1280), np.float32)
+    content = write_pth(tensors)
+    return NARROW._replace(sha256=hashlib.sha256(content).hexdigest()), content, tensors
+
+
+def weights_path(backbone: Backbone) -> Path:
+    """Where the stage features looks for the weights of `backbone` as NAME."""
+    return Path("data/weights", f"{NAME.replace('_', '-')}-{backbone.sha256[:8]}.pth")
+
+
+def install(project: Path, side: int) -> None:
+    """Make the backbone NAME of `project` the narrow one, its weights in data/."""
+    start = "from pipeline import runtime; runtime.start('AVX2'); import backbone_file"
+    call = f"backbone_file.write({str(project)!r}, {side})"
+    environment = {**workspace.environment(), "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT}/tests"}
+    subprocess.run([sys.executable, "-c", f"{start}; {call}"], check=True, env=environment)
+
+
+def write(project: str, side: int) -> None:
+    """See install; for a process in which TensorFlow was started."""
+    backbone, content, _ = make_backbone(side)
+    path = project / weights_path(backbone)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    with Path(project, "pipeline/datasets/backbones.py").open("a") as code:
+        code.write(f"BACKBONES[{NAME!r}] = {backbone!r}\n")
+
+
+class FloatStorage: ...
+
+
+class LongStorage: ...
+
+
+def _rebuild_tensor_v2() -> None: ...
+
+
+class Pickler(pickle.Pickler):
+    """Arrays as PyTorch's tensors, kernels as transposed views, without their `storages`."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, 2)
+        self.storages: dict[str, bytes] = {}
+
+    def persistent_id(self, obj: Any) -> Any:
+        return obj if isinstance(obj, tuple) and obj[:1] == ("storage",) else None
+
+    def reducer_override(self, obj: Any) -> Any:
+        if not isinstance(obj, np.ndarray):
+            return NotImplemented
+        axes = (1, 2, 3, 0) if obj.ndim == 4 else tuple(range(obj.ndim))
+        stored, key = obj.transpose(axes).copy("C"), str(1000 + len(self.storages))
+        self.storages[key] = stored.size.to_bytes(8, "little") + stored.tobytes()
+        kind = FloatStorage if obj.dtype == np.float32 else LongStorage
+        storage = ("storage", kind, key, "cpu", obj.size, None)
+        strides = stored.transpose(np.argsort(axes)).strides
+        steps = tuple(stride // stored.itemsize for stride in strides)
+        hooks: Any = OrderedDict()
+        return _rebuild_tensor_v2, (storage, 0, obj.shape, steps, False, hooks)
+
+
+def write_pth(tensors: dict[str, np.ndarray]) -> bytes:
+    """The file that PyTorch 1.5 saved, whose storages are not in the order of the tensors."""
+    file = io.BytesIO()
+    for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}):
+        pickle.dump(part, file, 2)
+    pickler = Pickler(file)
+    pickler.dump(OrderedDict(tensors))
+    keys = sorted(pickler.storages, reverse=True)
+    pickle.dump(keys, file, 2)
+    return file.getvalue() + b"".join(pickler.storages[key] for key in keys)
