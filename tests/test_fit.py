@@ -222,7 +222,7 @@ def test_image_sizes_grow_and_end_with_the_training(
         ({}, {"network": "cn"}, r"variants\.fast\.network: .*'cnn'"),
         ({}, {"network": "cnn"}, r"variants\.fast\.dense: "),
         ({}, {"widths": []}, r"variants\.fast\.widths: "),
-        ({}, {"augmentation": {}}, r"variants\.fast\.augmentation\.kind: not found"),
+        ({}, {"augmentation": {}}, r"variants\.fast\.augmentation\.kind: kind not found"),
         (
             {},
             {"augmentation": {"kind": "none", "zoom": 0.1}},

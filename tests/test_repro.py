@@ -106,7 +106,7 @@ def test_prune_deletes_what_variants_left_and_the_way_back_works(project: Path) 
         path.touch()
     before = {path for path in project.rglob("*sprint*") if ".dvc" not in path.parts}
     lock = Path("dvc.lock").read_bytes()
-    assert len(before) == 6
+    assert len(before) == 5
     workspace.drop_variants(project, "sprint")
     output = workspace.run(project, "python", "-m", "pipeline.tools.repository", "prune")
     assert not [path for path in project.rglob("*sprint*") if ".dvc" not in path.parts]

@@ -77,7 +77,10 @@ def test_terminal_has_a_progress_bar(
 
 
 def test_missing_data_and_unknown_variants_are_named() -> None:
-    for arguments, message in (([], "usage"), (["fnal"], r"variants\.fnal: .*final")):
+    for arguments, message in (
+        ([], "usage"),
+        (["fnal"], r"variants\.fnal\.network: fnal not found.*final"),
+    ):
         with pytest.raises(PipelineError, match=message):
             train.main(arguments)
     paths.split("train").unlink()
