@@ -32,8 +32,8 @@ SIDE ?= 64
 given = $(if $(filter command line,$(origin $1)),$($1))
 SIDE_BY_SIDE := $(strip $(if $(call given,CLUSTER),\
 	--scheduler $(CLUSTER) $(if $(call given,PLAIN),--plain),$(if $(call given,JOBS),--jobs $(JOBS))))
-# DVC says "disk I/O error" when this disk is full, or that of its hashes. A model takes up to 8 MB.
-FULL_DISKS = df -Pk . "$${DVC_SITE_CACHE_DIR:-/var/tmp}" | awk 'NR > 1 && $$4 < 10000 \
+# DVC says "disk I/O error" when this disk is full, or that of its hashes. A model takes up to 20 MB.
+FULL_DISKS = df -Pk . "$${DVC_SITE_CACHE_DIR:-/var/tmp}" | awk 'NR > 1 && $$4 < 25000 \
 	{print "The disk of " $$6 " is full: free space, then run again; finished stages are kept"}'
 # By PATH, which the shell looks up, from .quick/ too: the path itself may hold a dollar sign.
 REPRO = python -m pipeline.tools.repro $(SIDE_BY_SIDE) $(if $(filter seeds,$@),--seeds) \

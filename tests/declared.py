@@ -1,9 +1,13 @@
 """The stages of dvc.yaml as DVC resolves them."""
 
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+from conftest import PROJECT
 from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 
@@ -37,6 +41,14 @@ def stages(folder: Path) -> dict[str, Stage]:
     """The stages of dvc.yaml in `folder` by name, in the order of the file."""
     with Repo(str(folder), uninitialized=True) as repo:
         return {each.name: _stage(each) for each in repo.index.stages if each.cmd}
+
+
+def stages_with(params: dict[str, Any]) -> dict[str, Stage]:
+    """The stages of the project's dvc.yaml with these parameters."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "params.yaml").write_text(yaml.safe_dump(params))
+        shutil.copy(PROJECT / "dvc.yaml", folder)
+        return stages(Path(folder))
 
 
 def leaves(tree: Any, prefix: str = "") -> dict[str, Any]:

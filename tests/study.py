@@ -56,9 +56,7 @@ def prepare(
     for section in (params["inference"], *params["numerics"].values()):
         section["cpu_isa"] = cpu_isa
     if "pretrained" in variants:
-        pretrained = yaml.safe_load(new_project.TEMPLATE.read_text())["variants"]["pretrained"]
-        params["variants"]["pretrained"] = pretrained | {"recipe": "trial_adam"}
-        params["backbones"] = {pretrained["data"]: {"side": 32, "batch_size": 50}}
+        params = with_pretrained(params)
         backbone_file.install(folder, side=32)
     for shared in params["recipes"].values():
         shared["epochs"] = epochs
@@ -66,6 +64,14 @@ def prepare(
     workspace.drop_variants(folder, *set(params["variants"]) - set(variants))
     each = math.ceil((32 * steps + 200) / len(cifar10.TRAIN_FILES) / 10) * 10
     synthetic.write_batches(folder / "data/raw", images_per_file=each)
+
+
+def with_pretrained(params: dict[str, Any]) -> dict[str, Any]:
+    """`params` with the variant `pretrained` of studies of photos, on a small backbone."""
+    pretrained = yaml.safe_load(new_project.TEMPLATE.read_text())["variants"]["pretrained"]
+    variants = params["variants"] | {"pretrained": pretrained | {"recipe": "trial_adam"}}
+    backbones = {pretrained["data"]: {"side": 32, "batch_size": 50}}
+    return params | {"variants": variants, "backbones": backbones}
 
 
 def run(folder: Path, circumstances: Circumstances, *stages: str) -> Outputs:

@@ -6,7 +6,6 @@ pipeline/core is exempt: it passes values on as they are read, and writes them a
 import ast
 import json
 import shutil
-import tempfile
 from pathlib import Path
 
 import declared
@@ -29,13 +28,9 @@ GRAPH = declared.stages(PROJECT)
 PARAMS = yaml.safe_load((PROJECT / "params.yaml").read_text())
 # A study of photos has a variant on features, too.
 PHOTOS = json.loads(json.dumps(new_project.from_template(PARAMS)))
-with tempfile.TemporaryDirectory() as folder:
-    Path(folder, "params.yaml").write_text(yaml.safe_dump(PHOTOS))
-    shutil.copy(PROJECT / "dvc.yaml", folder)
-    NEW = declared.stages(Path(folder))
 GRAPH |= {
-    name: NEW[name]
-    for name in NEW
+    name: stage
+    for name, stage in declared.stages_with(PHOTOS).items()
     if name.partition("@")[2] in (*PHOTOS["backbones"], "pretrained")
 }
 CORE = "pipeline.core"

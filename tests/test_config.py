@@ -172,7 +172,30 @@ def test_all_mistakes_are_reported_and_long_values_shortened() -> None:
     assert max(map(len, lines)) < 200
 
 
+def photos_params() -> Any:
+    params = new_project.from_template(edited("page.compared_with", ["best", "final"]))
+    return params | {"page": params["page"] | {"variant": "best"}}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("backbones.efficientnet_lite2.batch_size", 1),
+        ("variants.pretrained.data", "processed"),
+        ("variants.best.data", "efficientnet_lite2"),
+        ("variants.pretrained.augmentation.flip_vertical", 0.5),
+        ("variants.pretrained.augmentation.rotation", 0.1),
+        ("test_time_augmentation.linear.shift", 1),
+    ],
+)
+def test_features_are_for_linear_variants_and_only_flipped(key: str, value: Any) -> None:
+    params = photos_params()
+    *parents, last = key.split(".")
+    functools.reduce(operator.getitem, parents, params)[last] = value
+    (line,) = errors(params)
+    assert line.startswith(f"params.yaml: {key}: ")
+
+
 def test_the_committed_files_are_valid() -> None:
     config.check(yaml.safe_load(TEXT))
-    photos = new_project.from_template(edited("page.compared_with", ["best", "final"]))
-    config.check(photos | {"page": photos["page"] | {"variant": "best"}})
+    config.check(photos_params())

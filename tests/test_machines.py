@@ -114,12 +114,12 @@ VARIATIONS: Mapping[str, Callable[[Path], Circumstances]] = {
 # knows no AVX-512: the processor of this machine stands for those that have it.
 PROCESSORS = ("Haswell", "EPYC")
 # An emulated stage takes ten times as long or more, nearly all of it to build TensorFlow's graphs.
-VARIANTS = (*workspace.KINDS, "sprint")
+VARIANTS = (*workspace.KINDS, "sprint", "pretrained")
 FEW_STEPS: dict[str, Any] = {"steps": 5, "epochs": 1, "variants": VARIANTS}
 EMULATED = (
-    "preprocess",
+    *("preprocess", "features@efficientnet_lite2"),
     *(f"train@{name}" for name in VARIANTS),
-    *("evaluate@deep", "evaluate@fast"),
+    *("evaluate@deep", "evaluate@fast", "evaluate@pretrained"),
 )
 
 

@@ -205,11 +205,11 @@ def test_quick_changes_no_result(clone: Path) -> None:
 @pytest.mark.timeout(600)
 def test_study_of_photos(clone: Path) -> None:
     photos, folder = clone.parent / "photos", clone.parent / "a b's"
-    images, labels = synthetic.make_images(30, seed=0)
+    images, labels = synthetic.make_images(24, seed=0)  # ten photos a class, and four for test
     for number, (image, label) in enumerate(zip(images, labels % 2, strict=True)):
-        path = photos / ("rose", "tulip")[label] / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(path)
+        path = photos / ("train" if number < 20 else "test") / ("rose", "tulip")[label]
+        path.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path / f"{number}.png")
     identity = workspace.environment()
     done = make("study", "DIR=../a b's", "PHOTOS=../photos", "SIDE=32", folder=clone, **identity)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -224,12 +224,18 @@ def test_study_of_photos(clone: Path) -> None:
     done = make("repro", folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (folder / "reports/index.html").exists()
-    photo = str(next(photos.rglob("*.png")))
+    tested = sorted(map(str, photos.glob("test/*/*.png")))
     for variant in params["variants"]:
-        command = ("python", "-m", "pipeline.predict", "--variant", variant, photo)
-        output = workspace.run(folder, *command)
-        assert "rose" in output
-        assert "tulip" in output
+        command = ("python", "-m", "pipeline.predict", "--json", "--variant", variant)
+        predicted = json.loads(workspace.run(folder, *command, *tested))["predictions"]
+        found = [row["top"][0]["probability"] for row in predicted]
+        expected = pd.read_csv(folder / f"reports/variants/{variant}/predictions.csv")["confidence"]
+        assert found == pytest.approx(list(expected), abs=1e-3)
+    workspace.commit(folder)
+    verify = ("python", "-m", "pipeline.tools.verify", "pretrained")
+    assert "verify: pretrained: same bytes" in workspace.run(folder, *verify)
+    workspace.run(folder, "python", "-m", "pipeline.tools.repository", "prune")
+    assert workspace.run(folder, "git", "status", "--short") == ""
     params["recipes"]["head"]["epochs"] = 3
     workspace.write_params(folder, params)
     with contextlib.chdir(folder):

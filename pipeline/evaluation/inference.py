@@ -50,11 +50,9 @@ def load_model(variant: str, classes: int) -> Any:
 
 def head_of(model: Any, shape: tuple[int, ...]) -> Any:
     """The layers of `model` that follow its backbone, from features (N, *shape) of splits.py."""
-    inputs, names = keras.Input(shape), [layer.name for layer in model.layers]
-    hidden = inputs[:, 0, 0]
-    for layer in model.layers[names.index(FEATURES) + 1 :]:
-        hidden = layer(hidden)
-    return keras.Model(inputs, hidden)
+    inputs = keras.Input(shape)
+    head = keras.Model(model.get_layer(FEATURES).output, model.output)
+    return keras.Model(inputs, head(inputs[:, 0, 0]))
 
 
 def predict_logits(

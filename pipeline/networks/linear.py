@@ -22,8 +22,8 @@ class Network(BaseNetwork):
         """See BaseNetwork.build; of the features (N, 1, 2, D) those of the mirror image are cut."""
         layers = keras.layers
         features = keras.Input(shape, name="image_and_mirror_image")
-        hidden = layers.Cropping2D(((0, 0), (0, 1)), name="image")(features)
-        hidden = layers.Flatten(name=FEATURES)(hidden)
-        # From zeros the loss is convex, and the seed decides only the order of the images.
+        image = layers.Cropping2D(((0, 0), (0, 1)), name="image")(features)
+        flat = layers.Flatten(name=FEATURES)(image)
+        # The loss is convex, so zeros will do; the seed decides the order of the images and flips.
         head = layers.Dense(classes, activation="softmax", kernel_initializer="zeros", name="class")
-        return keras.Model(features, head(hidden), name="linear")
+        return keras.Model(features, head(flat), name="linear")

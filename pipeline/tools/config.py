@@ -13,6 +13,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.params import (
     PARAMS_FILE,
     ConfigModel,
+    lookup,
     one_of,
     read_params,
     read_section,
@@ -32,6 +33,7 @@ REFERENCES = (
     ("numerics", "numerics"),
     ("network", "test_time_augmentation"),
 )
+FLIPS = ("flip_horizontal", "alternating_flip")  # the augmentations of features
 # Part of stage names, DVC's dotted keys and file names, which some file systems take for the same
 # in upper and lower case.
 Name = Annotated[str, pydantic.Field(pattern="^[a-z][a-z0-9_-]{0,99}$")]
@@ -90,14 +92,20 @@ def _variant_errors(params: Mapping[str, Any], size: int) -> Iterator[str]:
         except PipelineError as error:
             yield from str(error).splitlines()
             continue
-        recipe, data = config.network.recipe, config.network.data
-        choices = list(params["backbones"]) if config.network.network == "linear" else ["processed"]
+        recipe, data, network = config.network.recipe, config.network.data, config.network.network
+        choices = list(params["backbones"]) if network == "linear" else ["processed"]
         if data not in choices:
             known = " or ".join(choices) or "a backbone, of which there is none"
             yield (
-                f"{PARAMS_FILE}: variants.{name}.data: expected {known} for network "
-                f"{config.network.network}, found {shorten(data)}"
+                f"{PARAMS_FILE}: variants.{name}.data: expected {known} for network {network}, "
+                f"found {shorten(data)}"
             )
+        if network == "linear":
+            others = config.network.augmentation.keys() - {"kind", *FLIPS}
+            keys = [f"variants.{name}.augmentation.{key}" for key in sorted(others)]
+            for key in [*keys, "test_time_augmentation.linear.shift"]:
+                if amount := lookup(params, key):
+                    yield f"{PARAMS_FILE}: {key}: expected 0 for features, found {shorten(amount)}"
         if params["temperatures"][recipe] is None and config.recipe.train_on != "train":
             yield (
                 f"{PARAMS_FILE}: temperatures.{recipe}: expected a number, as recipes.{recipe}."

@@ -15,7 +15,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
 from dvc.utils.serialize import dump_yaml, load_yaml
 
-from pipeline.core import files, paths
+from pipeline.core import files, paths, splits
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import lookup, read_params
 from pipeline.tools import environment, lockfile, processes
@@ -114,21 +114,23 @@ def _changed_outputs(repo: Repo) -> set[str]:
 
 
 def prune() -> None:
-    """Delete what variants left that params.yaml no longer has, also their entries of dvc.lock.
+    """Delete what variants and backbones left that params.yaml no longer has, and their entries.
 
     `git checkout . && dvc checkout --allow-missing` brings committed ones back.
     """
-    variants = lookup(read_params(), "variants")
+    params = read_params()
+    known = {"", *lookup(params, "variants"), *lookup(params, "backbones")}
     with opened():
         entries = read_entries()
-        kept = {stage: entries[stage] for stage in entries if variant_of(stage) in ("", *variants)}
+        kept = {stage: entries[stage] for stage in entries if variant_of(stage) in known}
         if kept != entries:
             write_entries(kept)
     names = set(map(variant_of, entries)) | {path.name for path in paths.RESULTS.glob("*")}
     names |= {path.stem for path in paths.checkpoint("").parent.glob("*.npz")}
-    for name in sorted(names - {"", *variants}):
+    for name in sorted(names - known):
         left = [paths.model(name), paths.tflite(name), paths.checkpoint(name)]
-        left += [environment.path(f"{stage}@{name}") for stage in ("train", "evaluate")]
+        left += [environment.path(f"{stage}@{name}") for stage in ("train", "evaluate", "features")]
+        left += [paths.split(s, name) for s in splits.NAMES if f"features@{name}" in entries]
         for path in (*left, *(paths.RESULTS / name).glob("*")):
             if path.exists():
                 path.unlink()

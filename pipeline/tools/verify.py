@@ -12,19 +12,22 @@ from pathlib import Path
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import PARAMS_FILE, lookup, read_params, read_section
 from pipeline.datasets.config import DatasetConfig
+from pipeline.datasets.features import WEIGHTS
 from pipeline.evaluation.metrics import read_metrics
 from pipeline.tools import lockfile, processes
 from pipeline.tools.repository import git
 
 
 def committed_md5s(clone: Path, variant: str) -> dict[str, str]:
-    """MD5 by path of what preprocess, train and evaluate of `variant` wrote, in this order.
+    """MD5 by path of data, model and results of `variant`, in this order.
 
     Raises PipelineError when the dvc.lock of the commit lacks one of them.
     """
     recorded = lockfile.read_outputs(clone)
     md5s: dict[str, str] = {}
-    for stage in ("preprocess", f"train@{variant}", f"evaluate@{variant}"):
+    data = lookup(read_params(clone / PARAMS_FILE), f"variants.{variant}.data")
+    prepared = "preprocess" if data == "processed" else f"features@{data}"
+    for stage in (prepared, f"train@{variant}", f"evaluate@{variant}"):
         if not recorded.get(stage):
             raise PipelineError(
                 f"{lockfile.LOCK} of the commit: expected an entry of {stage}, found none; run "
@@ -72,14 +75,15 @@ def main(arguments: list[str]) -> int:
             lookup(params, f"variants.{name}")
             committed_md5s(clone, name)
         dataset = read_section(params, "dataset", DatasetConfig)
-        source, target = Path(dataset.folder).resolve(), clone / dataset.folder
-        if source.exists() and not target.exists():  # not in git; fetch keeps what is there
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.symlink_to(source)
+        for folder in (Path(dataset.folder), WEIGHTS):
+            if folder.exists() and not (clone / folder).exists():  # not in git; fetch keeps it
+                (clone / folder).parent.mkdir(parents=True, exist_ok=True)
+                (clone / folder).symlink_to(folder.resolve())
         data = {lookup(params, f"variants.{name}.data") for name in names}
-        stages = [*(["fetch"] if dataset.kind == "cifar10" else []), "preprocess"]
-        for stage in [*stages, *(f"features@{name}" for name in sorted(data - {"processed"}))]:
-            _run_stage(clone, stage)
+        stages = [["fetch"]] if dataset.kind == "cifar10" else []
+        stages += [["preprocess"], *(["features", name] for name in sorted(data - {"processed"}))]
+        for stage in stages:
+            _run_stage(clone, *stage)
         changed = {name: changed_files(clone, name) for name in names}
     for name, files in changed.items():
         print(f"verify: {name}: {f'other bytes, first in {files[0]}' if files else 'same bytes'}")
