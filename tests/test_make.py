@@ -241,3 +241,8 @@ def test_study_of_photos(clone: Path) -> None:
     with contextlib.chdir(folder):
         planned = [stage.name for stage in plan_stages() if stage.status == "will run"]
     assert planned[0] == "train@pretrained", "features stay"
+    del params["variants"]["pretrained"], params["backbones"]["efficientnet_lite2"]
+    workspace.write_params(folder, params)
+    workspace.run(folder, "python", "-m", "pipeline.tools.repository", "prune")
+    assert not list(folder.glob("data/efficientnet_lite2/*.npz"))
+    assert "features@" not in (folder / "dvc.lock").read_text()

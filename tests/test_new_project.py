@@ -182,6 +182,7 @@ def test_an_interrupted_run_leaves_nothing(flowers: Path, monkeypatch: pytest.Mo
 def test_quick_makes_recipes_and_networks_small_and_changes_nothing_else() -> None:
     params = read_params(PROJECT / "params.yaml")
     params["variants"]["baseline"]["widths"] = [4, 999]
+    params["backbones"] = {"efficientnet_lite0": {"side": 224, "batch_size": 8}}
     small = new_project.quick_params(params)
     config.check(small)
     assert params["recipes"]["study"]["epochs"] == 30
@@ -189,6 +190,7 @@ def test_quick_makes_recipes_and_networks_small_and_changes_nothing_else() -> No
         recipe |= {"epochs": 1, "progressive_resizing": {}}
     for variant in params["variants"].values():
         variant["widths"] = [4, 16] if 4 in variant["widths"] else [16] * len(variant["widths"])
+    params["backbones"]["efficientnet_lite0"]["side"] = 32
     for views in params["test_time_augmentation"].values():
         views["shift"] = 0
     photos = {"kind": "photos", "folder": "data/photos"}
@@ -208,6 +210,7 @@ def test_quick_copies_what_git_would_hold_without_results(
         **dict.fromkeys([".dvc/config", "pipeline/a.py", "data/photos.dvc"], ""),
         **dict.fromkeys(["dvc.lock", "reports/table.csv", ".quick/pipeline/old.py"], "old"),
         **dict.fromkeys(["data/raw/batch.bin", "data/processed/train.npz"], ""),
+        "data/weights/network.whl": "",
     }
     for name, text in content.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -219,6 +222,7 @@ def test_quick_copies_what_git_would_hold_without_results(
     assert relative(new_project.QUICK) == {
         *("params.yaml", ".gitignore", ".dvc/config", ".dvc/config.local"),
         *("pipeline/a.py", "pipeline/untracked.py", "data/raw/batch.bin"),
+        "data/weights/network.whl",
     }
     small = new_project.quick_params(read_params())
     assert read_params(new_project.QUICK / "params.yaml") == small
