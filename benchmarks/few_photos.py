@@ -1,4 +1,4 @@
-"""Accuracy by the number of photos: `python benchmarks/few_photos.py PHOTOS best pretrained`.
+"""Accuracy by the number of photos: `python benchmarks/few_photos.py PHOTOS best pretrained ...`.
 
 PHOTOS has folders of splits, as docs/photos.md describes. Makes a study of some photos a class of
 train and validation, and the test photos, for each draw, and trains the variants named. Writes
@@ -27,6 +27,9 @@ DRAWS = [*product((10, 30, 100), (1, 2, 3)), (None, 1)]  # photos a class, None:
 STAGES = {
     "best": ("preprocess", "train@best", "evaluate@best"),
     "pretrained": ("features@efficientnet_lite2", "train@pretrained", "evaluate@pretrained"),
+    "fine_tuned": (
+        *("features@efficientnet_lite2_stage_6", "train@fine_tuned", "evaluate@fine_tuned"),
+    ),
 }
 
 

@@ -44,7 +44,6 @@ STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "image.cmap": "Greys",
 }
 
 

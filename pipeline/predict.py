@@ -134,17 +134,10 @@ def load_predictor(root: str | Path = "", variant: str | None = None) -> Predict
     root = Path(root)
     params = read_params(root / PARAMS_FILE)
     variants = read_section(params, "variants", dict[str, Any])
-    models = {
-        path.stem: path
-        for folder in ("reports", "models")
-        for path in sorted((root / folder).glob("*.tflite"))
-        if path.stem in variants
-    }
-    accuracies = {
-        name: read_metrics(name, root).accuracy
-        for name in models
-        if (root / paths.metrics(name)).exists()
-    }
+    found = [*sorted(root.glob("reports/*.tflite")), *sorted(root.glob("models/*.tflite"))]
+    models = {path.stem: path for path in found if path.stem in variants}
+    measured = [name for name in models if (root / paths.metrics(name)).exists()]
+    accuracies = {name: read_metrics(name, root).accuracy for name in measured}
     name = variant or max(models, key=lambda name: accuracies.get(name, 0), default="*")
     if name not in models:
         if variant:
@@ -153,25 +146,16 @@ def load_predictor(root: str | Path = "", variant: str | None = None) -> Predict
             f"{paths.tflite(name)}: expected a trained model, found none; run "
             f"`dvc pull {paths.tflite(name)}` or `dvc repro`"
         )
-    _check_md5(models[name], root)
-    return Predictor(
-        variant=name,
-        path=models[name],
-        test_accuracy=accuracies.get(name),
-        model=LiteRTModel(models[name]),
-        batch_size=read_section(params, "inference", Inference).batch_size,
-        crop_mode=read_section(params, "dataset", DatasetConfig).crop_mode,
-    )
-
-
-def _check_md5(path: Path, root: Path) -> None:
-    """PipelineError when dvc.lock records another MD5 of the output at `path`."""
+    path, accuracy = models[name], accuracies.get(name)
     out, md5 = path.relative_to(root).as_posix(), lockfile.file_md5(path)
     if any(outs.get(out, md5) != md5 for outs in lockfile.read_outputs(root).values()):
         raise PipelineError(
             f"{path}: expected the bytes that {lockfile.LOCK} records, found others; delete it, "
             f"then run `git checkout HEAD -- {out}` where git has it, else `dvc repro`"
         )
+    batch_size = read_section(params, "inference", Inference).batch_size
+    crop_mode = read_section(params, "dataset", DatasetConfig).crop_mode
+    return Predictor(name, path, accuracy, LiteRTModel(path), batch_size, crop_mode)
 
 
 def load_images(photos: Photo | Iterable[Photo], *, side: int, crop_mode: CropMode) -> np.ndarray:
@@ -235,13 +219,9 @@ def format_json(predictor: Predictor, names: Sequence[str], predictions: list[Pr
     for name, prediction in zip(names, predictions, strict=True):
         top = [{"class": label, "probability": round(share, 6)} for label, share in prediction.top]
         rows.append({"image": name, "likely": prediction.is_likely, "top": top})
-    content = {
-        "variant": predictor.variant,
-        "test_accuracy": predictor.test_accuracy,
-        "model": predictor.path.as_posix(),
-        "predictions": rows,
-    }
-    return json.dumps(content, indent=2)
+    head = {"variant": predictor.variant, "test_accuracy": predictor.test_accuracy}
+    path = predictor.path.as_posix()
+    return json.dumps({**head, "model": path, "predictions": rows}, indent=2)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ NARROW = Backbone(0.1, 0.1, "")
 def make_backbone(side: int) -> tuple[Backbone, bytes, dict[str, np.ndarray]]:
     """The backbone, its file and the tensors in that, of normal numbers, in Keras's layout."""
     generator, tensors = np.random.default_rng(5), dict[str, np.ndarray]()
-    for number, kernel in enumerate(backbones.build(NARROW, side).get_weights()[::2]):
+    for number, kernel in enumerate(backbones.build(NARROW, side, 0).get_weights()[::2]):
         shape = (*kernel.shape[:2], 1, kernel.shape[2]) if kernel.shape[3] == 1 else kernel.shape
         values = generator.normal(0, 1.5 / np.sqrt(np.prod(shape[:3])), shape)
         tensors[f"{number}.weight"] = values.astype(np.float32)

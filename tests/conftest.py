@@ -13,7 +13,7 @@ import yaml
 
 from pipeline import runtime
 from pipeline.core.params import read_params, read_section
-from pipeline.evaluation.config import Inference
+from pipeline.evaluation.config import Inference, InferenceConfig, TestTimeAugmentation
 
 if TYPE_CHECKING:
     from pipeline.plotting import Figure
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parent.parent
 PARAMS = read_params(PROJECT / "params.yaml")
+NO_TTA = TestTimeAugmentation(horizontal_flip=False, shift=0, confidence_threshold=1.0)
 
 # PYTHONUNBUFFERED and the like change when a pipe breaks; a git hook sets GIT_DIR and the like.
 for name in [name for name in os.environ if name.startswith(("PYTHON", "GIT_"))]:
@@ -30,8 +31,7 @@ for name in [name for name in os.environ if name.startswith(("PYTHON", "GIT_"))]
 @pytest.fixture(scope="session")
 def tensorflow_started() -> None:
     """TensorFlow as the stages start it, for tests that use Keras."""
-    params = read_params(PROJECT / "params.yaml")
-    runtime.start(read_section(params, "inference", Inference).cpu_isa)
+    runtime.start(read_section(PARAMS, "inference", Inference).cpu_isa)
 
 
 @pytest.fixture
@@ -94,13 +94,14 @@ def small_params(epochs: int) -> dict[str, Any]:
     for recipe in params["recipes"].values():
         recipe["epochs"] = epochs
     # Four micro-batches a batch; small batches need a lower learning rate of biases.
-    params["recipes"]["fast"] |= {
-        "batch_size": 64,
-        "micro_batch_size": 16,
-        "bias_learning_rate": 6.0,
-        "progressive_resizing": {"px24": 1},
-    }
+    params["recipes"]["fast"] |= {"batch_size": 64, "micro_batch_size": 16}
+    params["recipes"]["fast"]["bias_learning_rate"] = 6.0
     return params
+
+
+def inference_config(tta: TestTimeAugmentation = NO_TTA, temp: float = 1.0) -> InferenceConfig:
+    """The settings of an inference at the temperature `temp`."""
+    return InferenceConfig(test_time_augmentation=tta, temperature=temp, rejection_threshold=0.5)
 
 
 def training_config(

@@ -18,11 +18,8 @@ PER_CLASS = 100  # test images
 
 def history(epochs: int, seed: int, *, validated: bool = True) -> pd.DataFrame:
     """Distinct values; those of validation are NaN without one."""
-    values = np.random.default_rng(seed).permutation(4 * epochs).reshape(4, epochs)
-    names = ("accuracy", "loss", "val_accuracy", "val_loss")
-    table = pd.DataFrame(
-        {name: row / (5 * epochs) for name, row in zip(names, values, strict=True)}
-    )
+    values = np.random.default_rng(seed).permutation(4 * epochs).reshape(4, epochs) / (5 * epochs)
+    table = pd.DataFrame(values.T, columns=["accuracy", "loss", "val_accuracy", "val_loss"])
     if not validated:
         table[["val_accuracy", "val_loss"]] = np.nan
     table.insert(0, "epoch", range(1, epochs + 1))
@@ -89,7 +86,6 @@ def write(
     epochs: int = 4,
     validated: bool = True,
     classes: Sequence[str] = NAMES,
-    **metrics: float,
 ) -> None:
     """The files of `variant` that compare and page read; all depend on `correct_per_class`."""
     counts = confusion(correct_per_class, correct_per_class, len(classes))
@@ -105,13 +101,7 @@ def write(
     ):
         files.write_text(folder / path, content)
     share = correct_per_class / PER_CLASS
-    values = {
-        "accuracy": share,
-        "loss": 2 - share,
-        "parameters": 66_000 + correct_per_class,
-        "macro_f1": share / 4,
-        "calibration_error": share / 8,
-        "accuracy_no_tta": share / 16,
-        "rejection_rate": share / 32,
-    }
-    files.write_json(folder / paths.metrics(variant), values | metrics)
+    values = {"accuracy": share, "loss": 2 - share, "parameters": 66_000 + correct_per_class}
+    values |= {"macro_f1": share / 4, "calibration_error": share / 8}
+    values |= {"accuracy_no_tta": share / 16, "rejection_rate": share / 32}
+    files.write_json(folder / paths.metrics(variant), values)

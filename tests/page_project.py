@@ -38,11 +38,7 @@ ODD = ["class", "nan", "</script><!-- data -->", "a|b", "a,b", 'say "hi"', "$5 &
 
 
 def make_page(
-    folder: Path,
-    *,
-    dataset: dict[str, Any] = CIFAR10,
-    classes: list[str] = made_up.NAMES,
-    side: int = 32,
+    folder: Path, *, dataset: Any = CIFAR10, classes: list[str] = made_up.NAMES, side: int = 32
 ) -> Path:
     """A project in `folder` after the stages compare and page: two variants, one of two seeds."""
     for name in ("pipeline/page", "pipeline/comparison"):
@@ -54,11 +50,9 @@ def make_page(
     # These tests run in a study of photos too, which has other recipes.
     params["recipes"] = {"fast": full["recipes"]["best"]} | full["recipes"]
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    for variant, correct, epochs in (("final", 70, 4), ("fast", 80, 8), ("fast_2", 90, 8)):
-        validated = variant == "final"
-        made_up.write(
-            variant, correct, folder=folder, epochs=epochs, validated=validated, classes=classes
-        )
+    for name, correct, epochs in (("final", 70, 4), ("fast", 80, 8), ("fast_2", 90, 8)):
+        own: dict[str, Any] = {"epochs": epochs, "validated": name == "final"}
+        made_up.write(name, correct, folder=folder, classes=classes, **own)
     for seed, variant in enumerate(("fast", "final")):
         save_model(folder / paths.model(variant), seed, classes=len(classes), side=side)
         config = read_inference_config(params, variant)

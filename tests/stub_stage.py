@@ -67,9 +67,8 @@ def main() -> None:
         for dependency in declared["deps"]:
             digest.update(content(Path(resolved(dependency, variant, params))))
     for output in [o for kind in ("outs", "plots", "metrics") for o in declared.get(kind, [])]:
-        path = Path(
-            resolved(next(iter(output)) if isinstance(output, dict) else output, variant, params)
-        )
+        name = next(iter(output)) if isinstance(output, dict) else output
+        path = Path(resolved(name, variant, params))
         text = digest.hexdigest() + path.name
         if path == Path("data/raw"):
             path.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """Small studies, from raw data to comparison, run in an environment that a test chooses."""
 
 import hashlib
+import json
 import math
 import subprocess
 import sys
@@ -13,7 +14,6 @@ import backbone_file
 import declared
 import synthetic
 import workspace
-import yaml
 from conftest import PROJECT
 
 from pipeline.datasets import cifar10
@@ -55,8 +55,8 @@ def prepare(
     params["dataset"] |= {"train_images": 32 * steps, "validation_images": 200}
     for section in (params["inference"], *params["numerics"].values()):
         section["cpu_isa"] = cpu_isa
-    if "pretrained" in variants:
-        params = with_pretrained(params)
+    if "fine_tuned" in variants:
+        params = with_fine_tuned(params)
         backbone_file.install(folder, side=32)
     for shared in params["recipes"].values():
         shared["epochs"] = epochs
@@ -66,12 +66,13 @@ def prepare(
     synthetic.write_batches(folder / "data/raw", images_per_file=each)
 
 
-def with_pretrained(params: dict[str, Any]) -> dict[str, Any]:
-    """`params` with the variant `pretrained` of studies of photos, on a small backbone."""
-    pretrained = yaml.safe_load(new_project.TEMPLATE.read_text())["variants"]["pretrained"]
-    variants = params["variants"] | {"pretrained": pretrained | {"recipe": "trial_adam"}}
-    backbones = {pretrained["data"]: {"side": 32, "batch_size": 50}}
-    return params | {"variants": variants, "backbones": backbones}
+def with_fine_tuned(params: dict[str, Any]) -> dict[str, Any]:
+    """`params` with the variant `fine_tuned` of studies of photos, on a small backbone."""
+    template = json.loads(json.dumps(new_project.from_template(params)))  # without comments
+    fine_tuned = template["variants"]["fine_tuned"] | {"recipe": "trial_adam"}
+    backbone = template["backbones"][fine_tuned["data"]] | {"side": 32, "batch_size": 50}
+    variants = params["variants"] | {"fine_tuned": fine_tuned}
+    return params | {"variants": variants, "backbones": {fine_tuned["data"]: backbone}}
 
 
 def run(folder: Path, circumstances: Circumstances, *stages: str) -> Outputs:

@@ -84,9 +84,8 @@ def page(browser: Any, project: Path) -> Iterator[Any]:
     events = [json.loads(entry["message"])["message"] for entry in read_log(browser, "performance")]
     requests = [event for event in events if event["method"] == "Network.requestWillBeSent"]
     urls = {event["params"]["request"]["url"] for event in requests}
-    assert {
-        u.partition("#")[0] for u in urls if not u.startswith(("data:", "blob:", "about:"))
-    } == {url}
+    urls = {u.partition("#")[0] for u in urls if not u.startswith(("data:", "blob:", "about:"))}
+    assert urls == {url}
 
 
 @pytest.fixture(scope="module")
@@ -139,11 +138,7 @@ def choose(page: Any, photo: Path) -> str:
 
 
 def assert_probabilities(
-    page: Any,
-    classes: list[str],
-    expected: np.ndarray,
-    variant: str = "fast",
-    atol: float = 0.00051,
+    page: Any, classes: list[str], expected: np.ndarray, variant: str = "fast", atol: float = 5.1e-4
 ) -> None:
     """The card has the five highest of the `expected` ones, which are in order of the classes."""
     texts = texts_of(page, f"#card-{variant} .class span")
@@ -251,9 +246,8 @@ def test_a_sample_is_classified_at_load_and_by_a_click(
     """It also replaces an earlier request, whose photo takes longer to decode."""
     wait(page)
     samples = page_project.read_data(project / PAGE, "samples-data")
-    assert f"of class {data['classes'][samples[data['first_sample']][0]]}" in text_of(
-        page, "caption"
-    )
+    first, _ = samples[data["first_sample"]]
+    assert f"of class {data['classes'][first]}" in text_of(page, "caption")
     label, webp = samples[-1]
     Image.fromarray(page_project.read_image(webp)).save(tmp_path / "sample.png")
     save_blurred(tmp_path / "large.png", (6000, 4000))
@@ -261,12 +255,10 @@ def test_a_sample_is_classified_at_load_and_by_a_click(
     page.find_elements(By.CSS_SELECTOR, "#samples button")[-1].click()
     time.sleep(4)
     wait(page)
-    assert f"test image of class {data['classes'][label]}" in text_of(page, "caption")
-    expected = predict(tmp_path / "sample.png")
+    name, expected = data["classes"][label], predict(tmp_path / "sample.png")
+    assert f"test image of class {name}" in text_of(page, "caption")
     assert_probabilities(page, data["classes"], expected)
-    verdict = (
-        "right" if expected.argmax() == label else f"wrong, it is of class {data['classes'][label]}"
-    )
+    verdict = "right" if expected.argmax() == label else f"wrong, it is of class {name}"
     assert texts_of(page, "#card-fast .answer p")[1].startswith(verdict)
 
 
@@ -285,9 +277,8 @@ def test_square_networks_and_the_address(
         time.sleep(0.1)
         wait(page)
     address = page.execute_script("return location.href")
-    x, y, side = map(
-        int, re.findall(r"#photo=3&networks=fast&square=(\d+),(\d+),(\d+)&", address)[0]
-    )
+    (numbers,) = re.findall(r"#photo=3&networks=fast&square=(\d+),(\d+),(\d+)&", address)
+    x, y, side = map(int, numbers)
     assert (side, x < 6, y < 6) == (21, True, True)  # of 32
     _, webp = page_project.read_data(project / PAGE, "samples-data")[3]
     pixels = page_project.read_image(webp)[y : y + side, x : x + side]

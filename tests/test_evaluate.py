@@ -40,14 +40,9 @@ def save_network(tensorflow_started: None) -> Callable[..., None]:
 
     def save(*, classes: int = 10, weight: float = 8) -> None:
         keras.utils.set_random_seed(1)
-        model = keras.Sequential(
-            [
-                keras.Input((32, 32, 3)),
-                keras.layers.AveragePooling2D(16),
-                keras.layers.Flatten(),
-                keras.layers.Dense(classes, activation="softmax"),
-            ],
-        )
+        quarters = [keras.Input((32, 32, 3)), keras.layers.AveragePooling2D(16)]
+        head = [keras.layers.Flatten(), keras.layers.Dense(classes, activation="softmax")]
+        model = keras.Sequential([*quarters, *head])
         model.layers[-1].set_weights([w * weight for w in model.layers[-1].get_weights()])
         MODEL.parent.mkdir(exist_ok=True)
         model.save(MODEL)
@@ -178,10 +173,7 @@ def test_temperature_and_rejection_threshold_are_fitted_on_validation_images() -
     ],
 )
 def test_bad_input_is_named_and_nothing_is_written(
-    project: Path,
-    save_network: Callable[..., None],
-    damage: Callable[[Callable[..., None]], object],
-    message: str,
+    project: Path, save_network: Callable[..., None], damage: Callable[..., object], message: str
 ) -> None:
     damage(save_network)
     with pytest.raises(PipelineError, match=message) as error:

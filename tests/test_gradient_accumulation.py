@@ -40,10 +40,7 @@ def fit(model: Any, sizes: list[int], class_weight: dict[int, float] | None = No
     # Of unknown length, as the batches of a training.
     batches = lazy.tf.data.Dataset.from_generator(
         lambda: ((images[start:stop], labels[start:stop]) for start, stop in edges),
-        output_signature=(
-            lazy.tf.TensorSpec((None, 32, 32, 3)),
-            lazy.tf.TensorSpec((None, 10)),
-        ),
+        output_signature=(lazy.tf.TensorSpec((None, 32, 32, 3)), lazy.tf.TensorSpec((None, 10))),
     ).apply(lazy.tf.data.experimental.assert_cardinality(len(sizes)))
     return model.fit(batches, shuffle=False, verbose=0, class_weight=class_weight).history
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import NO_TTA, inference_config
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.splits import Split
@@ -14,13 +15,6 @@ from pipeline.evaluation.config import InferenceConfig, TestTimeAugmentation
 from pipeline.evaluation.inference import TEMPERATURES, calibrate, predict_logits, predict_with_tta
 
 IMAGES = np.linspace(0, 1, 60, dtype=np.float32).reshape(60, 1, 1, 1) * np.ones((1, 32, 32, 3))
-NO_TTA = TestTimeAugmentation(horizontal_flip=False, shift=0, confidence_threshold=1.0)
-
-
-def settings(tta: TestTimeAugmentation, temperature: float) -> InferenceConfig:
-    return InferenceConfig(
-        test_time_augmentation=tta, temperature=temperature, rejection_threshold=0.5
-    )
 
 
 class Model:
@@ -38,10 +32,8 @@ class Model:
         return np.repeat(batch.mean(axis=(1, 2, 3))[:, None], 10, axis=1).astype(np.float32)
 
 
-def predict(
-    model: Any, images: np.ndarray = IMAGES, *, batch_size: int = 25
-) -> tuple[np.ndarray, np.ndarray]:
-    return predict_logits(model, images, batch_size=batch_size, config=settings(NO_TTA, 0.5))
+def predict(model: Any, images: np.ndarray = IMAGES, *, batch_size: int = 25) -> Any:
+    return predict_logits(model, images, batch_size=batch_size, config=inference_config(temp=0.5))
 
 
 def test_batches_and_order() -> None:
@@ -91,9 +83,8 @@ def shift(images: np.ndarray, pixels: int) -> np.ndarray:
 def test_logits_are_averaged_by_weight(flip: bool, pixels: int, weights: dict[int, float]) -> None:
     """The logits are the pixels of a view, all different, so that a wrong weight of any shows."""
     tta = TestTimeAugmentation(horizontal_flip=flip, shift=pixels, confidence_threshold=1.0)
-    averaged, no_tta = predict_with_tta(
-        lambda images: images.reshape(2, -1), SMALL, settings(tta, 1.0)
-    )
+    config = inference_config(tta)
+    averaged, no_tta = predict_with_tta(lambda images: images.reshape(2, -1), SMALL, config)
     views = [weight * shift(SMALL.astype(float), move) for move, weight in weights.items()]
     mean = np.sum(views, axis=0)
     if flip:
@@ -119,7 +110,7 @@ def test_only_uncertain_images_get_more_views(
         return first if len(sizes) == 1 else np.full((len(images), 2), 4.0, np.float32)
 
     tta = TestTimeAugmentation(horizontal_flip=True, shift=1, confidence_threshold=threshold)
-    logits, no_tta = predict_with_tta(predict, SMALL, settings(tta, 0.5))
+    logits, no_tta = predict_with_tta(predict, SMALL, inference_config(tta, 0.5))
     assert sizes == batches
     assert no_tta.tolist() == [[2, 0], [0, 0]]  # divided by the temperature
     assert logits.tolist() == (averaged or no_tta.tolist())
@@ -139,7 +130,7 @@ def calibrated(
     """The fitted settings, and the probabilities of the most probable class by them."""
     split = Split(logits[:, None, :, None], np.eye(logits.shape[1], dtype=np.float32)[labels])
     # Another temperature than 1 would change the logits that are fitted.
-    fitted = calibrate(predict_pixels, split, settings(tta, 4.0), rejection_rate)
+    fitted = calibrate(predict_pixels, split, inference_config(tta, 4.0), rejection_rate)
     return fitted, metrics.softmax(predict_pixels(split.images, fitted)[0]).max(axis=1)
 
 

@@ -22,11 +22,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="taskset, setpriv and qemu are Linux's"),
 ]  # Debian's gcc, libc6-dev, locales and qemu-user (7.2 or newer)
 
-STEPS: dict[str, Any] = {
-    "steps": 150,
-    "epochs": 2,
-    "variants": (*workspace.KINDS, "pretrained"),
-}
+STEPS: dict[str, Any] = {"steps": 150, "epochs": 2, "variants": (*workspace.KINDS, "fine_tuned")}
 # More at once than the usual machine has cores, so that every study but the first is disturbed.
 AT_ONCE = 4
 NOBODY = 65534
@@ -114,12 +110,12 @@ VARIATIONS: Mapping[str, Callable[[Path], Circumstances]] = {
 # knows no AVX-512: the processor of this machine stands for those that have it.
 PROCESSORS = ("Haswell", "EPYC")
 # An emulated stage takes ten times as long or more, nearly all of it to build TensorFlow's graphs.
-VARIANTS = (*workspace.KINDS, "sprint", "pretrained")
+VARIANTS = (*workspace.KINDS, "sprint", "fine_tuned")
 FEW_STEPS: dict[str, Any] = {"steps": 5, "epochs": 1, "variants": VARIANTS}
 EMULATED = (
-    *("preprocess", "features@efficientnet_lite2"),
+    *("preprocess", "features@efficientnet_lite2_stage_6"),
     *(f"train@{name}" for name in VARIANTS),
-    *("evaluate@deep", "evaluate@fast", "evaluate@pretrained"),
+    *("evaluate@deep", "evaluate@fast", "evaluate@fine_tuned"),
 )
 
 

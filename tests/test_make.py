@@ -214,8 +214,10 @@ def test_study_of_photos(clone: Path) -> None:
     done = make("study", "DIR=../a b's", "PHOTOS=../photos", "SIDE=32", folder=clone, **identity)
     assert done.returncode == 0, done.stdout + done.stderr
     params = workspace.read_params(folder)
-    params["variants"] = {name: params["variants"][name] for name in ("best", "pretrained")}
-    params["backbones"]["efficientnet_lite2"] = {"side": 32, "batch_size": 4}
+    names = ("best", "pretrained", "fine_tuned")
+    params["variants"] = {name: params["variants"][name] for name in names}
+    for backbone in params["backbones"].values():
+        backbone |= {"side": 32, "batch_size": 4}
     for recipe in params["recipes"].values():
         recipe["epochs"] = 2
     workspace.write_params(folder, params)
@@ -232,8 +234,8 @@ def test_study_of_photos(clone: Path) -> None:
         expected = pd.read_csv(folder / f"reports/variants/{variant}/predictions.csv")["confidence"]
         assert found == pytest.approx(list(expected), abs=1e-3)
     workspace.commit(folder)
-    verify = ("python", "-m", "pipeline.tools.verify", "pretrained")
-    assert "verify: pretrained: same bytes" in workspace.run(folder, *verify)
+    verify = ("python", "-m", "pipeline.tools.verify", "fine_tuned")
+    assert "verify: fine_tuned: same bytes" in workspace.run(folder, *verify)
     workspace.run(folder, "python", "-m", "pipeline.tools.repository", "prune")
     assert workspace.run(folder, "git", "status", "--short") == ""
     params["recipes"]["head"]["epochs"] = 3

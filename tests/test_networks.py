@@ -68,7 +68,7 @@ def test_layers_of_the_project_are_for_training_alone() -> None:
         kinds = [type(layer) for layer in build(name, training=training).layers]
         return sorted(kind.__name__ for kind in kinds if not kind.__module__.startswith("keras."))
 
-    assert list_files("networks") == ["airbench", "cnn", "linear"]
+    assert list_files("networks") == ["airbench", "cnn", "transfer"]
     normalization = ["FusedBatchNormalization"] * 6
     assert project_layers("deep", True) == ["Convolution"] * 5
     assert project_layers("fast", True) == ["Convolution"] * 5 + normalization

@@ -98,12 +98,12 @@ def test_params_are_the_project_s_and_the_template_s_fitted_to_the_photos(made: 
         "compared_with": ["final", "quick"],
     }
     assert params["variants"] == TEMPLATE["variants"]
-    assert list(params["variants"]) == ["quick", "final", "best", "pretrained"]
+    assert list(params["variants"]) == ["quick", "final", "best", "pretrained", "fine_tuned"]
     quick = {"recipe": "quick", "widths": [32, 64, 64]}
     assert params["variants"]["quick"] == project["variants"]["fast"] | quick
     assert params.keys() == project.keys()
     assert {key for key in params if params[key] == project[key]} >= {"compare", "numerics"}
-    assert [recipe["epochs"] for recipe in TEMPLATE["recipes"].values()] == [30, 60, 8, 28]
+    assert [recipe["epochs"] for recipe in TEMPLATE["recipes"].values()] == [30, 60, 8, 8, 28]
     assert params["recipes"]["study"]["epochs"] == 120  # of 30 photos, four times as many
     text = (made / "params.yaml").read_text(encoding="utf-8")
     assert "    early_stopping:            # null, or patience" in text
@@ -182,7 +182,8 @@ def test_an_interrupted_run_leaves_nothing(flowers: Path, monkeypatch: pytest.Mo
 def test_quick_makes_recipes_and_networks_small_and_changes_nothing_else() -> None:
     params = read_params(PROJECT / "params.yaml")
     params["variants"]["baseline"]["widths"] = [4, 999]
-    params["backbones"] = {"efficientnet_lite0": {"side": 224, "batch_size": 8}}
+    backbone = {"weights": "efficientnet_lite0", "trained_stages": 0, "side": 224, "batch_size": 8}
+    params["backbones"] = {"frozen": backbone}
     small = new_project.quick_params(params)
     config.check(small)
     assert params["recipes"]["study"]["epochs"] == 30
@@ -190,7 +191,7 @@ def test_quick_makes_recipes_and_networks_small_and_changes_nothing_else() -> No
         recipe |= {"epochs": 1, "progressive_resizing": {}}
     for variant in params["variants"].values():
         variant["widths"] = [4, 16] if 4 in variant["widths"] else [16] * len(variant["widths"])
-    params["backbones"]["efficientnet_lite0"]["side"] = 32
+    backbone["side"] = 32
     for views in params["test_time_augmentation"].values():
         views["shift"] = 0
     photos = {"kind": "photos", "folder": "data/photos"}

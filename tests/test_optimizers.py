@@ -6,21 +6,16 @@ from typing import Any
 import lazy
 import numpy as np
 import pytest
-from conftest import training_config
+from conftest import PARAMS, training_config
 
+from pipeline.optimizers.adam_decay import Recipe
 from pipeline.optimizers.muon import orthogonalize
 from pipeline.training.variant import list_files
 
 pytestmark = pytest.mark.usefixtures("tensorflow_started")
 STEPS = 4
-MUON = {
-    "learning_rate": 0.2,
-    "momentum": 0.6,
-    "bias_learning_rate": 3.0,
-    "head_learning_rate": 0.5,
-    "sgd_momentum": 0.85,
-    "weight_decay": 0.01,
-}
+MUON = {"learning_rate": 0.2, "bias_learning_rate": 3.0, "head_learning_rate": 0.5}
+MUON |= {"momentum": 0.6, "sgd_momentum": 0.85, "weight_decay": 0.01}
 
 
 def draw(*shape: int, seed: int = 0) -> np.ndarray:
@@ -60,12 +55,22 @@ def test_functional_optimizer_passes_slots_and_step() -> None:
 @pytest.mark.parametrize(("variant", "name"), [("adam", "Adam"), ("sgd", "SGD")])
 @pytest.mark.parametrize("shape", [(3, 3, 3, 8), (8,), (20, 10)])
 def test_adam_and_sgd_match_keras(variant: str, name: str, shape: tuple[int, ...]) -> None:
-    assert list_files("optimizers") == ["adam", "muon", "sgd"]
+    assert list_files("optimizers") == ["adam", "adam_decay", "muon", "sgd"]
     gradients = [10.0**-step * draw(*shape, seed=step) for step in range(8)]
     *_, expected = apply(getattr(lazy.keras.optimizers, name)(0.01), draw(*shape), gradients)
     *_, found = apply(build(variant, learning_rate=0.01), draw(*shape), gradients)
     assert np.abs(expected - draw(*shape)).max() > 0.01
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
+
+
+def test_the_learning_rate_of_adam_decay_falls_to_zero() -> None:
+    recipe = Recipe.model_validate(PARAMS["recipes"]["trial_adam"] | {"learning_rate": 0.1})
+    built, initial = recipe.build_optimizer(STEPS), np.zeros(3, np.float32)
+    # Of equal gradients each step of Adam is the learning rate.
+    values = list(apply(built, initial, [np.ones(3, np.float32)] * STEPS))
+    steps = np.diff([initial, *values], axis=0)
+    expected = np.repeat([[-0.1], [-0.075], [-0.05], [-0.025]], 3, axis=1)
+    np.testing.assert_allclose(steps, expected, atol=1e-6)
 
 
 # The singular values of the last lie up to a factor of 25 apart.

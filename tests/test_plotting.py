@@ -1,13 +1,10 @@
 """Figures have the same bytes whatever the user's environment."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
-from conftest import PROJECT
+import workspace
 from PIL import Image
 
 from pipeline import plotting
@@ -23,16 +20,9 @@ with plotting.figure(Path(sys.argv[1]), ncols=2, figsize=(4, 2), dpi=80) as (fig
 """
 
 
-def draw(path: Path, **environment: str) -> None:
-    """Draws `path` in a new process."""
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), **environment}
-    command = [sys.executable, "-c", DRAW, str(path)]
-    subprocess.run(command, check=True, env=environment, timeout=240)
-
-
 def test_backend_and_style_of_the_user_are_ignored(tmp_path: Path) -> None:
     plain, styled = tmp_path / "plain.png", tmp_path / "styled.png"
-    draw(plain)
+    workspace.run_code(DRAW, str(plain))
     with Image.open(plain) as image:
         assert image.size == (320, 160)
         assert set(image.info) == {"dpi"}, "no version of a library"
@@ -41,7 +31,7 @@ def test_backend_and_style_of_the_user_are_ignored(tmp_path: Path) -> None:
         "font.family: serif\nfigure.facecolor: red\n"
     )
     notebook = "module://matplotlib_inline.backend_inline"
-    draw(styled, MATPLOTLIBRC=str(tmp_path), MPLBACKEND=notebook)
+    workspace.run_code(DRAW, str(styled), MATPLOTLIBRC=str(tmp_path), MPLBACKEND=notebook)
     assert styled.read_bytes() == plain.read_bytes()
 
 

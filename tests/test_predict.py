@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conftest import PROJECT
+from conftest import PROJECT, inference_config
 from PIL import Image
 
 from pipeline import predict as command
@@ -21,7 +21,7 @@ from pipeline.core import files, paths
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import read_params
 from pipeline.datasets.cifar10 import CLASSES
-from pipeline.evaluation.config import InferenceConfig, TestTimeAugmentation, append_metadata
+from pipeline.evaluation.config import append_metadata
 from pipeline.evaluation.tflite import save_tflite
 from pipeline.predict import load_predictor
 
@@ -30,13 +30,7 @@ PHOTOS = [f"{colour}.png" for colour in COLOURS]
 FIRST = np.exp(5) / (np.exp(5) + 9)  # the softmax of one logit of 5 and nine of 0
 EXPORTED, FINAL = Path("reports/fast.tflite"), Path("models/final.tflite")
 SIDE = 24  # pixels, of the network's images
-CONFIG = InferenceConfig(
-    test_time_augmentation=TestTimeAugmentation(
-        horizontal_flip=False, shift=0, confidence_threshold=1.0
-    ),
-    temperature=1.0,
-    rejection_threshold=0.5,
-)
+CONFIG = inference_config()
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +39,9 @@ def model(tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None) ->
     import keras
 
     path = tmp_path_factory.mktemp("models") / "colours.tflite"
-    network = keras.Sequential(
-        [
-            keras.Input((SIDE, SIDE, 3)),
-            keras.layers.Cropping2D(((0, 0), (0, SIDE // 2))),
-            keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Dense(len(CLASSES)),
-        ]
-    )
+    half = [keras.Input((SIDE, SIDE, 3)), keras.layers.Cropping2D(((0, 0), (0, SIDE // 2)))]
+    head = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(len(CLASSES))]
+    network = keras.Sequential([*half, *head])
     network.layers[-1].set_weights([5 * np.eye(3, len(CLASSES)), np.zeros(len(CLASSES))])
     save_tflite(path, network, CLASSES, CONFIG)
     return path

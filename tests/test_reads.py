@@ -19,12 +19,12 @@ from pipeline.core.params import ConfigModel, lookup, read_section
 from pipeline.datasets.backbones import BACKBONES
 
 # One variant of each network and optimizer: dvc.yaml declares the same for all.
-KINDS = ("baseline", "sgd", "fast", "pretrained")
-PARAMS = study.with_pretrained(yaml.safe_load((PROJECT / "params.yaml").read_text()))
+KINDS = ("baseline", "sgd", "fast", "fine_tuned")
+PARAMS = study.with_fine_tuned(yaml.safe_load((PROJECT / "params.yaml").read_text()))
 GRAPH = {
     name: stage
     for name, stage in declared.stages_with(PARAMS).items()
-    if name != "fetch" and name.partition("@")[2] in ("", *KINDS, backbone_file.NAME)
+    if name != "fetch" and name.partition("@")[2] in ("", *KINDS, *PARAMS["backbones"])
 }
 
 

@@ -1,13 +1,10 @@
 """The order, the time left and the partial comparisons of `make repro`, with stub stages."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import workspace
-from conftest import PROJECT
 
 from pipeline.core import files, paths
 from pipeline.tools import environment
@@ -127,4 +124,4 @@ def test_prune_deletes_what_variants_left_and_the_way_back_works(project: Path) 
 
 def test_stages_of_one_machine_need_no_dask() -> None:
     code = "import sys, pipeline.tools.repro; sys.exit('distributed' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
+    workspace.run_code(code)

@@ -125,6 +125,7 @@ def resumes(training_project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
         return given[-1] is not None
 
     monkeypatch.setattr(train, "fit", SimpleNamespace(fit=fit))
+    monkeypatch.setattr(runtime, "start", lambda *_: None)  # once a process
     assert not resumed()
     return resumed
 
@@ -145,18 +146,12 @@ AIRBENCH = {"kind": "airbench", "alternating_flip": 0.5, "translation": 0.1}
     ],
 )
 def test_other_parameters_are_not_resumed(
-    training_project: Path,
-    resumes: Callable[[], bool],
-    monkeypatch: pytest.MonkeyPatch,
-    section: str,
-    value: dict[str, Any],
-    expected: bool,
+    resumes: Callable[[], bool], section: str, value: dict[str, Any], expected: bool
 ) -> None:
-    monkeypatch.setattr(runtime, "start", lambda *_: None)  # once a process
     params = small_params(epochs=4)
     kind, name = section.split(".")
     params[kind][name] |= value
-    workspace.write_params(training_project, params)
+    workspace.write_params(Path(), params)
     assert resumes() == expected
 
 

@@ -62,9 +62,7 @@ PARAMS = [
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Stub stages of VARIANTS, up to date and committed, as the current folder."""
     folder = tmp_path_factory.mktemp("stale") / "project"
-    workspace.with_stub_stages(workspace.copy_project(folder))
-    dropped = workspace.read_params(folder)["variants"].keys() - set(VARIANTS)
-    workspace.drop_variants(folder, *dropped)
+    workspace.with_stub_stages(workspace.copy_project(folder), *VARIANTS)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("PATH", workspace.environment()["PATH"])

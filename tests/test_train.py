@@ -1,8 +1,6 @@
 """Stage train: its files, its progress, and that the same inputs give the same bytes."""
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +17,7 @@ from pipeline import runtime
 from pipeline.core import paths
 from pipeline.core.errors import PipelineError
 from pipeline.training import train
+from pipeline.training.variant import read_training_config
 
 pytestmark = pytest.mark.usefixtures("tensorflow_started", "training_project")
 
@@ -34,8 +33,7 @@ def test_trainings_of_two_processes_give_the_same_bytes(
     train.main([variant])
     first = outputs(variant)
     code = f"from pipeline.training import train; train.main(['{variant}'])"
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "THREADS": "3"}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    workspace.run_code(code, THREADS="3")
     assert outputs(variant) == first
     assert not list(training_project.rglob("*.part*"))
 
@@ -110,14 +108,7 @@ def test_variant_is_trained_with_its_own_settings_and_data(
     train.main([variant])
     started, (config, training, validation, saved, _) = calls
     assert started == {"sgd": ("AVX", "cpu"), "fast": ("DEFAULT", "gpu")}[variant]
-    block = params["variants"][variant]
-    assert (config.name, saved) == (variant, None)
-    assert [section.model_dump(mode="json") for section in config.sections] == [
-        block,
-        block["augmentation"],
-        params["recipes"][block["recipe"]],
-        params["numerics"][block["numerics"]],
-    ]
+    assert (config, saved) == (read_training_config(params, variant), None)
     splits = [synthetic.arrays(count, seed=count) for count in (200, 50)]
     if variant == "sgd":
         expected, found = [*splits[0], *splits[1]], [*training, *validation]
@@ -137,22 +128,14 @@ from pipeline.training import train
 train.main(["baseline"])
 import keras
 saved = keras.saving.load_model("models/baseline.keras")
-same = zip(model.get_weights(), saved.get_weights(), strict=True)
-print(list(history), all(np.array_equal(one, other) for one, other in same))
+for one, other in zip(model.get_weights(), saved.get_weights(), strict=True):
+    np.testing.assert_array_equal(one, other)
+assert list(history) == ["accuracy", "loss", "val_accuracy", "val_loss"]
 """
 
 
-def test_the_training_of_the_documentation_is_that_of_the_stage(tmp_path: Path) -> None:
+def test_the_training_of_the_documentation_is_that_of_the_stage() -> None:
     text = (PROJECT / "docs/experiments.md").read_text(encoding="utf-8")
     (code,) = re.findall("```python\n(.*?)```", text, re.S)
     epochs = code.replace('["epochs"] = 1', '["epochs"] = 4')  # those of the fixture
-    done = subprocess.run(
-        [sys.executable, "-c", epochs + STAGE],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    last = done.stdout.splitlines()[-1]
-    assert last == "['accuracy', 'loss', 'val_accuracy', 'val_loss'] True"
+    workspace.run_code(epochs + STAGE)

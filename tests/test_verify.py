@@ -92,16 +92,10 @@ def test_same_bytes(
     ],
 )
 def test_first_difference_and_accuracies(
-    project: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    variable: str,
-    value: str,
-    first: str,
+    project: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, first: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    assert verify.main(["baseline"]) == 1
-    out = capfd.readouterr().out
+    out = workspace.run(project, *BASELINE, expect=1)
     assert _result(out) == f"other bytes, first in {first}"
     ((before, after),) = re.findall(r"accuracy of baseline: (\S+) committed, (\S+) new", out)
     assert (before == after) is (variable == "STUB_OMITS")
@@ -168,10 +162,7 @@ def test_a_signal_ends_the_training(
 ) -> None:
     monkeypatch.setenv("STUB_SECONDS", "3600")
     with subprocess.Popen(
-        [sys.executable, *BASELINE[1:]],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        [sys.executable, *BASELINE[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout
         while "stub train" not in process.stdout.readline():

@@ -115,6 +115,12 @@ def run(folder: Path, *command: str, expect: int = 0) -> str:
     return output
 
 
+def run_code(code: str, *arguments: str, **variables: str) -> None:
+    """Run Python `code`, which finds this project, in a new process in the current folder."""
+    variables = {**os.environ, "PYTHONPATH": str(PROJECT), **variables}
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, env=variables)
+
+
 def environment() -> dict[str, str]:
     """The environment with this interpreter first in PATH, and an author for git."""
     folder = str(Path(sys.executable).parent)

@@ -118,10 +118,8 @@ def draw_reliability(path: Path, results: Sequence[Result], bins: int) -> None:
             axis.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
             axis.set(xlabel="confidence", ylabel="accuracy")
         _legend(figure, axes[0])
-        figure.suptitle(
-            "Reliability and expected calibration error (ECE), of several seeds the first;\n"
-            "marker area: share of test images"
-        )
+        title = "Reliability and expected calibration error (ECE), of several seeds the first"
+        figure.suptitle(f"{title};\nmarker area: share of test images")
 
 
 def draw_training_times(path: Path, table: pd.DataFrame) -> None:

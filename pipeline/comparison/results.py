@@ -19,19 +19,15 @@ from pipeline.training import history
 
 @dataclass(frozen=True)
 class Result:
-    """One trained and evaluated variant.
-
-    `classes` are the K class names. `history` has a row per epoch, `predictions` a row per test
-    image, in their order: class indices `actual` and `predicted`, int64, and `confidence`. `time`
-    are the seconds of the training and its machine, None where they were not measured.
-    """
+    """One trained and evaluated variant of K `classes`."""
 
     variant: str
     classes: tuple[str, ...]
     metrics: Metrics
-    history: pd.DataFrame
+    history: pd.DataFrame  # a row per epoch
+    # A row per test image: class indices `actual` and `predicted`, int64, and `confidence`.
     predictions: pd.DataFrame
-    time: tuple[float, str] | None
+    time: tuple[float, str] | None  # seconds of the training and its machine, if measured
 
     @cached_property
     def confusion(self) -> np.ndarray:

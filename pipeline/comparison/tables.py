@@ -31,19 +31,10 @@ def comparison_table(
         metrics = pd.DataFrame([seed.metrics.model_dump() for seed in seeds])
         mean = metrics.mean()
         low, high = wilson_interval(mean["accuracy"], len(seeds[0].predictions), confidence)
-        rows.append(
-            {
-                "variant": seeds[0].variant,
-                "seeds": len(seeds),
-                "accuracy": mean["accuracy"],
-                "accuracy_deviation": metrics["accuracy"].std(),  # NaN for a single seed
-                "accuracy_low": low,
-                "accuracy_high": high,
-                "loss": mean["loss"],
-                **mean[list(METRICS)],
-                "parameters": seeds[0].metrics.parameters,
-            }
-        )
+        row = {"variant": seeds[0].variant, "seeds": len(seeds), "accuracy": mean["accuracy"]}
+        row["accuracy_deviation"] = metrics["accuracy"].std()  # NaN for a single seed
+        row |= {"accuracy_low": low, "accuracy_high": high, "loss": mean["loss"]}
+        rows.append(row | {**mean[list(METRICS)], "parameters": seeds[0].metrics.parameters})
     table = pd.DataFrame(rows)
     if published is not None:
         for name in ("accuracy", "loss"):
@@ -92,8 +83,7 @@ def differences_table(groups: Sequence[Sequence[Result]], confidence: float) -> 
 
 def _cells(table: pd.DataFrame, template: str) -> list[str]:
     """Each row formatted by `template`, without an unknown deviation; blank without the value."""
-    cells = [template.format_map(row) for row in table.to_dict("records")]
-    cells = [cell.removesuffix(" ± nan") for cell in cells]
+    cells = [template.format_map(row).removesuffix(" ± nan") for row in table.to_dict("records")]
     return ["" if "nan" in cell else cell for cell in cells]
 
 
@@ -106,8 +96,7 @@ def wilson_interval(share: float, trials: int, confidence: float) -> tuple[float
     """The two-sided confidence interval, in [0, 1], of a binomial share seen in `trials` (>= 1).
 
     `share` is rounded to a whole number of successes, as a mean over seeds need not be one.
-    Source: Wilson, Probable Inference, the Law of Succession, and Statistical Inference, 1927,
-    without continuity correction. Unlike the normal approximation it never leaves [0, 1].
+    Source: Wilson, Probable Inference, 1927, without continuity correction.
     """
     test = stats.binomtest(round(share * trials), trials)
     return test.proportion_ci(confidence, method="wilson")
@@ -117,8 +106,7 @@ def mcnemar_p_value(one: np.ndarray, other: np.ndarray) -> float:
     """The two-sided p-value of McNemar's exact test that two classifiers are equally accurate.
 
     `one` and `other`, bool (N,), say which of the same images each classifies correctly. Source:
-    McNemar, Note on the sampling error of the difference between correlated proportions or
-    percentages, 1947.
+    McNemar, Note on the sampling error of the difference between correlated proportions, 1947.
     """
     only_one, discordant = int((one & ~other).sum()), int((one != other).sum())
     return float(stats.binomtest(only_one, discordant).pvalue) if discordant else 1.0

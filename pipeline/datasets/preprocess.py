@@ -29,20 +29,14 @@ def load_cifar10(config: Cifar10Config) -> Dataset:
         cifar10.decode(b"".join(Path(config.folder, name).read_bytes() for name in names))
         for names in (cifar10.TRAIN_FILES, cifar10.TEST_FILES)
     )
-    train, validation = stratified_split(labels, config)
-    return cifar10.CLASSES, {
-        "train": (images[train], labels[train]),
-        "validation": (images[validation], labels[validation]),
-        "test": test,
-    }
+    parts = zip(splits.NAMES, stratified_split(labels, config), strict=False)
+    subsets = {name: (images[part], labels[part]) for name, part in parts}
+    return cifar10.CLASSES, subsets | {"test": test}
 
 
 def load_image_folder(config: ImageFolderConfig) -> Dataset:
-    """The images of a folder.
-
-    Raises PipelineError with a line for each image that cannot be read, and for each class of which
-    a split has no image.
-    """
+    """The images of a folder; PipelineError with a line for each that cannot be read, or each class
+    of which a split has no image."""
     folder = Path(config.folder)
     images_by_split = list_images(folder)
     names = tuple(images_by_split["train"])
@@ -59,18 +53,15 @@ def load_image_folder(config: ImageFolderConfig) -> Dataset:
         assigned = drop_duplicates(assigned, images)
         count = np.count_nonzero(assigned == DROPPED)
         print(f"preprocess: {count:,} duplicates of images in other splits dropped")
-    subsets = {
-        name: (images[assigned == split], labels[assigned == split])
-        for split, name in enumerate(splits.NAMES)
-    }
-    problems = [
+    masks = {name: assigned == split for split, name in enumerate(splits.NAMES)}
+    subsets = {name: (images[mask], labels[mask]) for name, mask in masks.items()}
+    if problems := [
         f"{folder}: class {name!r}: expected at least one image in {split}, found none; add "
         "images, or change the shares or the duplicates of dataset"
         for split, (_, own) in subsets.items()
         for label, name in enumerate(names)
         if label not in own
-    ]
-    if problems:
+    ]:
         raise PipelineError("\n".join(problems))
     return names, subsets
 
@@ -86,13 +77,9 @@ def main(arguments: list[str]) -> None:
     """Write data/processed/{train,validation,test}.npz and classes.txt."""
     config = read_section(read_params(), "dataset", DatasetConfig)
     names, subsets = LOADERS[config.kind](config)
-    for name in splits.NAMES:
-        images, labels = subsets[name]
-        write_npz(
-            paths.split(name),
-            images=images / np.float32(255),
-            labels=np.eye(len(names), dtype=np.float32)[labels],
-        )
+    one_hot = np.eye(len(names), dtype=np.float32)
+    for name, (images, labels) in subsets.items():
+        write_npz(paths.split(name), images=images / np.float32(255), labels=one_hot[labels])
     files.write_text(paths.CLASS_NAMES, "\n".join(names))
 
 
@@ -127,13 +114,11 @@ def assign_splits(
     added or removed moves at most one other into or out of each of them.
     """
     assigned = np.array([splits.NAMES.index(split) for split in folder_splits])
+    shares = np.array([config.test_share, config.validation_share])
     for label in np.unique(labels):
         own = np.flatnonzero((assigned == TRAIN) & (labels == label))
         values = np.unique(hashes[own])
-        test, validation = (
-            max(1, round(share * len(values)))
-            for share in (config.test_share, config.validation_share)
-        )
+        test, validation = np.maximum(1, np.rint(shares * len(values)).astype(int))
         if "test" not in folder_splits:
             assigned[own[hashes[own] <= values[test - 1]]] = TEST
         if "validation" not in folder_splits:

@@ -63,10 +63,7 @@ class InferenceConfig(ConfigModel):
 
 
 def read_inference_config(params: Mapping[str, Any], variant: str) -> InferenceConfig:
-    """The settings of `variant`, with temperature 1 where it has to be fitted.
-
-    Raises PipelineError when they are missing or wrong.
-    """
+    """The settings of `variant`, temperature 1 if it is to be fitted; PipelineError if wrong."""
     network, recipe = (lookup(params, f"variants.{variant}.{key}") for key in ("network", "recipe"))
     key = f"test_time_augmentation.{network}"
     return InferenceConfig(
@@ -78,20 +75,16 @@ def read_inference_config(params: Mapping[str, Any], variant: str) -> InferenceC
 
 def append_metadata(path: Path, class_names: Sequence[str], config: InferenceConfig) -> None:
     """Append `config` and the `class_names`, which have no line ends, to the model in `path`."""
-    contents = {LABELS: "".join(f"{name}\n" for name in class_names)}
-    contents[CONFIG] = config.model_dump_json(indent=2)
+    labels = "".join(f"{name}\n" for name in class_names)
     with zipfile.ZipFile(path, "a") as archive:
-        for name, content in contents.items():
+        for name, content in ((LABELS, labels), (CONFIG, config.model_dump_json(indent=2))):
             entry = zipfile.ZipInfo(name)  # dated 1980
             entry.create_system = 3  # Unix
             archive.writestr(entry, content)
 
 
 def read_metadata(path: Path) -> tuple[tuple[str, ...], InferenceConfig]:
-    """The class names in `path`, in the order of the model's outputs, and its InferenceConfig.
-
-    Raises PipelineError when there are none, or the file is missing or damaged.
-    """
+    """Class names, in the order of outputs, and settings in `path`; PipelineError if damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
             labels = archive.read(LABELS).decode("utf-8").removesuffix("\n").split("\n")

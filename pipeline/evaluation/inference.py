@@ -29,10 +29,7 @@ TEMPERATURES = np.geomspace(0.05, 20, 304).round(3)
 
 
 def load_model(variant: str, classes: int) -> Any:
-    """The model of `variant` up to its softmax, see deterministic.py.
-
-    Raises PipelineError when its file cannot be read or has not that many `classes`.
-    """
+    """The model of `variant` up to its softmax; PipelineError if unreadable or not of `classes`."""
     path = paths.model(variant)
     try:
         trained = keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -49,10 +46,10 @@ def load_model(variant: str, classes: int) -> Any:
 
 
 def head_of(model: Any, shape: tuple[int, ...]) -> Any:
-    """The layers of `model` that follow its backbone, from features (N, *shape) of splits.py."""
+    """The layers of `model` that follow its features, from those of splits.py, (N, *shape)."""
     inputs = keras.Input(shape)
     head = keras.Model(model.get_layer(FEATURES).output, model.output)
-    return keras.Model(inputs, head(inputs[:, 0, 0]))
+    return keras.Model(inputs, head(inputs[:, :, : shape[1] // 2]))
 
 
 def predict_logits(

@@ -25,16 +25,13 @@ CSV: dict[str, Any] = {"index": False, "float_format": f"%.{DECIMALS}f", "linete
 
 @dataclass(frozen=True)
 class Predictions:
-    """Logits float64 (N, K) of the test images, with and without test-time augmentation.
-
-    They are divided by `temperature`. `rejection_threshold` is as in params.yaml.
-    """
+    """Logits float64 (N, K) of the test images, with and without test-time augmentation."""
 
     labels: np.ndarray
     logits: np.ndarray
     logits_no_tta: np.ndarray
-    rejection_threshold: float
-    temperature: float
+    rejection_threshold: float  # as in params.yaml
+    temperature: float  # by which the logits are divided
 
     @cached_property
     def probabilities(self) -> np.ndarray:
@@ -83,9 +80,7 @@ def accuracy(labels: np.ndarray, scores: np.ndarray) -> float:
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Counts int64 (K, K): row i, column j has the images of class i predicted as class j."""
-    counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (labels, predicted), 1)
-    return counts
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, -1)
 
 
 def class_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
@@ -119,9 +114,7 @@ def calibration_curve(
     )
 
 
-def calibration_error(
-    labels: np.ndarray, probabilities: np.ndarray, bins: int = CALIBRATION_BINS
-) -> float:
+def calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int) -> float:
     """Expected calibration error in [0, 1]: |mean confidence - accuracy| of each bin of
     `calibration_curve`, averaged with the bins' numbers of images as weights.
 
@@ -138,7 +131,7 @@ METRICS: dict[str, Callable[[Predictions], float]] = {
     "accuracy": lambda p: accuracy(p.labels, p.probabilities),
     "loss": lambda p: cross_entropy(p.labels, p.logits),
     "macro_f1": lambda p: float(class_scores(p.confusion)["f1"].mean()),
-    "calibration_error": lambda p: calibration_error(p.labels, p.probabilities),
+    "calibration_error": lambda p: calibration_error(p.labels, p.probabilities, CALIBRATION_BINS),
     "accuracy_no_tta": lambda p: accuracy(p.labels, p.logits_no_tta),
     # Test images show one of the classes, so this is the false-rejection rate.
     "rejection_rate": lambda p: float((p.probabilities.max(axis=1) < p.rejection_threshold).mean()),
@@ -154,10 +147,7 @@ def compute_metrics(predictions: Predictions, parameters: int) -> Metrics:
 
 
 def read_metrics(variant: str, root: Path = Path()) -> Metrics:
-    """The metrics of `variant` in the project at `root`.
-
-    Raises PipelineError when the file is missing or malformed.
-    """
+    """The metrics of `variant` in the project at `root`; PipelineError if missing or malformed."""
     path = paths.metrics(variant)
     try:
         return Metrics.model_validate_json((root / path).read_bytes())

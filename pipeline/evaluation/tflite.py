@@ -23,11 +23,9 @@ def main(_: list[str]) -> None:
     class_names, config = read_metadata(paths.tflite(variant))
     runtime.start(lookup(params, "inference.cpu_isa"))
     path, model = Path("reports", f"{variant}.tflite"), load_model(variant, len(class_names))
-    float16 = {
-        "optimizations": [tf.lite.Optimize.DEFAULT],
-        "target_spec": {"supported_types": [tf.float16]},
-    }
-    save_tflite(path, model, class_names, config, **float16)
+    float16 = {"supported_types": [tf.float16]}
+    options = {"optimizations": [tf.lite.Optimize.DEFAULT], "target_spec": float16}
+    save_tflite(path, model, class_names, config, **options)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 

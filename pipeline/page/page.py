@@ -89,10 +89,7 @@ def main(arguments: list[str]) -> None:
 def collect(
     params: Mapping[str, Any], settings: Page, networks: Sequence[Result]
 ) -> tuple[PageData, Media]:
-    """The content of the page, with `networks`, from the outputs of the other stages.
-
-    Raises PipelineError when results, test images or a model are malformed.
-    """
+    """The content of the page, with `networks`; PipelineError when an input is malformed."""
     table = pd.read_csv(REPORTS / "comparison.csv")
     all_results = results.read_results(table["variant"])
     variants = {each.variant: _variant(params, each, settings) for each in all_results}
@@ -102,13 +99,10 @@ def collect(
     shown = sorted({row[0] for variant in variants.values() for row in variant.examples})
     example_side = min(side, math.isqrt(EXAMPLE_PIXELS // len(shown)))
     exported, weights = [], {}
-    for each in networks:
-        layers, weights[each.variant] = export_model(each.variant)
-        _, config = read_metadata(paths.tflite(each.variant))
-        accuracy = each.metrics.accuracy
-        exported.append(
-            Network(variant=each.variant, accuracy=accuracy, layers=layers, config=config)
-        )
+    for variant, accuracy in ((each.variant, each.metrics.accuracy) for each in networks):
+        layers, weights[variant] = export_model(variant)
+        _, config = read_metadata(paths.tflite(variant))
+        exported.append(Network(variant=variant, accuracy=accuracy, layers=layers, config=config))
     data = PageData(
         crop_mode=read_section(params, "dataset", DatasetConfig).crop_mode,
         side=side,
@@ -243,10 +237,7 @@ def render_page(data: PageData, media: Media, content: Mapping[str, str]) -> str
 
 
 def render_card(result: Result, kind: str, dataset: str, *, side: int, settings: str) -> str:
-    """The model card of the variant of `result`, in the format of Hugging Face.
-
-    It was trained with `settings` on the `dataset` of that name and `kind`, of `side` pixels.
-    """
+    """The card of `result` in Hugging Face's format; the `dataset` has images of `side` pixels."""
     is_cifar10, name_in_yaml = kind == "cifar10", json.dumps(dataset, ensure_ascii=False)
     escape = partial(MARKUP.sub, r"\\\g<0>")
     return string.Template(CARD_TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -273,8 +264,7 @@ def _read_weights(file: h5py.File) -> dict[str, list[np.ndarray]]:
     weights = {}
     for group in (layer["vars"] for layer in file["layers"].values()):
         arrays = [np.asarray(group[number]) for number in sorted(group, key=int)]
-        rounded = [array.astype("<f2" if array.ndim > 1 else "<f4") for array in arrays]
-        weights[group.attrs["name"]] = rounded
+        weights[group.attrs["name"]] = [a.astype("<f2" if a.ndim > 1 else "<f4") for a in arrays]
     return weights
 
 
@@ -295,12 +285,11 @@ def _ranking(table: pd.DataFrame, all_results: Sequence[Result]) -> list[Ranking
 def _variant(params: Mapping[str, Any], result: Result, settings: Page) -> Variant:
     scores = class_scores(result.confusion)
     examples = select_examples(result.predictions, settings)
-    return Variant.model_validate(
-        {
-            "history": result.history.drop(columns="epoch").to_dict("list"),
-            "confusion": result.confusion.tolist(),
-            "scores": {name: values.round(6).tolist() for name, values in scores.items()},
-            "examples": list(examples.itertuples(index=False, name=None)),
-            "settings": variant_settings(params, result.variant),
-        }
-    )
+    content = {
+        "history": result.history.drop(columns="epoch").to_dict("list"),
+        "confusion": result.confusion.tolist(),
+        "scores": {name: values.round(6).tolist() for name, values in scores.items()},
+        "examples": list(examples.itertuples(index=False, name=None)),
+        "settings": variant_settings(params, result.variant),
+    }
+    return Variant.model_validate(content)

@@ -42,33 +42,26 @@ class RankingRow(pydantic.BaseModel):
 
 
 class Variant(pydantic.BaseModel):
-    """Results of a variant, of several seeds the first: `history` by epoch, NaN without validation
-    images; `scores` by class.
+    """Results of a variant, of several seeds the first."""
 
-    `confusion` has a row per true class. `examples` has (index, actual, predicted, confidence) of
-    test images, the most confident first. `settings` are the parameters of the training, in YAML.
-    """
-
+    # By epoch; NaN without validation images.
     history: dict[Literal["accuracy", "val_accuracy", "loss", "val_loss"], list[float]]
-    confusion: list[list[int]]
-    scores: dict[Literal["precision", "recall", "f1", "support"], list[float]]
+    confusion: list[list[int]]  # a row per true class
+    scores: dict[Literal["precision", "recall", "f1", "support"], list[float]]  # by class
+    # Index, actual, predicted and confidence of test images, the most confident first.
     examples: list[tuple[int, int, int, float]]
-    settings: str
+    settings: str  # the parameters of the training, in YAML
 
 
 Elementwise = Literal["InputLayer", "Activation", "BatchNormalization", "Dropout", "Flatten"]
 
 
 class Layer(pydantic.BaseModel):
-    """Configuration of a Keras layer, with the values that network.js computes.
-
-    In a chain of layers each is called once, the input never. `weights` are the shapes of its
-    weights in Keras's order.
-    """
+    """Configuration of a Keras layer, with the values that network.js computes."""
 
     class_name: Elementwise | Literal["Conv2D", "Dense", "MaxPooling2D", "GlobalMaxPooling2D"]
-    calls: Annotated[int, pydantic.Field(le=1)]
-    weights: list[list[int]]
+    calls: Annotated[int, pydantic.Field(le=1)]  # in a chain of layers one, of the input none
+    weights: list[list[int]]  # their shapes, in Keras's order
     activation: Literal["linear", "relu", "silu"] = "linear"
     padding: Literal["same", "valid"] = "valid"
     strides: tuple[int, int] = (1, 1)
@@ -106,13 +99,10 @@ class PageData(pydantic.BaseModel):
 
 
 class Media(pydantic.BaseModel):
-    """Images and weights, which the page loads after the results, in base64.
+    """Images as WebP and weights, in base64, which the page loads after the results."""
 
-    `samples` has the class and the file of test images, `examples` the files of all examples by
-    index, in WebP. `weights` has those of the networks by variant, little-endian: kernels are
-    float16, vectors float32, as a variance may be too small for 16 bits.
-    """
-
-    samples: list[tuple[int, str]]
+    samples: list[tuple[int, str]]  # class and file of test images
+    # By variant, little-endian: kernels are float16, vectors float32, as a variance may be too
+    # small for 16 bits.
     weights: dict[str, str]
-    examples: dict[int, str]
+    examples: dict[int, str]  # files of all examples by index

@@ -10,17 +10,9 @@ from typing import Annotated, Any
 import pydantic
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.params import (
-    PARAMS_FILE,
-    ConfigModel,
-    lookup,
-    one_of,
-    read_params,
-    read_section,
-    shorten,
-)
-from pipeline.datasets.backbones import BACKBONES
-from pipeline.datasets.config import BackboneConfig, DatasetConfig
+from pipeline.core.params import ConfigModel, lookup, read_params, read_section, shorten
+from pipeline.datasets.backbones import BackboneConfig
+from pipeline.datasets.config import DatasetConfig
 from pipeline.evaluation import config as evaluation
 from pipeline.page.page_data import Page
 from pipeline.tools import processes
@@ -28,12 +20,9 @@ from pipeline.training.variant import Numerics, read_training_config
 
 # Keys of a variant whose value is a key of a section.
 REFERENCES = (
-    ("recipe", "recipes"),
-    ("recipe", "temperatures"),
-    ("numerics", "numerics"),
+    *(("recipe", "recipes"), ("recipe", "temperatures"), ("numerics", "numerics")),
     ("network", "test_time_augmentation"),
 )
-FLIPS = ("flip_horizontal", "alternating_flip")  # the augmentations of features
 # Part of stage names, DVC's dotted keys and file names, which some file systems take for the same
 # in upper and lower case.
 Name = Annotated[str, pydantic.Field(pattern="^[a-z][a-z0-9_-]{0,99}$")]
@@ -44,7 +33,7 @@ class Params(ConfigModel):
     """params.yaml; its recipes and variants are validated by `read_training_config`."""
 
     dataset: DatasetConfig
-    backbones: dict[Annotated[Name, one_of(BACKBONES)], BackboneConfig]
+    backbones: dict[Name, BackboneConfig]
     inference: evaluation.Inference
     numerics: Annotated[dict[Name, Numerics], NotEmpty]
     recipes: Annotated[dict[Name, dict[str, Any]], NotEmpty]
@@ -78,10 +67,7 @@ def _reference_errors(config: Params) -> Iterator[str]:
     for key, name, section in references:
         known = getattr(config, section)
         if str(name) not in known:
-            yield (
-                f"{PARAMS_FILE}: {key}: expected a key of {section}, which are "
-                f"{', '.join(known)}; found {shorten(name)}"
-            )
+            yield _line(key, f"a key of {section}, which are {', '.join(known)}", name)
 
 
 def _variant_errors(params: Mapping[str, Any], size: int) -> Iterator[str]:
@@ -93,32 +79,30 @@ def _variant_errors(params: Mapping[str, Any], size: int) -> Iterator[str]:
             yield from str(error).splitlines()
             continue
         recipe, data, network = config.network.recipe, config.network.data, config.network.network
-        choices = list(params["backbones"]) if network == "linear" else ["processed"]
+        choices = list(params["backbones"]) if network == "transfer" else ["processed"]
         if data not in choices:
-            known = " or ".join(choices) or "a backbone, of which there is none"
-            yield (
-                f"{PARAMS_FILE}: variants.{name}.data: expected {known} for network {network}, "
-                f"found {shorten(data)}"
-            )
-        if network == "linear":
-            others = config.network.augmentation.keys() - {"kind", *FLIPS}
-            keys = [f"variants.{name}.augmentation.{key}" for key in sorted(others)]
-            for key in [*keys, "test_time_augmentation.linear.shift"]:
+            yield _line(f"variants.{name}.data", f"one of {choices} for network {network}", data)
+        if network == "transfer":  # its features can only be flipped
+            flips = {"kind", "flip_horizontal", "alternating_flip"}
+            others = sorted(config.network.augmentation.keys() - flips)
+            keys = [f"variants.{name}.augmentation.{key}" for key in others]
+            for key in [*keys, "test_time_augmentation.transfer.shift"]:
                 if amount := lookup(params, key):
-                    yield f"{PARAMS_FILE}: {key}: expected 0 for features, found {shorten(amount)}"
+                    yield _line(key, "0 for features", amount)
         if params["temperatures"][recipe] is None and config.recipe.train_on != "train":
-            yield (
-                f"{PARAMS_FILE}: temperatures.{recipe}: expected a number, as recipes.{recipe}."
-                f"train_on {config.recipe.train_on} holds out no image to fit it on, found null"
-            )
+            expected = f"a number, as recipes.{recipe}.train_on holds out no image to fit it on"
+            yield _line(f"temperatures.{recipe}", expected, None)
         sizes, smallest = config.recipe.image_sizes(size), config.network.min_image_size(size)
         if min(sizes) < smallest or max(sizes) > size:
+            expected = f"images of {smallest} (for the network) to {size} (of the data) pixels"
             yield (
-                f"{PARAMS_FILE}: variants.{name}: expected images of at least {smallest} pixels a "
-                f"side, which the network needs, and at most {size}, as in the data set, found "
-                f"{min(sizes)} to {max(sizes)}; change widths, dataset.side or "
-                f"recipes.{recipe}.progressive_resizing ({{}}: always full size)"
+                f"{_line(f'variants.{name}', expected, [min(sizes), max(sizes)])}; change widths, "
+                f"dataset.side or recipes.{recipe}.progressive_resizing ({{}}: always full size)"
             )
+
+
+def _line(key: str, expected: str, found: object) -> str:
+    return f"params.yaml: {key}: expected {expected}, found {shorten(found)}"
 
 
 if __name__ == "__main__":

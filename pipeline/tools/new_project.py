@@ -10,7 +10,6 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -56,10 +55,7 @@ def study(*arguments: str) -> None:
     # make and some shells leave a ~ as it is.
     folder, source = (Path(name).expanduser().resolve() for name in arguments[:2])
     if folder.exists() or any(folder.is_relative_to(outer) for outer in (Path.cwd(), source)):
-        raise PipelineError(
-            f"DIR: expected a new folder outside this project and the photos, found {folder}; name "
-            "another"
-        )
+        raise PipelineError(f"DIR: expected a new folder outside project and photos, not {folder}")
     photos = list_images(source)
     params = fitted_params(photos, arguments[2])
     # Renamed when complete: an interrupted run leaves no half project.
@@ -99,7 +95,8 @@ def from_template(params: Any) -> Any:
     for section in ("recipes", "variants"):
         for name, changes in template[section].items():
             if "from" in changes:
-                template[section][name] = copy.deepcopy(params[section][changes.pop("from")])
+                known = template[section] | params[section]
+                template[section][name] = copy.deepcopy(known[changes.pop("from")])
                 template[section][name].update(changes)
     return params | template
 
@@ -174,5 +171,4 @@ def quick_params(params: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    commands: dict[str, Callable[..., None]] = {"quick": quick, "study": study}
-    processes.run_command(commands[sys.argv[1]], *sys.argv[2:])
+    processes.run_command(globals()[sys.argv[1]], *sys.argv[2:])

@@ -5,10 +5,9 @@ depends on the bytes that the stages before them will write. Takes no lock, so i
 training.
 """
 
-import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from dvc.dvcfile import PROJECT_FILE
 from dvc.output import Output
@@ -23,8 +22,7 @@ from pipeline.tools import environment, processes, repository
 Status: TypeAlias = Literal["will run", "may be restored", "may follow"]
 
 
-@dataclasses.dataclass(frozen=True)
-class PlannedStage:
+class PlannedStage(NamedTuple):
     """A stage that `dvc repro` runs or may run, and why."""
 
     name: str

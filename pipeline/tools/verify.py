@@ -37,9 +37,9 @@ def committed_md5s(clone: Path, variant: str) -> dict[str, str]:
     return md5s
 
 
-def changed_files(clone: Path, variant: str) -> list[str]:
-    """Train and evaluate `variant` in `clone`; the paths of the files that have other bytes."""
-    md5s, committed = committed_md5s(clone, variant), read_metrics(variant, clone).accuracy
+def changed_files(clone: Path, variant: str, md5s: dict[str, str]) -> list[str]:
+    """Train and evaluate `variant` in `clone`; the paths of the files with others than `md5s`."""
+    committed = read_metrics(variant, clone).accuracy
     for path in [path for path in md5s if path.startswith("reports/")]:
         (clone / path).unlink()  # what is not written again counts as different
     _run_stage(clone, "train", variant)
@@ -71,9 +71,7 @@ def main(arguments: list[str]) -> int:
         params = read_params(clone / PARAMS_FILE)
         known = list(lookup(params, "variants"))
         names = known if arguments == ["all"] else arguments or known[:1]
-        for name in names:  # mistakes show before any training
-            lookup(params, f"variants.{name}")
-            committed_md5s(clone, name)
+        md5s = {name: committed_md5s(clone, name) for name in names}
         dataset = read_section(params, "dataset", DatasetConfig)
         for folder in (Path(dataset.folder), WEIGHTS):
             if folder.exists() and not (clone / folder).exists():  # not in git; fetch keeps it
@@ -84,7 +82,7 @@ def main(arguments: list[str]) -> int:
         stages += [["preprocess"], *(["features", name] for name in sorted(data - {"processed"}))]
         for stage in stages:
             _run_stage(clone, *stage)
-        changed = {name: changed_files(clone, name) for name in names}
+        changed = {name: changed_files(clone, name, md5s[name]) for name in names}
     for name, files in changed.items():
         print(f"verify: {name}: {f'other bytes, first in {files[0]}' if files else 'same bytes'}")
     return int(any(changed.values()))
