@@ -247,4 +247,4 @@ def test_study_of_photos(clone: Path) -> None:
     workspace.write_params(folder, params)
     workspace.run(folder, "python", "-m", "pipeline.tools.repository", "prune")
     assert not list(folder.glob("data/efficientnet_lite2/*.npz"))
-    assert "features@" not in (folder / "dvc.lock").read_text()
+    assert "features@efficientnet_lite2:" not in (folder / "dvc.lock").read_text()
