@@ -1,7 +1,6 @@
 """Small studies, from raw data to comparison, run in an environment that a test chooses."""
 
 import hashlib
-import json
 import math
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import backbone_file
 import declared
 import synthetic
 import workspace
+import yaml
 from conftest import PROJECT
 
 from pipeline.datasets import cifar10
@@ -68,8 +68,9 @@ def prepare(
 
 def with_fine_tuned(params: dict[str, Any]) -> dict[str, Any]:
     """`params` with the variant `fine_tuned` of studies of photos, on a small backbone."""
-    template = json.loads(json.dumps(new_project.from_template(params)))  # without comments
-    fine_tuned = template["variants"]["fine_tuned"] | {"recipe": "trial_adam"}
+    template = yaml.safe_load(new_project.TEMPLATE.read_text())
+    changes = template["variants"]["fine_tuned"] | {"recipe": "trial_adam"}
+    fine_tuned = template["variants"][changes.pop("from")] | changes
     backbone = template["backbones"][fine_tuned["data"]] | {"side": 32, "batch_size": 50}
     variants = params["variants"] | {"fine_tuned": fine_tuned}
     return params | {"variants": variants, "backbones": {fine_tuned["data"]: backbone}}
