@@ -24,12 +24,10 @@ from pipeline.tools import environment, new_project
 
 TABLE = Path("reports/bench/few_photos.csv")
 DRAWS = [*product((10, 30, 100), (1, 2, 3)), (None, 1)]  # photos a class, None: all, and seed
-STAGES = {
-    "best": ("preprocess", "train@best", "evaluate@best"),
-    "pretrained": ("features@efficientnet_lite2", "train@pretrained", "evaluate@pretrained"),
-    "fine_tuned": (
-        *("features@efficientnet_lite2_stage_6", "train@fine_tuned", "evaluate@fine_tuned"),
-    ),
+DATA = {  # the stage that prepares it
+    "best": "preprocess",
+    "pretrained": "features@efficientnet_lite2",
+    "fine_tuned": "features@efficientnet_lite2_stage_6",
 }
 
 
@@ -53,7 +51,7 @@ def measure(photos: Path, count: int | None, seed: int, variants: list[str]) -> 
         copy_draw(photos, drawn, count, seed)
         new_project.study(str(study), str(drawn), "64")
         command = [sys.executable, "-m", "pipeline.tools.repro"]
-        command += [STAGES[variant][-1] for variant in variants]
+        command += [f"evaluate@{variant}" for variant in variants]
         subprocess.run(command, cwd=study, check=True)
         with contextlib.chdir(study):
             return [
@@ -64,7 +62,7 @@ def measure(photos: Path, count: int | None, seed: int, variants: list[str]) -> 
                     **read_metrics(variant).model_dump(),
                     "minutes": sum(
                         environment.read_record(environment.path(stage))["seconds"] / 60
-                        for stage in STAGES[variant]
+                        for stage in (DATA[variant], f"train@{variant}", f"evaluate@{variant}")
                     ),
                 }
                 for variant in variants

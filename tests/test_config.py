@@ -187,7 +187,7 @@ def photos_params() -> Any:
     [
         ("backbones.efficientnet_lite2.batch_size", 1),
         ("backbones.efficientnet_lite2.weights", "efficientnet_lite9"),
-        ("backbones.efficientnet_lite2.trained_stages", 3),
+        ("backbones.efficientnet_lite2.trained_stages", 2),
         ("variants.pretrained.data", "processed"),
         ("variants.best.data", "efficientnet_lite2"),
         ("variants.pretrained.augmentation.flip_vertical", 0.5),

@@ -221,7 +221,7 @@ def test_study_of_photos(clone: Path) -> None:
     for recipe in params["recipes"].values():
         recipe["epochs"] = 2
     workspace.write_params(folder, params)
-    backbone_file.install(folder, side=32)
+    backbone_file.install(folder)
     link_environment(folder)
     done = make("repro", folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -45,7 +45,7 @@ def reads(tmp_path_factory: pytest.TempPathFactory, tensorflow_started: None) ->
     workspace.write_params(folder, params)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setitem(BACKBONES, backbone_file.NAME, backbone_file.make_backbone(side=32)[0])
+        patch.setitem(BACKBONES, backbone_file.NAME, backbone_file.make_backbone()[0])
         patch.setattr("pipeline.datasets.config.Cifar10Config.model_copy", lambda own, **_: own)
         fields, opened = _spy_on_fields(patch), _spy_on_files(folder)
         reads = {}

@@ -57,7 +57,7 @@ class BackboneConfig(ConfigModel):
     """How a backbone computes features: of images of `side` pixels, `batch_size` at a time."""
 
     weights: Annotated[str, one_of(BACKBONES)]
-    trained_stages: Annotated[int, pydantic.Field(ge=0, le=2)]  # the last ones; others are frozen
+    trained_stages: Annotated[int, pydantic.Field(ge=0, le=1)]  # the last ones; others are frozen
     side: Annotated[int, pydantic.Field(ge=32, le=512)]
     # It decides bits, too; one of a single image is computed otherwise.
     batch_size: Annotated[int, pydantic.Field(ge=2, le=1000)]

@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
     """Write data/NAME/{train,validation,test}.npz for the backbone NAME, `arguments[0]`.
 
     The splits are those of preprocess, but for duplicates, which are sought at this size. train.npz
-    has the backbone, too.
+    has both parts of the backbone, too.
     """
     (name,) = arguments
     params = read_params()

@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -171,4 +172,5 @@ def quick_params(params: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    processes.run_command(globals()[sys.argv[1]], *sys.argv[2:])
+    commands: dict[str, Callable[..., None]] = {"quick": quick, "study": study}
+    processes.run_command(commands[sys.argv[1]], *sys.argv[2:])
