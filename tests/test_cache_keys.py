@@ -180,7 +180,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     "errors": [("as one line", "in red")],
     "files": [(".part{", ".half{"), ("cannot write", "failed to write")],
     "params": [("not found; ", "no such key; "), ("<= 80", "<= 40")],
-    "paths": [('Path(".checkpoints"', 'Path(".unfinished"')],
+    "paths": [('".checkpoints/', '".unfinished/')],
     "progress": [
         ("self._bar.update(done - self._bar.n)", "time.sleep(0.1)"),
         ("epoch {epoch + 1}", "  finished epoch {epoch + 1}"),
